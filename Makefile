@@ -1,0 +1,60 @@
+# `make demo` and `make test` are the only two commands a fresh machine needs: Python >= 3.11, make, a C++ compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt pyproject.toml $(wildcard kernels/src/*)
+
+.PHONY: demo test test-slow check format native bench clean help
+help:
+	@echo "make demo    generated angiogram through the whole line, under a minute"
+	@echo "make test    the whole unmarked suite"
+	@echo "make check   format, lint, types, import rules"
+
+$(VENV)/pyvenv.cfg:
+	@command -v $(PYTHON) >/dev/null || { echo "cathrt needs Python >= 3.11: $(PYTHON) was not found. Install it, or set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cathrt needs Python >= 3.11, found $$($(PYTHON) -V)"; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || command -v g++ >/dev/null || { echo "cathrt needs a C++ compiler: none was found. On Debian: apt-get install g++"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "cathrt needs Python's venv module. On Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# Three depths of the same environment; each stamp is newer than the native sources it was built from.
+$(VENV)/.core: $(VENV)/pyvenv.cfg $(NATIVE)
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+$(VENV)/.test: $(VENV)/pyvenv.cfg $(NATIVE)
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@ $(VENV)/.core
+$(VENV)/.check: $(VENV)/pyvenv.cfg $(NATIVE)
+	$(BIN)/python -m pip install --quiet -e '.[check]'
+	@touch $@ $(VENV)/.test $(VENV)/.core
+
+native: $(VENV)/.core
+
+demo: $(VENV)/.core
+	$(BIN)/cathrt demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+# mypy follows no import hooks: build/typing/cathrt stands in for the installed namespace.
+build/typing/cathrt:
+	mkdir -p build/typing && ln -sfn ../.. $@
+
+check: $(VENV)/.check build/typing/cathrt
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu)
+
+clean:
+	rm -rf build dist $(VENV)

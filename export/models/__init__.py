@@ -1,0 +1,1 @@
+"""Network definitions with the key layout of published checkpoints (PyTorch)."""

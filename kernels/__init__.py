@@ -1,0 +1,1 @@
+"""Preprocessing kernels: NumPy reference, C++ CPU twins. Imports nothing else of cathrt."""

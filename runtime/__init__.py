@@ -1,0 +1,1 @@
+"""The part of cathrt that runs beside the angiography system. Importing it needs NumPy alone."""

@@ -1,0 +1,109 @@
+"""The bundle: the folder that export writes and the runtime opens, and its manifest as dataclasses.
+
+Schema of manifest.json version 1 lives here and nowhere else; export builds these same dataclasses and writes them.
+Not for: engines (they are handed a checked Bundle) and signing (export/sign.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Len
+
+from cathrt.runtime.ports import TensorSpec
+
+SCHEMA_VERSION = 1
+Score = Annotated[float, Ge(0.0), Le(1.0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a frame becomes the input tensor. Everything the model was trained with; the runtime knows none of it.
+
+    input: name of the tensor. layout: "NCHW" or "NHWC"; height, width in pixels; channels repeat the grey value.
+    window: "voi_else_percentile" uses the object's VOI where it has one, "percentile" never does.
+    percentiles: low and high percent of the exposed pixels that map to 0 and 1.
+    mean, std: applied per channel to values in [0, 1]. masked_value: grey in [0, 1] for what lies outside the exposure.
+    """
+
+    input: str
+    layout: Literal["NCHW", "NHWC"]
+    height: Annotated[int, Ge(1), Le(4096)]
+    width: Annotated[int, Ge(1), Le(4096)]
+    window: Literal["voi_else_percentile", "percentile"]
+    percentiles: tuple[Annotated[float, Ge(0.0), Le(100.0)], Annotated[float, Ge(0.0), Le(100.0)]]
+    mean: tuple[float, float, float]
+    std: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]]
+    masked_value: Score
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeLabel:
+    """Meaning of one output column."""
+
+    name: str
+    laterality: Literal["left", "right"]
+    quality: Literal["better", "bad", "others"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeSemantics:
+    """Meaning of the keyframe model's output and the thresholds it was judged with.
+
+    output: name of the logits tensor, (1, len(labels)).
+    laterality_threshold: below it the side is "unknown". visible_threshold: P(better)+P(bad) below it, likewise.
+    key_frame_threshold: P(better) at or above it makes a candidate.
+    """
+
+    output: str
+    labels: Annotated[tuple[KeyframeLabel, ...], Len(2)]
+    laterality_threshold: Score
+    visible_threshold: Score
+    key_frame_threshold: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The file an engine opens, and the precision it must compute in (never the library's default)."""
+
+    file: str
+    precision: Literal["float32", "bfloat16", "float16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """manifest.json, schema version 1.
+
+    files: sha256 (hex) of every file of the bundle but manifest.json and manifest.sig.
+    artifacts: by engine name ("openvino", "onnxruntime").
+    demonstration: True for weights that serve to show the line, not to read angiograms.
+    provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
+    """
+
+    schema_version: int
+    name: str
+    kind: Literal["keyframe"]
+    files: dict[str, str]
+    artifacts: dict[str, Artifact]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing
+    keyframe: KeyframeSemantics
+    demonstration: bool
+    provenance: dict[str, Any]
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle whose every file, hash and signature has been checked.
+
+    manifest_sha256: identity of the model in every verdict. signed_by: ed25519 public key, hex.
+    """
+
+    path: Path
+    manifest: Manifest
+    manifest_sha256: str
+    signed_by: str

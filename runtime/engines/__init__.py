@@ -1,0 +1,1 @@
+"""Back-ends: each knows tensors, none knows a model."""

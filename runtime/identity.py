@@ -1,0 +1,25 @@
+"""Deterministic identifiers: the same input always has the same name, so nothing is ever journalled twice.
+
+uuid5 over a fixed namespace and the parts that make the thing what it is. Not for: secrets or random ids.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+_CATHRT = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cathrt:identity:1")
+
+
+def run_id(content_sha256: str) -> str:
+    """Identity of a run by what it contains, not by its name: a file sent twice is one run."""
+    return str(uuid.uuid5(_CATHRT, f"run|{content_sha256}"))
+
+
+def pass_id(run: str, manifest_sha256: str, rules: str) -> str:
+    """Identity of one judging of a run: this run, by this bundle, under these rules (pace, policy, budget)."""
+    return str(uuid.uuid5(_CATHRT, f"pass|{run}|{manifest_sha256}|{rules}"))
+
+
+def record_id(pass_: str, kind: str, key: str) -> str:
+    """Identity of one record of a pass, e.g. ("verdict", "17") or ("alert", "key_frame|17")."""
+    return str(uuid.uuid5(_CATHRT, f"{kind}|{pass_}|{key}"))

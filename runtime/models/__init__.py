@@ -1,0 +1,1 @@
+"""Models: each knows what its tensors mean, none knows a back-end."""

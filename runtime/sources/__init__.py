@@ -1,0 +1,1 @@
+"""Where runs come from. Vendors are imported inside the file that needs them."""
