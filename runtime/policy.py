@@ -1,0 +1,129 @@
+"""When a key frame is announced, and what a whole run amounts to. Plain state, no clock: time is the frames' own.
+
+Announcing live must not wait for the run's end, so it takes the best frame of a stretch once that stretch is over or
+has not improved for a while. Ranking at the run's end sees everything and may prefer other frames.
+Not for: reading logits (models/keyframe.py) or showing anything (sinks/).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cathrt.runtime.alert import Laterality
+from cathrt.runtime.config import PolicyConfig
+
+# Views a C-arm angle makes unlikely for a side (degrees; LAO > 0, CRA > 0). Caudal tilts are chosen to unfold the left
+# main and its branches; a plain LAO without tilt is the standard right coronary view (Heart, table of projections).
+CAUDAL_TILT_DEG = -15.0
+PLAIN_LAO_DEG = 30.0
+PLAIN_TILT_DEG = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A judged frame as the policy sees it. due_ms counts from the run's first frame."""
+
+    index: int
+    due_ms: float
+    key_frame_score: float
+    laterality: Laterality
+    verdict_id: str
+
+
+class KeyFramePolicy:
+    """Announces key frames of one run while it goes on: hysteresis, refractory time, minimum gap, at most K a run.
+
+    A candidate opens when P(better) reaches `threshold`. Its best frame is announced once the score has fallen under
+    threshold * release_ratio, or no better frame has come for confirm_frames, or the run ends. Until the score has been
+    released, only a frame better than the last announced one may open the next candidate: a long plateau of full
+    opacification is one piece of news, improved upon, not a stream of alerts.
+    """
+
+    def __init__(self, threshold: float, config: PolicyConfig) -> None:
+        self._threshold = threshold
+        self._release = threshold * config.release_ratio
+        self._config = config
+        self._best: Scored | None = None
+        self._since_best = 0
+        self._announced: list[Scored] = []
+        self._quiet_until_ms = float("-inf")
+        self._must_beat: float | None = None
+
+    def observe(self, frame: Scored) -> Scored | None:
+        """Take the next judged frame; returns a key frame to announce now, or None."""
+        if self._best is None:
+            if frame.key_frame_score < self._release:
+                self._must_beat = None
+            if self._may_open(frame):
+                self._best, self._since_best = frame, 0
+            return None
+        if frame.key_frame_score > self._best.key_frame_score:
+            self._best, self._since_best = frame, 0
+            return None
+        self._since_best += 1
+        released = frame.key_frame_score < self._release
+        if released or self._since_best >= self._config.confirm_frames:
+            return self._announce(frame, released=released)
+        return None
+
+    def finish(self, last: Scored | None) -> Scored | None:
+        """The run is over: announce what is still a candidate."""
+        return self._announce(last, released=True) if self._best is not None and last is not None else None
+
+    def _may_open(self, frame: Scored) -> bool:
+        if len(self._announced) >= self._config.max_per_run or frame.due_ms < self._quiet_until_ms:
+            return False
+        if self._announced and frame.due_ms - self._announced[-1].due_ms < self._config.min_gap_s * 1000.0:
+            return False
+        improves = self._must_beat is None or frame.key_frame_score > self._must_beat
+        return frame.key_frame_score >= self._threshold and improves
+
+    def _announce(self, now: Scored, *, released: bool) -> Scored:
+        best = self._best
+        assert best is not None
+        self._best = None
+        self._announced.append(best)
+        self._quiet_until_ms = now.due_ms + self._config.refractory_s * 1000.0
+        self._must_beat = None if released else best.key_frame_score
+        return best
+
+
+def rank_key_frames(frames: list[Scored], threshold: float, config: PolicyConfig) -> list[Scored]:
+    """The run's key frames, best first: at most K at or above the threshold, each min_gap_s from the better ones."""
+    chosen: list[Scored] = []
+    for frame in sorted(frames, key=lambda f: (-f.key_frame_score, f.index)):
+        if frame.key_frame_score < threshold or len(chosen) == config.max_per_run:
+            break
+        if all(abs(frame.due_ms - other.due_ms) >= config.min_gap_s * 1000.0 for other in chosen):
+            chosen.append(frame)
+    return chosen
+
+
+def vote_laterality(votes: list[tuple[float, float]], config: PolicyConfig) -> tuple[Laterality, float]:
+    """The run's side and its score from (left score, visibility) of every judged frame.
+
+    Each frame weighs what it shows: the score is the visibility-weighted mean of the sides. Fewer than
+    min_visible_frames worth of visibility, or a score under run_laterality_threshold, is "unknown".
+    """
+    weight = sum(visibility for _, visibility in votes)
+    if not votes or weight <= 0.0:
+        return "unknown", 0.0
+    left = sum(left_score * visibility for left_score, visibility in votes) / weight
+    score = min(max(left, 1.0 - left), 1.0)
+    if weight < config.min_visible_frames or score < config.run_laterality_threshold:
+        return "unknown", score
+    return ("left" if left >= 0.5 else "right"), score
+
+
+def laterality_mismatch(
+    laterality: Laterality, primary_angle_deg: float | None, secondary_angle_deg: float | None
+) -> bool | None:
+    """Whether the C-arm angle makes the voted side unlikely; None without angles or without a side.
+
+    Worth a look, never a correction: angles do not decide the side, and files exist whose angle has the wrong sign.
+    """
+    if primary_angle_deg is None or secondary_angle_deg is None or laterality == "unknown":
+        return None
+    if laterality == "right":
+        return secondary_angle_deg <= CAUDAL_TILT_DEG
+    return primary_angle_deg >= PLAIN_LAO_DEG and abs(secondary_angle_deg) < PLAIN_TILT_DEG

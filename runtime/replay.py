@@ -1,0 +1,90 @@
+"""Recorded runs through the line, one after another: what `cathrt replay` and `cathrt demo` share.
+
+An input that cannot be read becomes a Refusal in the journal; the others go on. Not for: printing (sinks do) and exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cathrt.runtime.alert import Refusal, RunSummary
+from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.config import Config
+from cathrt.runtime.engines import open_engine
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.identity import record_id
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.pace import MonotonicClock
+from cathrt.runtime.pipeline import Line, Rate, watch
+from cathrt.runtime.ports import Sink, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One input: what to call it, and how to open it (raises SourceError)."""
+
+    name: str
+    open: Callable[[], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of the inputs: every one is in exactly one of the two."""
+
+    summaries: tuple[RunSummary, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def replay(openings: Iterable[Opening], line: Line, journal: Journal) -> Replayed:
+    """Judge each input in turn; on return all records are durable and shown.
+
+    Raises JournalError where records cannot be kept.
+    """
+    summaries: list[RunSummary] = []
+    refusals: list[Refusal] = []
+    for opening in openings:
+        try:
+            source = opening.open()
+        except SourceError as exc:
+            refusal = Refusal(
+                id=record_id("refusal", opening.name, str(exc)),
+                source=opening.name,
+                error=type(exc).__name__,
+                message=str(exc),
+            )
+            journal.append(refusal)
+            refusals.append(refusal)
+            continue
+        try:
+            summaries.append(watch(source, line, journal))
+        finally:
+            source.close()
+    journal.sync()
+    return Replayed(tuple(summaries), tuple(refusals))
+
+
+@contextmanager
+def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
+    """The bundle's engine, loaded and warm, as a Line; closed on the way out."""
+    engine = open_engine(config.engine.name, bundle, config.engine)
+    try:
+        yield Line(bundle, engine, config, MonotonicClock(), rate)
+    finally:
+        engine.close()
+
+
+@contextmanager
+def opened_journal(path: Path | None, config: Config, sinks: tuple[Sink, ...]) -> Iterator[Journal]:
+    """The journal at `path`, or one in a temporary folder that goes when the records have been shown."""
+    with ExitStack() as stack:
+        if path is None:
+            path = Path(stack.enter_context(TemporaryDirectory(prefix="cathrt-"))) / "journal.db"
+        journal = Journal(path, config.journal, sinks)
+        try:
+            yield journal
+        finally:
+            journal.close()
