@@ -37,7 +37,8 @@ class KeyframeModel:
         """
         logits = outputs[self._output].reshape(-1).astype(np.float64)
         if not np.isfinite(logits).all():
-            raise EngineError(f"output {self._output!r} holds {logits.tolist()}, expected finite logits: check the bundle")
+            found = logits.tolist()
+            raise EngineError(f"output {self._output!r} holds {found}, expected finite logits: check the bundle")
         scores = np.exp(logits - logits.max())
         scores /= scores.sum()
         left = float(scores[self._left].sum())

@@ -1,0 +1,193 @@
+"""What this machine offers and whether it suffices: the facts behind `cathrt doctor`.
+
+Each check is a function that measures or looks and returns a Check. Not for: changing anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from cathrt.runtime.config import Config
+from cathrt.runtime.errors import CathrtError
+
+State = Literal["ok", "warn", "missing"]
+
+# What each optional package is for; the default run needs none of these.
+_ENGINE_PACKAGES = {
+    "openvino": "default engine on the CPU",
+    "onnxruntime": "portable CPU engine",
+    "tensorrt": "NVIDIA GPUs",
+    "tensorrt_rtx": "NVIDIA RTX workstations",
+}
+_ISA = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "asimddp")
+
+_CUDA_PROBE = """
+import ctypes, json
+cuda = ctypes.CDLL("libcuda.so.1")
+status = cuda.cuInit(0)
+if status: raise SystemExit(f"cuInit failed with error {status}")
+count = ctypes.c_int(); cuda.cuDeviceGetCount(ctypes.byref(count))
+names = []
+for ordinal in range(count.value):
+    name = ctypes.create_string_buffer(128); device = ctypes.c_int()
+    cuda.cuDeviceGet(ctypes.byref(device), ordinal); cuda.cuDeviceGetName(name, 128, device)
+    names.append(name.value.decode())
+print(json.dumps(names))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. figures holds what was measured, for --json."""
+
+    name: str
+    state: State
+    detail: str
+    figures: dict[str, float | int | str | list[str]]
+
+
+def examine(config: Config, folder: Path) -> Iterator[Check]:
+    """Yield every check in turn; `folder` is where a journal would live, for the disk's sync time."""
+    yield _python()
+    yield _cpu()
+    yield _threads(config)
+    for module, purpose in _ENGINE_PACKAGES.items():
+        yield _engine(module, purpose, needed=module == config.engine.name)
+    yield _gpu()
+    yield _clock()
+    yield _disk(folder)
+    yield _bundle(config)
+
+
+def effective_config(config: Config) -> str:
+    """The configuration as the TOML that would give it."""
+    lines: list[str] = []
+    for section in fields(config):
+        lines.append(f"[{section.name}]")
+        for key, value in asdict(getattr(config, section.name)).items():
+            lines.append(f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _python() -> Check:
+    cathrt = version("cathrt")
+    return Check(
+        "cathrt",
+        "ok",
+        f"{cathrt} on Python {platform.python_version()}, {platform.platform()}",
+        {"version": cathrt, "python": platform.python_version()},
+    )
+
+
+def _cpu() -> Check:
+    text = _read(Path("/proc/cpuinfo"))
+    flags = {
+        word
+        for line in text.splitlines()
+        if line.startswith(("flags", "Features"))
+        for word in line.partition(":")[2].split()
+    }
+    model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "")
+    found = [flag for flag in _ISA if flag in flags]
+    fast = {"avx2", "asimd"} & flags
+    detail = f"{model or platform.machine()}: {', '.join(found) or 'none of ' + ', '.join(_ISA)}"
+    return Check("cpu", "ok" if fast else "warn", detail, {"model": model, "isa": found})
+
+
+def _threads(config: Config) -> Check:
+    from cathrt.runtime.cpu import cpu_quota
+
+    quota = cpu_quota()
+    wanted = config.engine.threads or quota
+    state: State = "ok" if wanted <= quota else "warn"
+    detail = f"{os.cpu_count()} CPUs in the machine, {quota} for this process, the engine takes {wanted}"
+    if state == "warn":
+        detail += ": threads will wait for each other, set engine.threads to 0"
+    return Check("threads", state, detail, {"cpus": os.cpu_count() or 0, "quota": quota, "engine": wanted})
+
+
+def _engine(module: str, purpose: str, *, needed: bool) -> Check:
+    # Imported, not looked up: a folder of that name beside the checkout would look installed.
+    try:
+        found = str(import_module(module).__version__).split("-")[0]
+    except (ImportError, AttributeError) as exc:
+        return Check(f"engine {module}", "missing" if needed else "ok", f"not installed ({purpose}): {exc}", {})
+    return Check(f"engine {module}", "ok", f"{found} ({purpose})", {"version": found})
+
+
+def _gpu() -> Check:
+    # In a child: a broken driver may crash whoever touches it.
+    probe = subprocess.run([sys.executable, "-c", _CUDA_PROBE], capture_output=True, text=True, timeout=30, check=False)
+    if probe.returncode != 0:
+        reason = (probe.stderr.strip().splitlines() or ["the probe crashed"])[-1]
+        return Check("gpu", "ok", f"no NVIDIA GPU ({reason}); the CPU engines need none", {"gpus": []})
+    names = json.loads(probe.stdout)
+    return Check("gpu", "ok", ", ".join(names) or "driver present, no device", {"gpus": names})
+
+
+def _clock() -> Check:
+    info = time.get_clock_info("monotonic")
+    overshoot = sorted(_overshoot_ms() for _ in range(100))
+    p50, p99 = overshoot[50], overshoot[98]
+    state: State = "ok" if info.monotonic and p99 < 5.0 else "warn"
+    detail = f"monotonic, resolution {info.resolution * 1e9:.0f} ns; a 1 ms wait ends {p50:.2f} ms late (p99 {p99:.2f})"
+    if state == "warn":
+        detail += ": the machine is busy or throttled, real-time figures will show it"
+    return Check("clock", state, detail, {"wait_overshoot_p50_ms": p50, "wait_overshoot_p99_ms": p99})
+
+
+def _overshoot_ms() -> float:
+    started = time.monotonic_ns()
+    time.sleep(0.001)
+    return (time.monotonic_ns() - started) / 1e6 - 1.0
+
+
+def _disk(folder: Path) -> Check:
+    times: list[float] = []
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".cathrt-doctor-") as stream:
+            for _ in range(50):
+                stream.write(b"x" * 4096)
+                stream.flush()
+                started = time.monotonic_ns()
+                os.fsync(stream.fileno())
+                times.append((time.monotonic_ns() - started) / 1e6)
+    except OSError as exc:
+        return Check("disk", "missing", f"{folder}: cannot be written ({exc.strerror}): choose another --journal", {})
+    times.sort()
+    p50, p99 = times[len(times) // 2], times[-1]
+    state: State = "ok" if p99 < 100.0 else "warn"
+    detail = f"{folder}: sync takes {p50:.2f} ms, at worst {p99:.2f} ms of {len(times)}; an alert waits for one"
+    return Check("disk", state, detail, {"sync_p50_ms": p50, "sync_max_ms": p99})
+
+
+def _bundle(config: Config) -> Check:
+    from cathrt.runtime.bundle import open_bundle
+    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+
+    try:
+        bundle = open_bundle(demonstration_bundle(), (*shipped_keys(), *config.trust.keys))
+    except CathrtError as exc:
+        return Check("demonstration bundle", "missing", str(exc), {})
+    detail = f"{bundle.manifest.name}, manifest {bundle.manifest_sha256[:12]}, every hash and the signature fit"
+    return Check("demonstration bundle", "ok", detail, {"manifest_sha256": bundle.manifest_sha256})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
