@@ -90,23 +90,19 @@ def _run(run: JudgedRun) -> str:
         facts.append(_view(summary.positioner_primary_angle_deg, summary.positioner_secondary_angle_deg))
     if summary.laterality_mismatch:
         facts.append("C-arm angle unusual for this side")
-    facts += [
-        f"{len(run.alerts)} alert{'s' * (len(run.alerts) != 1)} while it ran",
-        f"{summary.bundle} on {summary.engine}",
-    ]
+    facts.append(f"alerts while it ran: {len(run.alerts)}")
+    facts.append(f"{summary.bundle} on {summary.engine}")
     if run.remark:
         facts.append(run.remark)
     facts += summary.flags
+    keys = zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
     return _RUN.substitute(
         source=escape(summary.source),
         laterality=summary.laterality,
         side=escape(side),
         facts=escape(" · ".join(facts)),
         timeline=_timeline(run),
-        keys="".join(
-            _key(*key) for key in zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
-        )
-        or '<span class="dim">no key frame</span>',
+        keys="".join(_key(*key) for key in keys) or '<span class="dim">no key frame</span>',
         frames=summary.frames,
         books="".join(f"<tr><td>{name}</td><td>{count}</td></tr>" for name, count in summary.verdicts.items()),
         latency="".join(
@@ -141,30 +137,34 @@ def _timeline(run: JudgedRun) -> str:
     """P(better) of every judged frame, alerts as marks at the frame they were raised, unjudged frames as gaps."""
     frames = max(run.summary.frames - 1, 1)
 
-    def at(index: int, score: float) -> str:
-        return f"{24 + index * (_WIDTH - 32) / frames:.1f},{8 + (1 - score) * (_HEIGHT - 32):.1f}"
+    def at(index: int, score: float) -> tuple[float, float]:
+        return 24 + index * (_WIDTH - 32) / frames, 8 + (1 - score) * (_HEIGHT - 32)
 
-    lines: list[list[str]] = [[]]
+    lines: list[list[tuple[float, float]]] = [[]]
     for verdict in run.verdicts:
         if verdict.finding is not None:
             lines[-1].append(at(verdict.frame_index, verdict.finding.key_frame_score))
         elif verdict.outcome is not Outcome.DUPLICATE and lines[-1]:
             lines.append([])
     curves = "".join(
-        f'<polyline fill="none" stroke="#8fd694" stroke-width="2" points="{" ".join(points)}"/>'
+        '<polyline fill="none" stroke="#8fd694" stroke-width="2" points="'
+        + " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        + '"/>'
         for points in lines
         if points
     )
-    marks = "".join(
-        f'<circle cx="{at(alert.frame_index, alert.score).partition(",")[0]}" '
-        f'cy="{at(alert.frame_index, alert.score).partition(",")[2]}" r="5" fill="none" stroke="#f2d06b" stroke-width="2">'
-        f"<title>alert: frame {alert.frame_index}, told at frame {alert.raised_at_frame}</title></circle>"
-        for alert in run.alerts
-    )
-    base = 8 + (_HEIGHT - 32)
+    marks = "".join(_mark(*at(alert.frame_index, alert.score), alert) for alert in run.alerts)
+    base, right = 8 + (_HEIGHT - 32), _WIDTH - 8
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="key-frame score over the run">'
-        f'<path d="M24 8V{base}H{_WIDTH - 8}" fill="none" stroke="#2b323a"/><text x="0" y="14">1</text>'
+        f'<path d="M24 8V{base}H{right}" fill="none" stroke="#2b323a"/><text x="0" y="14">1</text>'
         f'<text x="0" y="{base}">0</text><text x="24" y="{_HEIGHT - 6}">frame 0</text>'
-        f'<text x="{_WIDTH - 8}" y="{_HEIGHT - 6}" text-anchor="end">{run.summary.frames - 1}</text>{curves}{marks}</svg>'
+        f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{run.summary.frames - 1}</text>{curves}{marks}</svg>'
+    )
+
+
+def _mark(x: float, y: float, alert: Alert) -> str:
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="#f2d06b" stroke-width="2">'
+        f"<title>alert: frame {alert.frame_index}, told at frame {alert.raised_at_frame}</title></circle>"
     )
