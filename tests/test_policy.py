@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +59,7 @@ def test_refractory_time_keeps_the_next_candidate_waiting() -> None:
     scores = [0.9, 0.1] * 30  # a fresh stretch every second frame, 133 ms apart
     at = [told for _, told in announced(scores, config=PolicyConfig(max_per_run=100))]
     assert len(at) > 2
-    assert min(b - a for a, b in zip(at, at[1:], strict=False)) * 1000.0 / FPS >= CONFIG.refractory_s * 1000.0
+    assert min(b - a for a, b in pairwise(at)) * 1000.0 / FPS >= CONFIG.refractory_s * 1000.0
 
 
 def test_the_run_s_end_announces_an_open_candidate() -> None:
@@ -80,7 +82,7 @@ def test_no_run_breaks_the_policy_s_promises(scores: list[float], threshold: flo
     for chosen in (keys, sorted(rank_key_frames(run, threshold, config), key=lambda f: f.index)):
         assert len(chosen) <= k
         assert all(key.key_frame_score >= threshold for key in chosen)
-        gaps = [b.due_ms - a.due_ms for a, b in zip(chosen, chosen[1:], strict=False)]
+        gaps = [b.due_ms - a.due_ms for a, b in pairwise(chosen)]
         assert all(gap >= config.min_gap_s * 1000.0 for gap in gaps)
     if any(score >= threshold for score in scores):
         assert keys, "a run that reached the threshold ended without a key frame"
