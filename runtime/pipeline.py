@@ -186,9 +186,7 @@ def _complete(source: Source, items: Iterator[Frame | LostFrame]) -> Iterator[Fr
         yield LostFrame(index, acquired_ns, "missing upstream: the source ended early", failed=False)
 
 
-def _timed(
-    items: Iterator[Frame | LostFrame], clock: Clock
-) -> Iterator[tuple[Frame | LostFrame, float]]:
+def _timed(items: Iterator[Frame | LostFrame], clock: Clock) -> Iterator[tuple[Frame | LostFrame, float]]:
     while True:
         asked = clock.now_ns()
         try:
@@ -204,4 +202,3 @@ def _rules(line: Line) -> str:
 
 def _ms(start_ns: int, end_ns: int) -> float:
     return (end_ns - start_ns) / 1e6
-
