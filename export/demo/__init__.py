@@ -1,0 +1,1 @@
+"""The demonstration weights: phantom frames in, a signed keyframe bundle out."""
