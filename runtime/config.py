@@ -20,7 +20,7 @@ from cathrt.runtime.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_STRICT = {"extra": "forbid", "strict": True}
+_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+"""`cathrt demo`: generated runs take the whole way a real one takes, at real time, and leave a page to look at.
+
+Phantom -> multi-frame XA file -> sandboxed DICOM decoder -> the line -> journal -> terminal. Not for: judging accuracy
+(benchmarks do) or load (three short runs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
+from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.config import Config
+from cathrt.runtime.contact_sheet import Tile, contact_sheet
+from cathrt.runtime.ports import Sink
+from cathrt.runtime.replay import Opening, Replayed, opened_journal, opened_line, replay
+from cathrt.runtime.sources.discover import discover
+from cathrt.runtime.sources.phantom import PhantomSource, Scene, sample_scene
+from cathrt.runtime.sources.phantom.dicom import write_xa
+from cathrt.runtime.sources.sandbox import open_source
+from cathrt.runtime.summary_page import JudgedRun, summary_page
+
+# name, side, kind: one of each side, and one in which there is nothing to find
+_RUNS: tuple[tuple[str, Literal["left", "right"] | None, str], ...] = (
+    ("left coronary phantom", "left", "coronary"),
+    ("right coronary phantom", "right", "coronary"),
+    ("catheter without contrast", None, "no_contrast"),
+)
+_LONGEST_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo left behind. truth: what each phantom was, by the run's source name."""
+
+    replayed: Replayed
+    page: Path
+    sheet: Path
+
+
+@dataclass(slots=True)
+class _Collect:
+    """A sink that keeps what was shown, for the page."""
+
+    records: list[Record] = field(default_factory=list)
+
+    def emit(self, record: Record) -> None:
+        self.records.append(record)
+
+    def close(self) -> None: ...
+
+
+def demo(
+    out: Path,
+    bundle: Bundle,
+    config: Config,
+    sinks: tuple[Sink, ...],
+    *,
+    seed: int,
+    rendered: Callable[[int, int], None] = lambda done, total: None,
+) -> Demo:
+    """Render three phantom runs, replay them at real time and write `out`/summary.html and `out`/key_frames.png.
+
+    rendered(done, total) is told after each frame that the phantom has drawn.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    phantoms = _phantoms(seed)
+    seen = _Collect()
+    with TemporaryDirectory(prefix="cathrt-demo-") as folder:
+        openings = _write(phantoms, Path(folder), config, rendered)
+        with (
+            opened_line(bundle, config, "realtime") as line,
+            opened_journal(None, config, (*sinks, seen)) as journal,
+        ):
+            replayed = replay(openings, line, journal)
+    pages = [
+        _judged(summary, seen.records, phantom, name)
+        for summary, (name, phantom) in zip(replayed.summaries, phantoms.items(), strict=True)
+    ]
+    page, sheet = out / "summary.html", out / "key_frames.png"
+    page.write_text(
+        summary_page(
+            "Three phantom runs",
+            f"{bundle.manifest.name} at real time on {config.engine.name}; generated images, no patient",
+            pages,
+        ),
+        encoding="utf-8",
+    )
+    contact_sheet([tile for run in pages for tile in _tiles(run)]).save(sheet)
+    return Demo(replayed, page, sheet)
+
+
+def _phantoms(seed: int) -> dict[str, PhantomSource]:
+    return {name: PhantomSource(_short(seed, side, kind)) for name, side, kind in _RUNS}
+
+
+def _short(seed: int, side: Literal["left", "right"] | None, kind: str) -> Scene:
+    """The first scene from `seed` on that is over soon enough for a demo."""
+    scenes = (sample_scene(candidate, side=side, kind=kind) for candidate in count(seed))
+    return next(scene for scene in scenes if scene.frame_count / scene.frame_rate_hz <= _LONGEST_S)
+
+
+def _write(
+    phantoms: dict[str, PhantomSource], folder: Path, config: Config, rendered: Callable[[int, int], None]
+) -> list[Opening]:
+    total = sum(phantom.run.frame_count or 0 for phantom in phantoms.values())
+    done = count(1)
+    openings: list[Opening] = []
+    for name, phantom in phantoms.items():
+        render = phantom.render
+
+        def told(index: int, render: Callable[[int], object] = render) -> object:
+            pixels = render(index)
+            rendered(next(done), total)
+            return pixels
+
+        path = write_xa(phantom.run, told, folder / f"{name}.dcm")
+        (found,) = discover([path]).inputs
+        openings.append(Opening(name, partial(open_source, found, config.limits)))
+    return openings
+
+
+def _judged(summary: RunSummary, records: list[Record], phantom: PhantomSource, name: str) -> JudgedRun:
+    return JudgedRun(
+        summary=summary,
+        verdicts=[r for r in records if isinstance(r, Verdict) and r.pass_id == summary.pass_id],
+        alerts=[r for r in records if isinstance(r, Alert) and r.pass_id == summary.pass_id],
+        key_pixels=[phantom.render(index) for index in summary.key_frames],
+        remark=f"what was drawn: {name}",
+    )
+
+
+def _tiles(run: JudgedRun) -> list[Tile]:
+    summary = run.summary
+    return [
+        Tile(pixels, f"{run.remark.removeprefix('what was drawn: ')}\nframe {index}, {summary.laterality}, {score:.2f}")
+        for index, score, pixels in zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
+    ]

@@ -1,0 +1,123 @@
+"""The arrows of import, the light import, and the two-line rule, held by code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_IMPORT = {
+    "kernels": {"kernels"},
+    "runtime": {"runtime", "kernels"},
+    "export": {"export", "runtime", "kernels"},
+}
+# Vendor -> the only places that may import it. Anything not named here is free.
+VENDOR_HOMES = {
+    "openvino": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
+    "onnxruntime": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
+    "tensorrt": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
+    "pydicom": ("runtime/sources/", "runtime/sinks/", "benchmarks/", "tests/"),
+    "imagecodecs": ("runtime/sources/", "benchmarks/", "tests/"),
+    "av": ("runtime/sources/", "benchmarks/", "tests/"),
+    "torch": ("export/", "benchmarks/", "tests/"),
+    "onnx": ("export/", "benchmarks/", "tests/"),
+    "cv2": ("benchmarks/", "tests/"),
+    "skimage": ("benchmarks/", "tests/"),
+    "scipy": ("benchmarks/", "tests/"),
+    "numba": ("benchmarks/", "tests/"),
+    "pickle": ("tests/",),
+    "multiprocessing": ("export/", "benchmarks/", "tests/"),
+}
+# The line and its nouns: importing them must load no vendor.
+LIGHT = [
+    "cathrt.runtime",
+    "cathrt.runtime.alert",
+    "cathrt.runtime.bundle",
+    "cathrt.runtime.config",
+    "cathrt.runtime.engines",
+    "cathrt.runtime.errors",
+    "cathrt.runtime.frame",
+    "cathrt.runtime.journal",
+    "cathrt.runtime.ledger",
+    "cathrt.runtime.models.keyframe",
+    "cathrt.runtime.pace",
+    "cathrt.runtime.pipeline",
+    "cathrt.runtime.policy",
+    "cathrt.runtime.ports",
+    "cathrt.runtime.preprocess",
+    "cathrt.runtime.replay",
+]
+HEAVY = ["openvino", "onnxruntime", "pydicom", "imagecodecs", "av", "PIL", "torch", "onnx", "typer", "rich", "pydantic",
+         "cryptography", "scipy", "cv2"]  # fmt: skip
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.module or "", node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_what_the_arrows_allow(package: str) -> None:
+    wrong = []
+    for path in sources(package):
+        for name, line in imported(path):
+            parts = name.split(".")
+            if parts[0] in {*MAY_IMPORT, "tests", "benchmarks"}:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}: import it as cathrt.{name}")
+            if parts[0] == "cathrt" and len(parts) > 1 and parts[1] not in MAY_IMPORT[package]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {package} must not import {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_vendors_are_imported_only_in_their_adapters() -> None:
+    wrong = []
+    for path in sources("runtime", "export", "kernels", "benchmarks", "tests"):
+        where = str(path.relative_to(ROOT))
+        for name, line in imported(path):
+            homes = VENDOR_HOMES.get(name.split(".")[0])
+            if homes is not None and not where.startswith(homes):
+                wrong.append(f"{where}:{line}: {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_module_opens_with_what_it_is_for() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources("runtime", "export", "kernels", "benchmarks", "tests")
+        if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not wrong
+
+
+def test_the_line_and_its_nouns_load_no_vendor() -> None:
+    code = f"import sys; {'; '.join(f'import {name}' for name in LIGHT)}; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
+
+
+def test_importing_the_runtime_takes_less_than_three_tenths_of_a_second() -> None:
+    code = (
+        "import json, time; start = time.perf_counter(); import cathrt.runtime, cathrt.runtime.pipeline;"
+        "print(json.dumps(time.perf_counter() - start))"
+    )
+    times = [
+        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(times) < 0.3, f"seconds: {times}, median {statistics.median(times)}"
