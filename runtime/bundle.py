@@ -1,20 +1,25 @@
 """The bundle: the folder that export writes and the runtime opens, and its manifest as dataclasses.
 
 Schema of manifest.json version 1 lives here and nowhere else; export builds these same dataclasses and writes them.
-Not for: engines (they are handed a checked Bundle) and signing (export/sign.py).
+Not for: checking a folder (open_bundle.py), engines (they are handed a checked Bundle) and signing (export/sign.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
+from cathrt.runtime.bundle_files import opened_folder, read_file
+from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.ports import TensorSpec
 
 SCHEMA_VERSION = 1
+# Stands in Manifest; pydantic hands it down to every dataclass in it. Unknown keys, coerced types, NaN are errors.
+_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 
 
@@ -82,6 +87,7 @@ class Manifest:
     provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
     """
 
+    __pydantic_config__ = _STRICT
     schema_version: int
     name: str
     kind: Literal["keyframe"]
@@ -107,3 +113,18 @@ class Bundle:
     manifest: Manifest
     manifest_sha256: str
     signed_by: str
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one listed file, hashed again: what an engine is built from is what was signed.
+
+        Engines load from these bytes and never from the path, so a file swapped after the bundle was opened does not
+        run. Raises ManifestError where the file is not listed, gone or changed.
+        """
+        expected = self.manifest.files.get(name)
+        if expected is None:
+            raise ManifestError(f"{name!r}: bundle {self.path} lists only {sorted(self.manifest.files)}")
+        with opened_folder(self.path) as folder:
+            data = read_file(folder, name)
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise ManifestError(f"{name}: changed after bundle {self.path} was opened: open the bundle again")
+        return data

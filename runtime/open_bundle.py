@@ -1,0 +1,229 @@
+"""Opening a bundle: nothing of it is believed before the signature, nothing handed on before every file is checked.
+
+The order is the point: size, signature over the exact bytes, JSON, schema, cross checks, names, hashes, ONNX. Not for:
+running models (engines/), and not for writing bundles (export/sign.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from cathrt.runtime import bundles
+from cathrt.runtime.bundle import SCHEMA_VERSION, Bundle, Manifest
+from cathrt.runtime.bundle_files import (
+    MANIFEST,
+    SIGNATURE,
+    check_digest,
+    check_name,
+    check_nothing_unlisted,
+    opened_folder,
+    read_file,
+)
+from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.onnx_file import check_onnx
+from cathrt.runtime.ports import TensorSpec
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_SIGNATURE_BYTES = 256
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SHA256 = _PUBLIC_KEY
+_SIGNATURE_LINE = re.compile(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})\n")
+
+
+def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
+    """Check a bundle folder from its signature to its last file and hand it out.
+
+    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and bundles.shipped_keys()).
+    Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
+    """
+    for key in trusted_keys:
+        if not _PUBLIC_KEY.fullmatch(key):
+            raise ConfigError(f"trust.keys: found {key!r}, expected an ed25519 public key of 64 lower-case hex digits")
+    path = path.absolute()
+    try:
+        with opened_folder(path) as folder:
+            document = read_file(folder, MANIFEST, max_bytes=MAX_MANIFEST_BYTES)
+            signature = read_file(folder, SIGNATURE, max_bytes=MAX_SIGNATURE_BYTES)
+            signed_by = _signer(document, signature, trusted_keys)
+            manifest = manifest_from_json(document)
+            check_nothing_unlisted(folder, manifest.files)
+            # Installers such as uv and conda link a package's files into place from their cache.
+            hard_links = path.parent == bundles.FOLDER
+            for name, sha256 in sorted(manifest.files.items()):
+                check_digest(folder, name, sha256, hard_links=hard_links)
+        bundle = Bundle(path, manifest, hashlib.sha256(document).hexdigest(), signed_by)
+        for name in sorted(manifest.files):
+            if name.endswith(".onnx"):
+                check_onnx(name, bundle.read(name))
+    except ManifestError as exc:
+        raise ManifestError(f"bundle {path} refused: {exc}") from exc
+    except OSError as exc:
+        raise ManifestError(
+            f"bundle {path} refused: it cannot be read ({exc}): check the disk and the permissions"
+        ) from exc
+    return bundle
+
+
+def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) -> str:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    line = _SIGNATURE_LINE.fullmatch(signature)
+    if line is None:
+        raise ManifestError(
+            f"{SIGNATURE}: found {signature[:40]!r}, expected 'ed25519 <public key, hex> <signature, hex>': "
+            "sign the bundle with cathrt.export.sign"
+        )
+    key = line[1].decode()
+    if key not in trusted_keys:
+        raise ManifestError(
+            f"{SIGNATURE}: signed by {key}, which is none of the {len(trusted_keys)} trusted keys: "
+            "if you know the signer, add the key to trust.keys in the configuration"
+        )
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(line[2].decode()), document)
+    except InvalidSignature as exc:
+        raise ManifestError(
+            f"{SIGNATURE}: does not fit {MANIFEST} under key {key}, so one of them was changed: fetch the bundle again"
+        ) from exc
+    return key
+
+
+def manifest_from_json(document: bytes) -> Manifest:
+    """The manifest, checked against the schema and against itself. Raises ManifestError listing what does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        fields = json.loads(document, object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise ManifestError(f"{MANIFEST}: not valid JSON ({exc}): export the bundle again") from exc
+    if not isinstance(fields, dict):
+        raise ManifestError(
+            f"{MANIFEST}: is a JSON {type(fields).__name__}, expected an object: export the bundle again"
+        )
+    version = fields.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{MANIFEST}: schema_version is {version!r}, this runtime knows {SCHEMA_VERSION}: "
+            "export the bundle again with this version of cathrt, or update cathrt"
+        )
+    try:
+        manifest = _adapter().validate_json(document)
+    except ValidationError as exc:
+        faults = [_explain(error) for error in exc.errors(include_url=False)]
+    else:
+        faults = [*_file_faults(manifest), *_tensor_faults(manifest), *_meaning_faults(manifest)]
+        if not faults:
+            return manifest
+    raise ManifestError(f"{MANIFEST}: " + "; ".join(faults) + ": export the bundle again")
+
+
+def _file_faults(manifest: Manifest) -> list[str]:
+    for name in manifest.files:
+        check_name(name)
+    faults = [
+        f"files.{name}: found {sha256!r}, expected a sha256 of 64 lower-case hex digits"
+        for name, sha256 in manifest.files.items()
+        if not _SHA256.fullmatch(sha256)
+    ]
+    own = {MANIFEST, SIGNATURE} & manifest.files.keys()
+    faults += [f"files.{name}: a bundle does not list its own {name}" for name in sorted(own)]
+    if not manifest.artifacts:
+        faults.append("artifacts: found none, expected one for at least one engine")
+    for engine, artifact in manifest.artifacts.items():
+        needed = [artifact.file]
+        if artifact.file.endswith(".xml"):  # OpenVINO IR keeps its weights beside the graph
+            needed.append(artifact.file.removesuffix(".xml") + ".bin")
+        faults += [f"artifacts.{engine}: {name!r} is not among files" for name in needed if name not in manifest.files]
+    return faults
+
+
+def _tensor_faults(manifest: Manifest) -> list[str]:
+    faults = []
+    for side, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
+        names = [spec.name for spec in specs]
+        if not specs or len(set(names)) != len(names):
+            faults.append(f"{side}: found names {names}, expected at least one and each once")
+        for spec in specs:
+            if not spec.shape or any(size < 1 for size in spec.shape):
+                faults.append(f"{side}.{spec.name}: found shape {spec.shape}, expected sizes of 1 and more")
+            if not _is_plain_dtype(spec.dtype):
+                faults.append(
+                    f"{side}.{spec.name}: found dtype {spec.dtype!r}, expected a NumPy name such as 'float32'"
+                )
+    return faults
+
+
+def _meaning_faults(manifest: Manifest) -> list[str]:
+    """Do preprocessing and labels fit the tensors they speak of?"""
+    faults = []
+    preprocessing, semantics = manifest.preprocessing, manifest.keyframe
+    size = (preprocessing.height, preprocessing.width)
+    frame = TensorSpec(
+        preprocessing.input, (1, 3, *size) if preprocessing.layout == "NCHW" else (1, *size, 3), "float32"
+    )
+    if manifest.inputs != (frame,):
+        faults.append(f"inputs: found {_text(manifest.inputs)}, preprocessing makes {_text((frame,))}")
+    logits = [spec for spec in manifest.outputs if spec.name == semantics.output]
+    if not logits or logits[0].shape != (1, len(semantics.labels)) or not logits[0].dtype.startswith("float"):
+        faults.append(
+            f"outputs: found {_text(manifest.outputs)}, the {len(semantics.labels)} labels of keyframe need "
+            f"{semantics.output} (1, {len(semantics.labels)}) of floats"
+        )
+    names = [label.name for label in semantics.labels]
+    if len(set(names)) != len(names):
+        faults.append(f"keyframe.labels: found names {names}, expected each once")
+    low, high = preprocessing.percentiles
+    if low >= high:
+        faults.append(f"preprocessing.percentiles: found {low}, {high}, expected the low one first")
+    return faults
+
+
+def _text(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name} {spec.shape} {spec.dtype}" for spec in specs) or "nothing"
+
+
+def _is_plain_dtype(name: str) -> bool:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        return False
+    return dtype.name == name and dtype.kind in "biuf"
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a key stands twice among {sorted(names)[:20]}")
+    return dict(pairs)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"found {text}, which is no JSON number")
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "the manifest"
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{key}: unknown key"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    return f"{key}: found {str(error['input'])[:80]!r}, expected: {error['msg']}"
+
+
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest)

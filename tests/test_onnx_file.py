@@ -1,0 +1,179 @@
+"""The walk over an ONNX file's wire format, held against the onnx package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.onnx_file import (
+    DATA_LOCATION,
+    EXTERNAL_DATA,
+    MAX_DEPTH,
+    MESSAGES,
+    MODEL_FIELDS,
+    MODEL_GRAPH,
+    OPSETS,
+    check_onnx,
+)
+from tests.golden import conv_model
+
+
+def external_tensor(name: str = "head", location: str = "weights.bin") -> TensorProto:
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[8, 6], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def test_every_way_to_a_tensor_in_the_onnx_schema_is_walked() -> None:
+    reach: dict[str, bool] = {}
+
+    def leads_to_tensor(message: str, seen: frozenset[str]) -> bool:
+        if message in ("TensorProto", "OperatorSetIdProto"):
+            return True
+        fields = getattr(onnx, message).DESCRIPTOR.fields
+        below = [field.message_type.name for field in fields if field.message_type is not None]
+        return any(name not in seen and leads_to_tensor(name, seen | {name}) for name in below if hasattr(onnx, name))
+
+    todo = ["ModelProto"]
+    while todo:
+        message = todo.pop()
+        if message in reach:
+            continue
+        reach[message] = True
+        expected = {
+            field.number: field.message_type.name
+            for field in getattr(onnx, message).DESCRIPTOR.fields
+            if field.message_type is not None
+            and hasattr(onnx, field.message_type.name)
+            and leads_to_tensor(field.message_type.name, frozenset({field.message_type.name}))
+        }
+        assert MESSAGES[message] == (expected if message != "TensorProto" else {}), message
+        todo += MESSAGES[message].values()
+    assert reach.keys() == MESSAGES.keys()
+
+
+def test_field_numbers_are_those_of_the_onnx_package() -> None:
+    tensor = TensorProto.DESCRIPTOR.fields_by_name
+    assert (tensor["external_data"].number, tensor["data_location"].number) == (EXTERNAL_DATA, DATA_LOCATION)
+    assert {field.number for field in onnx.ModelProto.DESCRIPTOR.fields} == MODEL_FIELDS
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_self_contained_model_is_accepted(int8: bool) -> None:
+    check_onnx("model.onnx", conv_model(int8=int8).SerializeToString())
+
+
+def place_in_initializer(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(external_tensor("other"))
+
+
+def place_in_constant_node(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], value=external_tensor()))
+
+
+def place_in_tensor_list(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("list", [external_tensor()]))
+
+
+def place_in_subgraph(model: onnx.ModelProto) -> None:
+    graph = helper.make_graph([], "then", [], [], [external_tensor()])
+    model.graph.node.append(helper.make_node("If", ["c"], ["d"], then_branch=graph))
+
+
+def place_in_sparse_initializer(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add().values.CopyFrom(external_tensor())
+
+
+def place_in_sparse_indices(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add().indices.CopyFrom(external_tensor())
+
+
+def place_in_function(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Constant", [], ["c"], value=external_tensor())
+    model.functions.add(name="f", domain="d").node.append(node)
+
+
+def place_in_training_graph(model: onnx.ModelProto) -> None:
+    model.training_info.add().initialization.initializer.append(external_tensor())
+
+
+PLACES = [
+    place_in_initializer,
+    place_in_constant_node,
+    place_in_tensor_list,
+    place_in_subgraph,
+    place_in_sparse_initializer,
+    place_in_sparse_indices,
+    place_in_function,
+    place_in_training_graph,
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+def test_external_data_is_found_wherever_a_tensor_can_stand(place: Callable[[onnx.ModelProto], None]) -> None:
+    model = conv_model()
+    place(model)
+    with pytest.raises(ManifestError, match="in another file"):
+        check_onnx("model.onnx", model.SerializeToString())
+
+
+@pytest.mark.parametrize("only", ["location", "entry"])
+def test_half_of_an_external_reference_is_refused_too(only: str) -> None:
+    tensor = external_tensor()
+    tensor.ClearField("external_data" if only == "location" else "data_location")
+    with pytest.raises(ManifestError, match="in another file"):
+        check_onnx("model.onnx", conv_model(head=tensor).SerializeToString())
+
+
+@pytest.mark.parametrize("opset", [OPSETS.start, OPSETS.stop - 1])
+def test_opsets_at_both_ends_are_accepted(opset: int) -> None:
+    check_onnx("model.onnx", conv_model(opset=opset).SerializeToString())
+
+
+@pytest.mark.parametrize("opset", [1, OPSETS.start - 1, OPSETS.stop, 2**31])
+def test_an_unknown_opset_is_refused(opset: int) -> None:
+    with pytest.raises(ManifestError, match=f"opset {opset}"):
+        check_onnx("model.onnx", conv_model(opset=opset).SerializeToString())
+
+
+def test_a_model_without_an_opset_is_refused() -> None:
+    model = conv_model()
+    del model.opset_import[:]
+    with pytest.raises(ManifestError, match=r"imports no ai\.onnx opset"):
+        check_onnx("model.onnx", model.SerializeToString())
+
+
+def test_a_model_without_a_graph_is_refused() -> None:
+    model = conv_model()
+    model.ClearField("graph")
+    with pytest.raises(ManifestError, match="no graph in it"):
+        check_onnx("model.onnx", model.SerializeToString())
+
+
+def test_deeply_nested_messages_end_in_an_error_and_not_in_the_stack() -> None:
+    graph = b""
+    for _ in range(MAX_DEPTH):
+        for number in (6, 5, 1):  # a graph, in an attribute, in a node, in the graph above
+            graph = bytes([number << 3 | 2]) + _varint(len(graph)) + graph
+    model = conv_model().SerializeToString() + bytes([MODEL_GRAPH << 3 | 2]) + _varint(len(graph)) + graph
+    with pytest.raises(ManifestError, match="nested deeper"):
+        check_onnx("model.onnx", model)
+
+
+def test_a_model_cut_anywhere_is_refused_or_whole() -> None:
+    data = conv_model().SerializeToString()
+    for end in range(len(data)):
+        with pytest.raises(ManifestError):
+            check_onnx("model.onnx", data[:end])
