@@ -1,0 +1,39 @@
+// Histogram of stored values, and the two order statistics the percentile window needs. Truth: reference.py
+// (percentile_limits). Exact: every exposed pixel counts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "stored.hpp"
+
+namespace cathrt {
+
+// Number of exposed pixels.
+std::int64_t count_exposed(const StoredFrame& frame);
+
+// 1-based rank of a percentile among count values: ceil(percent * count / 100), at least 1.
+std::int64_t nearest_rank(double percent, std::int64_t count);
+
+// Owns the scratch of one frame size and bit depth, so that counting allocates nothing. Not thread-safe.
+class Histogram {
+  public:
+    explicit Histogram(int bits_stored);
+
+    // Counts per stored value of the exposed pixels; valid until the next call. bits_stored entries: 1 << bits_stored.
+    const std::vector<std::uint32_t>& count(const StoredFrame& frame);
+
+    // The stored values at two 1-based ascending ranks, ranks[0] <= ranks[1] <= number of exposed pixels.
+    std::array<std::uint16_t, 2> ranked_values(const StoredFrame& frame, std::array<std::int64_t, 2> ranks);
+
+    // Position in `order` of the value at a 1-based rank of the last counted frame, where `order` lists all stored
+    // values by rising modality value.
+    std::uint16_t ranked_by(const std::vector<std::uint16_t>& order, std::int64_t rank) const;
+
+  private:
+    std::vector<std::uint32_t> counts_;
+    std::vector<std::uint32_t> parts_;
+};
+
+}  // namespace cathrt

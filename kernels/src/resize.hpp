@@ -1,0 +1,24 @@
+// Weights of the antialiased bilinear resize along one axis. Truth: reference.py (resize_weights).
+// Half-pixel centres; a triangle of half-width max(1, in / out) input pixels, cut at the edges and renormalised.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace cathrt {
+
+// Output i is the sum over t < taps of weight(i)[t] * input[first[i] + t]. first never falls, and first[i] + taps stays
+// within the input; where an output needs fewer inputs, its weights are padded with zeros.
+struct ResizeAxis {
+    std::int32_t taps;
+    std::vector<std::int32_t> first;
+    std::vector<float> weights;  // (outputs, taps)
+
+    const float* weight(std::int32_t output) const {
+        return weights.data() + static_cast<std::ptrdiff_t>(output) * taps;
+    }
+};
+
+ResizeAxis resize_axis(std::int32_t size_in, std::int32_t size_out);
+
+}  // namespace cathrt

@@ -1,0 +1,137 @@
+"""From a frame's stored values to the tensor the manifest asks for: chooses the window, the kernels do the work.
+
+Not for: formulae (kernels/reference.py), pixels (kernels/src) or finding shutters and collimators (sources).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.kernels import reference
+from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from cathrt.runtime.bundle import Preprocessing
+from cathrt.runtime.errors import ManifestError, SourceError
+from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, VoiLutFunction, VoiWindow
+
+# Beyond these a float32 line could not tell neighbouring stored values apart; such windows go through a table instead.
+_MAX_ORIGIN = float(2**22)
+_MAX_SLOPE = float(2**10)
+
+
+class Preprocessor:
+    """Preprocessing of one run: built once, called per frame, allocates nothing then. Not thread-safe.
+
+    Raises SourceError where the run's grey scale cannot be applied, ManifestError where the manifest cannot.
+    """
+
+    def __init__(self, run: Run, spec: Preprocessing) -> None:
+        window = _window(run.grayscale, spec)
+        try:
+            tensor = TensorLayout(
+                spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value
+            )
+        except ValueError as exc:
+            raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
+        try:
+            self._ingest = Ingest(
+                (run.rows, run.columns), run.grayscale.bits_stored, run.grayscale.exposed, window, tensor
+            )
+        except ValueError as exc:
+            raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
+
+    def __call__(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> bool:
+        """Fill `out`, the engine's input buffer, from stored values (rows, columns) of uint8 or uint16.
+
+        out: C-contiguous (1, 3, height, width) for NCHW, (1, height, width, 3) for NHWC; always finite afterwards.
+        Returns False where the shutter covers the whole frame: then everything is the masked value and no finding on it
+        means anything. Raises ValueError where pixels or out are not what the run and the manifest declare.
+        """
+        return self._ingest(pixels, out)
+
+
+def _window(grayscale: Grayscale, spec: Preprocessing) -> Window:
+    """The window the manifest's policy picks for this grey scale."""
+    _check_modality(grayscale.modality)
+    invert = grayscale.photometric_interpretation == "MONOCHROME1"
+    if grayscale.voi is None or spec.window == "percentile":
+        return _percentile_window(grayscale, spec.percentiles, invert)
+    if isinstance(grayscale.voi, VoiWindow):
+        _check_voi(grayscale.voi)
+        line = _line(grayscale.modality, grayscale.voi)
+        if line is not None:
+            return Window.linear(*line, invert)
+    values = _modality_values(grayscale)
+    if isinstance(grayscale.voi, LookupTable):
+        grey = reference.voi_lut(values, grayscale.voi.first_input, grayscale.voi.values, grayscale.voi.bits)
+    else:
+        grey = _VOI_FUNCTIONS[grayscale.voi.function](values, grayscale.voi.center, grayscale.voi.width)
+    return Window.table(grey.astype(np.float32), invert)
+
+
+def _percentile_window(grayscale: Grayscale, percentiles: tuple[float, float], invert: bool) -> Window:
+    low, high = percentiles
+    try:
+        if isinstance(grayscale.modality, LookupTable):
+            return Window.table_percentile(low, high, _modality_values(grayscale).astype(np.float32), invert)
+        descending = grayscale.modality is not None and grayscale.modality.slope < 0
+        return Window.percentile(low, high, descending, invert)
+    except ValueError as exc:
+        raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
+
+
+def _line(modality: Rescale | LookupTable | None, voi: VoiWindow) -> tuple[float, float, float] | None:
+    """(origin, slope, intercept) of a window that is one clamped line over stored values; None where it is not.
+
+    grey = clamp((stored - origin) * slope + intercept), origin being the stored value nearest the line's middle.
+    """
+    if isinstance(modality, LookupTable) or voi.function == "SIGMOID" or voi.width == 1.0:
+        return None
+    slope, intercept = (1.0, 0.0) if modality is None else (modality.slope, modality.intercept)
+    # LINEAR is LINEAR_EXACT with half a unit less centre and one unit less width (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2).
+    center, width = (voi.center - 0.5, voi.width - 1.0) if voi.function == "LINEAR" else (voi.center, voi.width)
+    middle = (center - intercept) / slope
+    line_slope = slope / width
+    if not (abs(middle) <= _MAX_ORIGIN and abs(line_slope) <= _MAX_SLOPE):
+        return None
+    origin = float(round(middle))
+    return origin, line_slope, 0.5 + (origin - middle) * line_slope
+
+
+def _modality_values(grayscale: Grayscale) -> reference.Float64:
+    """Modality value of every stored value, (1 << bits_stored,)."""
+    stored = np.arange(1 << grayscale.bits_stored, dtype=np.float64)
+    if isinstance(grayscale.modality, LookupTable):
+        return reference.lookup(stored, grayscale.modality.first_input, grayscale.modality.values)
+    if isinstance(grayscale.modality, Rescale):
+        return reference.rescale(stored, grayscale.modality.slope, grayscale.modality.intercept)
+    return stored
+
+
+_VOI_FUNCTIONS: dict[VoiLutFunction, Any] = {
+    "LINEAR": reference.voi_linear,
+    "LINEAR_EXACT": reference.voi_linear_exact,
+    "SIGMOID": reference.voi_sigmoid,
+}
+
+
+def _check_modality(modality: Rescale | LookupTable | None) -> None:
+    if isinstance(modality, Rescale) and not (
+        np.isfinite(modality.slope) and np.isfinite(modality.intercept) and modality.slope != 0.0
+    ):
+        raise SourceError(
+            f"rescale slope {modality.slope}, intercept {modality.intercept}: expected finite numbers and a slope "
+            "other than 0: correct (0028,1053) and (0028,1052)"
+        )
+
+
+def _check_voi(voi: VoiWindow) -> None:
+    least = "at least 1" if voi.function == "LINEAR" else "above 0"
+    fits = voi.width >= 1.0 if voi.function == "LINEAR" else voi.width > 0.0
+    if not (fits and np.isfinite(voi.width) and np.isfinite(voi.center)):
+        raise SourceError(
+            f"{voi.function} window center {voi.center}, width {voi.width}: expected finite numbers and a width "
+            f"{least}: correct (0028,1050) and (0028,1051)"
+        )
