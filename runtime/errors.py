@@ -41,3 +41,9 @@ class JournalError(CathrtError):
     """The journal cannot be written or does not add up. Nothing unjournalled is shown."""
 
     exit_code = 7
+
+
+class SinkError(CathrtError):
+    """A sink cannot take a record: its pipe is closed, its disk is full. The journal has the record all the same."""
+
+    exit_code = 9

@@ -1,0 +1,87 @@
+"""Named points where a test may stop, break or delay the program: how "kill -9 at every step" is tried.
+
+A point that is not armed costs one look at an empty dictionary. Points are armed by code alone, never by environment
+or configuration. Not for: production control flow.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+JOURNAL_POINTS = (
+    "journal.enqueue",  # line's thread, before the record is queued
+    "journal.before_insert",  # writer, transaction begun, nothing inserted
+    "journal.mid_transaction",  # writer, after each record of the group
+    "journal.before_commit",  # writer, whole group inserted
+    "journal.after_commit",  # writer, durable, head not yet noted, nothing shown
+    "journal.before_emit",  # writer, head noted, nothing shown
+    "journal.between_sinks",  # writer, one sink has the group, the next has not
+    "journal.after_emit",  # writer, every sink has the group
+    "journal.close",  # closing thread, all written, file not yet closed
+)
+LINE_POINTS = (
+    "line.received",
+    "line.preprocessed",
+    "line.inferred",
+    "line.judged",
+    "line.alerted",
+    "line.summarised",
+)
+POINTS = frozenset(JOURNAL_POINTS + LINE_POINTS)
+
+
+@dataclass(slots=True)
+class _Armed:
+    action: Callable[[], None]
+    passes_left: int
+
+
+_armed: dict[str, _Armed] = {}
+
+
+def failpoint(name: str) -> None:
+    """Run the action armed at `name`, if any. Whatever the action raises comes out here."""
+    if not _armed:
+        return
+    point = _armed.get(name)
+    if point is None:
+        return
+    if point.passes_left:
+        point.passes_left -= 1
+        return
+    point.action()
+
+
+def arm(name: str, action: Callable[[], None], after: int = 0) -> None:
+    """Let `after` passes of `name` go by, then call `action` at every further one. Raises ValueError: unknown point."""
+    if name not in POINTS:
+        raise ValueError(f"unknown fail point {name!r}: expected one of {', '.join(sorted(POINTS))}")
+    if after < 0:
+        raise ValueError(f"after is {after}: expected 0 or more passes")
+    _armed[name] = _Armed(action, after)
+
+
+def disarm(name: str) -> None:
+    """Make `name` free to pass again; nothing happens if it is."""
+    _armed.pop(name, None)
+
+
+@contextmanager
+def armed(name: str, action: Callable[[], None], after: int = 0) -> Iterator[None]:
+    """`arm` for the length of a with block."""
+    arm(name, action, after)
+    try:
+        yield
+    finally:
+        disarm(name)
+
+
+def kill() -> NoReturn:
+    """Die at once and uncleanly, as by kill -9: no finally, no flush, no atexit."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("a process outlived SIGKILL")

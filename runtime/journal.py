@@ -1,0 +1,327 @@
+"""The journal: the one durable truth. A record is on the disk before any sink sees it.
+
+The line appends without waiting; one writer thread commits in groups, then shows each group to the sinks in order.
+Not for: the file and its checks (journal_file.py), reading the books afterwards (journal_report.py).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.config import JournalConfig
+from cathrt.runtime.errors import JournalError, SinkError
+from cathrt.runtime.failpoints import failpoint
+from cathrt.runtime.journal_file import open_for_reading, open_for_writing, translated
+from cathrt.runtime.journal_outlets import Outlet, StoredRecord
+from cathrt.runtime.journal_stats import Costs, JournalStats
+from cathrt.runtime.ports import Sink
+from cathrt.runtime.records import body_from_record, record_from_body
+
+QUEUE_RECORDS = 4096  # over two minutes at 30 records/s, 3 MB; a disk that stalls longer holds the line up
+CHECKPOINT_ROWS = 1000  # rows between checkpoints; each is made after showing, so that no alert waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    record: Record
+    body: bytes
+    appended_ns: int
+
+
+class Journal:
+    """One journal file, open for writing. append() may be called from any thread; sinks are called from the writer's.
+
+    A record whose id is stored already is not stored again: the stored one is shown instead, so what is shown is always
+    what is stored. No record is shown twice by one Journal object. A sink that raises SinkError is set aside until the
+    journal is opened again; rows and other sinks go on, and sync() and close() raise it. The sinks stay the caller's to
+    close.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: JournalConfig,
+        sinks: Sequence[Sink] = (),
+        *,
+        durable_sinks: Mapping[str, Sink] | None = None,
+        queue_records: int = QUEUE_RECORDS,
+    ) -> None:
+        """Open or make the journal at `path` and start its writer; time grows with the rows there are to check.
+
+        durable_sinks: by a name that stays the same from start to start. They get every row exactly in order, from
+        the first one they have not had; after a crash some may come again (same id).
+        Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
+        """
+        self.path = path
+        self._group_ns = int(config.group_commit_ms * 1e6)
+        self._queue_records = queue_records
+        opened = open_for_writing(path)
+        self._connection, self._head_file, self._head = opened.connection, opened.head_file, opened.head
+        self._opened_at = opened.head.seq
+        self._saved_cursors = opened.cursors
+        self._outlets = [Outlet(type(sink).__name__, sink) for sink in sinks]
+        self._outlets += [
+            Outlet(name, sink, opened.cursors.get(name, 0)) for name, sink in (durable_sinks or {}).items()
+        ]
+        self._shown_again: set[int] = set()
+        self._rows_since_checkpoint = 0
+
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)  # the writer waits for it
+        self._progress = threading.Condition(self._lock)  # callers wait for it
+        self._queue: deque[_Entry] = deque()
+        self._commit_now = False
+        self._closing = False
+        self._closed = False
+        self._caught_up = False
+        self._stopped = False
+        self._failure: BaseException | None = None
+        self._appended = self._shown = 0
+        self._costs = Costs()
+        self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._writer.start()
+
+    def append(self, record: Record) -> None:
+        """Hand a record in. Returns at once, unless `queue_records` are waiting for the disk.
+
+        Raises JournalError if the writer has stopped: this record is neither durable nor shown. Raises ValueError if
+        the record cannot be written as JSON (records.py).
+        """
+        entry = _Entry(record, body_from_record(record), time.monotonic_ns())
+        failpoint("journal.enqueue")
+        with self._lock:
+            self._refuse_if_stopped()
+            if len(self._queue) >= self._queue_records:
+                self._wait_for_room()
+            self._queue.append(entry)
+            self._appended += 1
+            if not isinstance(record, Verdict):
+                self._commit_now = True
+            if self._commit_now or len(self._queue) in (1, self._queue_records):
+                self._work.notify()
+
+    def sync(self) -> None:
+        """Wait until everything appended so far is durable and every sink has it.
+
+        Raises JournalError if it is not durable; SinkError if it is, but a sink did not take it.
+        """
+        with self._lock:
+            target = self._appended
+            self._commit_now = True
+            self._work.notify()
+            while (self._shown < target or not self._caught_up) and not self._stopped:
+                self._progress.wait()
+            self._refuse_if_stopped()
+        self._raise_sink_failures()
+
+    def stored(self, pass_id: str) -> tuple[Record, ...]:
+        """The durable records of one pass, oldest first: what a line that takes up a killed pass must keep to."""
+        connection = open_for_reading(self.path)
+        try:
+            with translated(self.path):
+                rows = connection.execute("SELECT body FROM record WHERE pass_id = ? ORDER BY seq", (pass_id,))
+                return tuple(record_from_body(body) for (body,) in rows)
+        finally:
+            connection.close()
+
+    def stats(self) -> JournalStats:
+        """Counts and times so far."""
+        with self._lock:
+            return self._costs.stats(self._appended, self._head.seq - self._opened_at)
+
+    def close(self) -> None:
+        """Write and show what is waiting, then close the file. A second call does nothing. Raises as sync() does."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = self._closing = True
+            self._work.notify()
+        self._writer.join()
+        try:
+            with translated(self.path):
+                if self._failure is None:
+                    self._save_cursors()
+                failpoint("journal.close")
+        finally:
+            self._connection.close()
+            self._head_file.close()
+        with self._lock:
+            self._refuse_if_failed()
+        self._raise_sink_failures()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except (JournalError, SinkError) as second:
+            error.add_note(f"closing the journal also failed: {second}")
+
+    # The caller's side, with the lock held.
+
+    def _wait_for_room(self) -> None:
+        started = time.monotonic_ns()
+        while len(self._queue) >= self._queue_records and not self._stopped:
+            self._progress.wait()
+        self._costs.blocked(time.monotonic_ns() - started)
+        self._refuse_if_stopped()
+
+    def _refuse_if_stopped(self) -> None:
+        self._refuse_if_failed()
+        if self._closing:
+            raise JournalError(f"{self.path}: the journal is closed: open it again to append")
+
+    def _refuse_if_failed(self) -> None:
+        cause = self._failure
+        if cause is None:
+            return
+        what = str(cause) if isinstance(cause, JournalError) else f"{self.path}: {type(cause).__name__}: {cause}"
+        raise JournalError(
+            f"{what} [the journal has stopped: {self._appended - self._shown} of {self._appended} records appended "
+            "were not shown; the same input replayed into it completes it]"
+        ) from cause
+
+    def _raise_sink_failures(self) -> None:
+        failed = [outlet for outlet in self._outlets if outlet.failure is not None]
+        if failed:
+            listed = "; ".join(f"{outlet.name}: {outlet.failure}" for outlet in failed)
+            raise SinkError(f"{listed} (every record is in the journal {self.path})") from failed[0].failure
+
+    # The writer's side: everything below runs in the writer's thread.
+
+    def _write(self) -> None:
+        try:
+            self._catch_up()
+            while group := self._next_group():
+                with translated(self.path):
+                    to_show = self._commit(group)
+                self._show(group, to_show)
+                if self._rows_since_checkpoint >= CHECKPOINT_ROWS:
+                    with translated(self.path):
+                        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    self._rows_since_checkpoint = 0
+        except JournalError as exc:
+            self._failure = exc
+        finally:
+            with self._lock:
+                # Any other exception is a bug, ours or a sink's: it goes on to the thread's excepthook as well.
+                self._failure = self._failure or sys.exception()
+                self._stopped = True
+                self._progress.notify_all()
+
+    def _next_group(self) -> list[_Entry]:
+        """Wait until a group is due and take it; empty once the journal is closing and all is written."""
+        with self._lock:
+            while not self._queue and not self._closing:
+                self._commit_now = False
+                self._work.wait()
+            while not (self._commit_now or self._closing or len(self._queue) >= self._queue_records):
+                left_ns = self._queue[0].appended_ns + self._group_ns - time.monotonic_ns()
+                if left_ns <= 0:
+                    break
+                self._work.wait(left_ns / 1e9)
+            group = list(self._queue)
+            self._queue.clear()
+            self._commit_now = False
+            self._progress.notify_all()
+            return group
+
+    def _commit(self, group: Sequence[_Entry]) -> list[StoredRecord]:
+        """Make one group durable; returns what of it is to be shown, as stored."""
+        head, to_show = self._head, []
+        began = time.perf_counter_ns()
+        self._connection.execute("BEGIN IMMEDIATE")
+        failpoint("journal.before_insert")
+        for entry in group:
+            kind, id_ = entry.record.type, entry.record.id
+            grown = head.next(kind.encode(), id_.encode(), entry.body)
+            inserted = self._connection.execute(
+                "INSERT INTO record (seq, id, kind, body, chain) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                (grown.seq, id_, kind, entry.body.decode(), grown.chain),
+            ).rowcount
+            if inserted:
+                head = grown
+                to_show.append(StoredRecord(head.seq, entry.record))
+            else:
+                to_show += self._stored_before(id_)
+            failpoint("journal.mid_transaction")
+        if head == self._head:
+            self._connection.execute("ROLLBACK")
+            return to_show
+        self._connection.execute("UPDATE meta SET head_seq = ?, head_chain = ?", (head.seq, head.chain))
+        self._update_cursors()
+        failpoint("journal.before_commit")
+        inserted_at = time.perf_counter_ns()
+        self._connection.execute("COMMIT")
+        synced_at = time.perf_counter_ns()
+        failpoint("journal.after_commit")
+        self._head_file.write(head)
+        with self._lock:
+            self._rows_since_checkpoint += head.seq - self._head.seq
+            self._head = head
+            self._costs.committed(len(group), inserted_at - began, synced_at - inserted_at)
+        return to_show
+
+    def _stored_before(self, id_: str) -> list[StoredRecord]:
+        """The stored record of that id, unless this object has shown it or is about to."""
+        seq, body = self._connection.execute("SELECT seq, body FROM record WHERE id = ?", (id_,)).fetchone()
+        if seq > self._opened_at or seq in self._shown_again:
+            return []
+        self._shown_again.add(seq)
+        return [StoredRecord(seq, record_from_body(body))]
+
+    def _show(self, group: Sequence[_Entry], to_show: Sequence[StoredRecord]) -> None:
+        failpoint("journal.before_emit")
+        for number, outlet in enumerate(self._outlets):
+            if number:
+                failpoint("journal.between_sinks")
+            outlet.deliver(to_show)
+        failpoint("journal.after_emit")
+        shown_ns = time.monotonic_ns()
+        with self._lock:
+            self._shown += len(group)
+            self._costs.shown(shown_ns - entry.appended_ns for entry in group if not isinstance(entry.record, Verdict))
+            self._progress.notify_all()
+
+    def _catch_up(self) -> None:
+        """Give each durable sink the rows that it has not had from earlier processes."""
+        for outlet in self._outlets:
+            while outlet.cursor is not None and outlet.cursor < self._head.seq and outlet.failure is None:
+                with translated(self.path):
+                    rows = self._connection.execute(
+                        "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT 256", (outlet.cursor,)
+                    ).fetchall()
+                outlet.deliver([StoredRecord(seq, record_from_body(body)) for seq, body in rows])
+        with self._lock:
+            self._caught_up = True
+            self._progress.notify_all()
+
+    def _update_cursors(self) -> None:
+        """Store how far durable sinks have come, in the transaction that is open."""
+        for outlet in self._outlets:
+            if outlet.cursor is not None and outlet.cursor != self._saved_cursors.get(outlet.name):
+                self._connection.execute(
+                    "INSERT INTO delivered VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq",
+                    (outlet.name, outlet.cursor),
+                )
+                self._saved_cursors[outlet.name] = outlet.cursor
+
+    def _save_cursors(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._update_cursors()
+        self._connection.execute("COMMIT")

@@ -1,0 +1,96 @@
+"""Alerts, run summaries and refusals as lines that a person reads. Verdicts of single frames are not shown.
+
+Not for: programs (jsonl.py). Text from outside is shown with its control characters escaped.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from cathrt.runtime.alert import NOTICE, Alert, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.errors import SinkError
+
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class ConsoleSink:
+    """Writes to a text stream; in bold and dim where it is a terminal. The stream stays the caller's to close."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._styled = stream.isatty()
+
+    def emit(self, record: Record) -> None:
+        """Write the record's lines, if it has any. Raises SinkError if the stream takes no more."""
+        lines = lines_from_record(record)
+        if not lines:
+            return
+        if self._styled:
+            lines = [f"{_BOLD}{lines[0]}{_PLAIN}", *lines[1:-1], f"{_DIM}{lines[-1]}{_PLAIN}"]
+        text = "".join(f"{line}\n" for line in lines)
+        encoding = self._stream.encoding or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except BrokenPipeError as exc:
+            raise SinkError("console: the reader has closed the pipe: nothing more is written to it") from exc
+        except (OSError, ValueError) as exc:  # ValueError: the stream is closed
+            raise SinkError(f"console: the stream takes no more ({exc}): check where it goes") from exc
+
+    def close(self) -> None:
+        """Nothing is held back and nothing is owned."""
+
+
+def lines_from_record(record: Record) -> list[str]:
+    """What a person is shown of a record, the notice last; empty for a verdict. Frame numbers are 0-based."""
+    match record:
+        case Verdict():
+            return []
+        case Alert():
+            late = " (late: not a live alert)" if record.late else ""
+            return [
+                f"KEY FRAME {record.frame_index}{late}: {_coronary(record.laterality)}, score {record.score:.2f}, "
+                f"raised at frame {record.raised_at_frame}",
+                f"  {NOTICE}",
+            ]
+        case Refusal():
+            return [f"REFUSED {_shown(record.source)}", f"  {record.error}: {_shown(record.message)}", f"  {NOTICE}"]
+        case RunSummary():
+            return [*_summary_lines(record), f"  {NOTICE}"]
+
+
+def _summary_lines(run: RunSummary) -> list[str]:
+    verdicts = ", ".join(f"{outcome} {count}" for outcome, count in run.verdicts.items() if count) or "none"
+    ranked = zip(run.key_frames, run.key_frame_scores, strict=True)
+    key_frames = ", ".join(f"{index} ({score:.2f})" for index, score in ranked) or "none"
+    lines = [
+        f"RUN {_shown(run.source)}",
+        f"  frames {run.frames} at {run.frame_rate_hz:g} Hz ({run.frame_rate_origin}): {verdicts}",
+        f"  {_coronary(run.laterality)}, score {run.laterality_score:.2f}; key frames, best first: {key_frames}",
+    ]
+    if run.laterality_mismatch:
+        lines.append(
+            f"  C-arm {_angle(run.positioner_primary_angle_deg, 'LAO', 'RAO')} "
+            f"{_angle(run.positioner_secondary_angle_deg, 'CRA', 'CAU')} is unusual for that artery: look at it"
+        )
+    if "end_to_end" in run.latency_ms:
+        latency = run.latency_ms["end_to_end"]
+        lines.append(f"  end to end p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms, max {latency.max:.1f} ms")
+    if run.flags:
+        lines.append(f"  flags: {_shown(', '.join(run.flags))}")
+    lines.append(f"  {_shown(run.bundle)} on {_shown(run.engine)}, manifest {run.manifest_sha256[:12]}")
+    return lines
+
+
+def _coronary(laterality: str) -> str:
+    return "coronary side unknown" if laterality == "unknown" else f"{laterality} coronary"
+
+
+def _angle(degrees: float | None, positive: str, negative: str) -> str:
+    if degrees is None:
+        return f"{positive}/{negative} not told"
+    return f"{positive if degrees >= 0 else negative} {abs(degrees):.0f}°"
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,0 +1,36 @@
+"""Records as JSON Lines: one compact UTF-8 object a line, the same bytes that the journal stores.
+
+Not for: people (console.py).
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from cathrt.runtime.alert import Record
+from cathrt.runtime.errors import SinkError
+from cathrt.runtime.records import body_from_record
+
+
+class JsonlSink:
+    """Writes to a binary stream (sys.stdout.buffer, a file) and flushes each line: a reader never waits for half a one.
+
+    The stream stays the caller's to close.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def emit(self, record: Record) -> None:
+        """Write one line. Raises SinkError if the reader has gone or the stream takes no more."""
+        line = body_from_record(record) + b"\n"
+        try:
+            self._stream.write(line)
+            self._stream.flush()
+        except BrokenPipeError as exc:
+            raise SinkError("JSON lines: the reader has closed the pipe: nothing more is written to it") from exc
+        except (OSError, ValueError) as exc:  # ValueError: the stream is closed
+            raise SinkError(f"JSON lines: the stream takes no more ({exc}): check where it goes") from exc
+
+    def close(self) -> None:
+        """Nothing is held back and nothing is owned."""
