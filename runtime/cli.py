@@ -204,7 +204,7 @@ def _sink(*, json_: bool) -> Sink:
     from cathrt.runtime.sinks.console import ConsoleSink
     from cathrt.runtime.sinks.jsonl import JsonlSink
 
-    return JsonlSink(sys.stdout) if json_ else ConsoleSink(sys.stdout)
+    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(sys.stdout)
 
 
 @contextmanager

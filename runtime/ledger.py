@@ -11,14 +11,13 @@ from dataclasses import fields
 import numpy as np
 
 from cathrt.runtime.alert import Outcome, Percentiles, RunSummary, StageTimes, Verdict
+from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.policy import Scored, laterality_mismatch, rank_key_frames, vote_laterality
-
-JUDGED = (Outcome.MET, Outcome.LATE)
 
 
 class Ledger:
@@ -60,15 +59,13 @@ class Ledger:
         self._votes.append((self._model.left_score(verdict.finding), self._model.visibility(verdict.finding)))
         return scored
 
-    def summary(
-        self, pass_id: str, config: PolicyConfig, threshold: float, *, bundle: str, manifest_sha256: str, engine: str
-    ) -> RunSummary:
+    def summary(self, pass_id: str, bundle: Bundle, engine: str, config: PolicyConfig) -> RunSummary:
         """Close the books. Raises JournalError if they do not balance: that is a bug of ours and must not pass."""
         run = self._run
         if run.frame_count is not None and self.frames != run.frame_count:
             raise JournalError(f"{run.source}: {self.frames} verdicts for {run.frame_count} frames: report this bug")
         laterality, laterality_score = vote_laterality(self._votes, config)
-        ranked = rank_key_frames(self._scored, threshold, config)
+        ranked = rank_key_frames(self._scored, bundle.manifest.keyframe.key_frame_threshold, config)
         primary = run.geometry.positioner_primary_angle_deg
         secondary = run.geometry.positioner_secondary_angle_deg
         return RunSummary(
@@ -89,8 +86,8 @@ class Ledger:
             frame_rate_hz=run.timing.frame_rate_hz,
             frame_rate_origin=run.timing.origin,
             flags=run.flags,
-            bundle=bundle,
-            manifest_sha256=manifest_sha256,
+            bundle=bundle.manifest.name,
+            manifest_sha256=bundle.manifest_sha256,
             engine=engine,
         )
 

@@ -3,24 +3,22 @@
     Source -> pace -> preprocess -> Engine -> finding -> policy -> Journal -> Sinks
 
 Read `watch` top to bottom; every step is a plain call. Records go to the journal, which makes them durable before any
-sink sees them. Not for: opening things (cli.py does) and deciding speed (pace.py).
+sink sees them. Not for: judging one frame (judge.py), opening things (replay.py) and deciding speed (pace.py).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-
-from cathrt.runtime.alert import Alert, KeyframeFinding, Outcome, Record, RunSummary, StageTimes, Verdict
+from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.failpoints import failpoint
-from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.identity import pass_id, record_id
+from cathrt.runtime.judge import Judge
 from cathrt.runtime.ledger import Ledger
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
@@ -30,13 +28,13 @@ from cathrt.runtime.preprocess import Preprocessor
 
 Rate = Literal["realtime", "max"]
 RULES_VERSION = 1  # raise it when the same frames may get other verdicts or alerts than before
-_log = logging.getLogger(__name__)
 
 
 class Recorder(Protocol):
-    """What the line needs of the journal."""
+    """What the line needs of the journal: to hand records in, and what it already holds of a pass cut short."""
 
     def append(self, record: Record) -> None: ...
+    def stored(self, pass_id: str) -> tuple[Record, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,118 +49,62 @@ class Line:
 
 
 def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
-    """Judge one run. Every frame it has ends as exactly one verdict; the summary is already journalled on return.
+    """Judge one run. Every frame it has ends as exactly one verdict; the journal has all of it on return.
 
-    Raises JournalError where records cannot be kept: then nothing that was not durable has been shown.
+    A pass that the journal holds in part (a kill, a power cut) is taken up: stored verdicts stand, the rest is judged.
+    Raises SourceError or ManifestError before the first frame if run and bundle do not fit each other, JournalError
+    where records cannot be kept: then nothing that was not durable has been shown.
     """
     run, manifest = source.run, line.bundle.manifest
-    model = KeyframeModel(manifest.keyframe)
-    threshold = manifest.keyframe.key_frame_threshold
-    policy = KeyFramePolicy(threshold, line.config.policy)
-    ledger = Ledger(run, model)
-    judge = _Judge(line, model, Preprocessor(run, manifest.preprocessing))
     this_pass = pass_id(run.run_id, line.bundle.manifest_sha256, _rules(line))
-
-    def announce(key: Scored | None, raised_at: Scored | None) -> None:
-        if key is None or raised_at is None:
-            return
-        journal.append(
-            Alert(
-                id=record_id(this_pass, "alert", f"key_frame|{key.index}"),
-                pass_id=this_pass,
-                run_id=run.run_id,
-                kind="key_frame",
-                frame_index=key.index,
-                raised_at_frame=raised_at.index,
-                laterality=key.laterality,
-                score=key.key_frame_score,
-                verdict_id=key.verdict_id,
-                late=raised_at.due_ms - key.due_ms > line.config.policy.stale_s * 1000.0,
-            )
-        )
-        failpoint("line.alerted")
+    model = KeyframeModel(manifest.keyframe)
+    judge = Judge(
+        pass_id=this_pass,
+        run_id=run.run_id,
+        preprocess=Preprocessor(run, manifest.preprocessing),
+        tensor=line.engine.input_buffers[manifest.preprocessing.input],
+        engine=line.engine,
+        model=model,
+        budget_ms=line.config.line.budget_ms,
+        now_ns=line.clock.now_ns,
+    )
+    policy = KeyFramePolicy(manifest.keyframe.key_frame_threshold, line.config.policy)
+    ledger = Ledger(run, model)
+    stands = {record.frame_index: record for record in journal.stored(this_pass) if isinstance(record, Verdict)}
 
     for item, waited_ms in _timed(_complete(source, _paced(source, line)), line.clock):
         failpoint("line.received")
-        outcome, reason, finding, times = judge(item, waited_ms)
-        verdict = Verdict(
-            id=record_id(this_pass, "verdict", str(item.index)),
-            pass_id=this_pass,
-            run_id=run.run_id,
-            frame_index=item.index,
-            outcome=outcome,
-            reason=reason,
-            finding=finding,
-            latency_ms=times,
-        )
+        verdict = stands.get(item.index) or judge(item, waited_ms)
         failpoint("line.judged")
         journal.append(verdict)
         scored = ledger.enter(verdict)
-        if scored is not None:
-            announce(policy.observe(scored), scored)
+        if scored is not None and (key := policy.observe(scored)) is not None:
+            journal.append(_alert(key, scored, this_pass, run, line))
+            failpoint("line.alerted")
 
-    announce(policy.finish(ledger.last_scored), ledger.last_scored)
-    summary = ledger.summary(
-        this_pass,
-        line.config.policy,
-        threshold,
-        bundle=manifest.name,
-        manifest_sha256=line.bundle.manifest_sha256,
-        engine=line.engine.name,
-    )
+    last = ledger.last_scored
+    if last is not None and (key := policy.finish()) is not None:
+        journal.append(_alert(key, last, this_pass, run, line))
+        failpoint("line.alerted")
+    summary = ledger.summary(this_pass, line.bundle, line.engine.name, line.config.policy)
     journal.append(summary)
     failpoint("line.summarised")
     return summary
 
 
-class _Judge:
-    """One frame's way from pixels to finding, with its stage times."""
-
-    def __init__(self, line: Line, model: KeyframeModel, preprocess: Preprocessor) -> None:
-        self._line = line
-        self._model = model
-        self._preprocess = preprocess
-        self._tensor = line.engine.input_buffers[line.bundle.manifest.preprocessing.input]
-        self._feeds = dict(line.engine.input_buffers)
-        self._previous: Frame | None = None
-
-    def __call__(
-        self, item: Frame | LostFrame, waited_ms: float
-    ) -> tuple[Outcome, str | None, KeyframeFinding | None, StageTimes]:
-        now = self._line.clock.now_ns
-        if isinstance(item, LostFrame):
-            outcome = Outcome.FAILED if item.failed else Outcome.DROPPED
-            return outcome, item.reason, None, StageTimes(source=waited_ms, end_to_end=_ms(item.acquired_ns, now()))
-        if self._previous is not None and np.array_equal(item.pixels, self._previous.pixels):
-            reason = f"same pixels as frame {self._previous.index}"
-            times = StageTimes(source=waited_ms, end_to_end=_ms(item.acquired_ns, now()))
-            return Outcome.DUPLICATE, reason, None, times
-        self._previous = item
-        try:
-            started = now()
-            self._preprocess(item.pixels, self._tensor)
-            preprocessed = now()
-            failpoint("line.preprocessed")
-            outputs = self._line.engine.infer(self._feeds)
-            inferred = now()
-            failpoint("line.inferred")
-            finding = self._model.finding(outputs)
-            done = now()
-        except Exception as exc:  # the one place: whatever goes wrong with a frame, the frame ends and the line goes on
-            _log.exception("frame %d failed", item.index)
-            times = StageTimes(source=waited_ms, end_to_end=_ms(item.acquired_ns, now()))
-            return Outcome.FAILED, f"{type(exc).__name__}: {exc}", None, times
-        times = StageTimes(
-            source=waited_ms,
-            preprocess=_ms(started, preprocessed),
-            infer=_ms(preprocessed, inferred),
-            postprocess=_ms(inferred, done),
-            end_to_end=_ms(item.acquired_ns, done),
-        )
-        budget_ms = self._line.config.line.budget_ms
-        if times.end_to_end > budget_ms:
-            return Outcome.LATE, f"{times.end_to_end:.1f} ms, budget {budget_ms:g} ms", finding, times
-        return Outcome.MET, None, finding, times
+def _alert(key: Scored, raised_at: Scored, pass_id_: str, run: Run, line: Line) -> Alert:
+    return Alert(
+        id=record_id(pass_id_, "alert", f"key_frame|{key.index}"),
+        pass_id=pass_id_,
+        run_id=run.run_id,
+        kind="key_frame",
+        frame_index=key.index,
+        raised_at_frame=raised_at.index,
+        laterality=key.laterality,
+        score=key.key_frame_score,
+        verdict_id=key.verdict_id,
+        late=raised_at.due_ms - key.due_ms > line.config.policy.stale_s * 1000.0,
+    )
 
 
 def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:
@@ -187,18 +129,16 @@ def _complete(source: Source, items: Iterator[Frame | LostFrame]) -> Iterator[Fr
 
 
 def _timed(items: Iterator[Frame | LostFrame], clock: Clock) -> Iterator[tuple[Frame | LostFrame, float]]:
+    """Each item with the milliseconds that the line waited for it."""
     while True:
-        asked = clock.now_ns()
+        asked_ns = clock.now_ns()
         try:
             item = next(items)
         except StopIteration:
             return
-        yield item, _ms(asked, clock.now_ns())
+        yield item, (clock.now_ns() - asked_ns) / 1e6
 
 
 def _rules(line: Line) -> str:
+    """Everything beside run and model that decides verdicts and alerts: part of a pass's identity."""
     return f"{RULES_VERSION}|{line.rate}|{line.engine.name}|{line.config.line}|{line.config.policy}"
-
-
-def _ms(start_ns: int, end_ns: int) -> float:
-    return (end_ns - start_ns) / 1e6

@@ -66,9 +66,9 @@ class KeyFramePolicy:
             return self._announce(frame, released=released)
         return None
 
-    def finish(self, last: Scored | None) -> Scored | None:
+    def finish(self) -> Scored | None:
         """The run is over: announce what is still a candidate."""
-        return self._announce(last, released=True) if self._best is not None and last is not None else None
+        return self._announce(self._best, released=True) if self._best is not None else None
 
     def _may_open(self, frame: Scored) -> bool:
         if len(self._announced) >= self._config.max_per_run or frame.due_ms < self._quiet_until_ms:

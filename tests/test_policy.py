@@ -29,7 +29,7 @@ def announced(scores: list[float], threshold: float = 0.5, config: PolicyConfig 
     policy = KeyFramePolicy(threshold, config)
     run = frames(scores)
     told = [(key.index, frame.index) for frame in run if (key := policy.observe(frame)) is not None]
-    last = policy.finish(run[-1] if run else None)
+    last = policy.finish()
     return told + ([(last.index, run[-1].index)] if last is not None else [])
 
 
@@ -77,7 +77,7 @@ def test_no_run_breaks_the_policy_s_promises(scores: list[float], threshold: flo
     policy = KeyFramePolicy(threshold, config)
     run = frames(scores, fps)
     keys = [key for frame in run if (key := policy.observe(frame)) is not None]
-    if (last := policy.finish(run[-1] if run else None)) is not None:
+    if (last := policy.finish()) is not None:
         keys.append(last)
     for chosen in (keys, sorted(rank_key_frames(run, threshold, config), key=lambda f: f.index)):
         assert len(chosen) <= k

@@ -1,0 +1,116 @@
+"""One frame's way from pixels to its verdict, with its stage times.
+
+Not for: what a run of verdicts means (policy.py, ledger.py) or where they go (journal.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
+from cathrt.runtime.failpoints import failpoint
+from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.identity import record_id
+from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.ports import Engine
+from cathrt.runtime.preprocess import Preprocessor
+
+_log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Judges the frames of one pass in order. Built once per run; not thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        pass_id: str,
+        run_id: str,
+        preprocess: Preprocessor,
+        tensor: NDArray[Any],
+        engine: Engine,
+        model: KeyframeModel,
+        budget_ms: float,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """tensor: the engine's own input buffer that preprocessing fills."""
+        self._pass_id = pass_id
+        self._run_id = run_id
+        self._preprocess = preprocess
+        self._tensor = tensor
+        self._engine = engine
+        self._feeds = dict(engine.input_buffers)
+        self._model = model
+        self._budget_ms = budget_ms
+        self._now_ns = now_ns
+        self._previous: Frame | None = None
+
+    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict:
+        """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source."""
+        if isinstance(item, LostFrame):
+            outcome = Outcome.FAILED if item.failed else Outcome.DROPPED
+            return self._unjudged(item, waited_ms, outcome, item.reason)
+        previous, self._previous = self._previous, item
+        if previous is not None and np.array_equal(item.pixels, previous.pixels):
+            return self._unjudged(item, waited_ms, Outcome.DUPLICATE, f"same pixels as frame {previous.index}")
+        try:
+            return self._judged(item, waited_ms)
+        except Exception as exc:  # the one place: a frame that cannot be judged is FAILED, and the line goes on
+            _log.exception("frame %d of run %s failed", item.index, self._run_id)
+            return self._unjudged(item, waited_ms, Outcome.FAILED, f"{type(exc).__name__}: {exc}")
+
+    def _judged(self, frame: Frame, waited_ms: float) -> Verdict:
+        started = self._now_ns()
+        exposed = self._preprocess(frame.pixels, self._tensor)
+        preprocessed = self._now_ns()
+        failpoint("line.preprocessed")
+        if not exposed:
+            reason = "no exposed pixel: shutter and collimator cover the frame"
+            return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
+        outputs = self._engine.infer(self._feeds)
+        inferred = self._now_ns()
+        failpoint("line.inferred")
+        finding = self._model.finding(outputs)
+        done = self._now_ns()
+        times = StageTimes(
+            source=waited_ms,
+            preprocess=_ms(started, preprocessed),
+            infer=_ms(preprocessed, inferred),
+            postprocess=_ms(inferred, done),
+            end_to_end=_ms(frame.acquired_ns, done),
+        )
+        late = times.end_to_end > self._budget_ms
+        reason = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None
+        return self._verdict(frame, Outcome.LATE if late else Outcome.MET, reason, times, finding)
+
+    def _unjudged(self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str) -> Verdict:
+        times = StageTimes(source=waited_ms, end_to_end=max(_ms(item.acquired_ns, self._now_ns()), 0.0))
+        return self._verdict(item, outcome, reason, times)
+
+    def _verdict(
+        self,
+        item: Frame | LostFrame,
+        outcome: Outcome,
+        reason: str | None,
+        times: StageTimes,
+        finding: KeyframeFinding | None = None,
+    ) -> Verdict:
+        return Verdict(
+            id=record_id(self._pass_id, "verdict", str(item.index)),
+            pass_id=self._pass_id,
+            run_id=self._run_id,
+            frame_index=item.index,
+            outcome=outcome,
+            reason=reason,
+            finding=finding,
+            latency_ms=times,
+        )
+
+
+def _ms(start_ns: int, end_ns: int) -> float:
+    return (end_ns - start_ns) / 1e6
