@@ -1,0 +1,142 @@
+"""A whole line in memory for tests: a source made of arrays, an engine that reads brightness, a journal that is a list.
+
+The engine's answer is a plain function of the picture, so every test can say which verdicts must come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
+from cathrt.runtime.bundle import (
+    SCHEMA_VERSION,
+    Artifact,
+    Bundle,
+    KeyframeLabel,
+    KeyframeSemantics,
+    Manifest,
+    Preprocessing,
+)
+from cathrt.runtime.config import Config
+from cathrt.runtime.engines.fake import FakeEngine
+from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
+from cathrt.runtime.identity import run_id
+from cathrt.runtime.pace import MonotonicClock
+from cathrt.runtime.pipeline import Line
+from cathrt.runtime.ports import TensorSpec
+
+SIZE = 8
+LABELS = tuple(
+    KeyframeLabel(f"{side}-{quality}", side, quality)
+    for side in ("left", "right")
+    for quality in ("better", "bad", "others")
+)
+MANIFEST = Manifest(
+    schema_version=SCHEMA_VERSION,
+    name="brightness",
+    kind="keyframe",
+    files={},
+    artifacts={"fake": Artifact("none", "float32")},
+    inputs=(TensorSpec("image", (1, 3, SIZE, SIZE), "float32"),),
+    outputs=(TensorSpec("logits", (1, 6), "float32"),),
+    preprocessing=Preprocessing(
+        "image", "NCHW", SIZE, SIZE, "voi_else_percentile", (0.5, 99.5), (0.0,) * 3, (1.0,) * 3, 0.0
+    ),
+    keyframe=KeyframeSemantics("logits", LABELS, 0.6, 0.3, 0.5),
+    demonstration=True,
+    provenance={},
+    evidence={},
+)
+BUNDLE = Bundle(path=Path("nowhere"), manifest=MANIFEST, manifest_sha256="f" * 64, signed_by="0" * 64)
+
+
+Tensors = Mapping[str, np.ndarray]
+
+
+def brightness(inputs: Tensors, outputs: Tensors) -> None:
+    """P(left better) is the picture's mean grey, the rest is "left others"."""
+    mean = float(inputs["image"].mean())
+    scores = np.full(6, 1e-6)
+    scores[0], scores[2] = max(mean, 1e-6), max(1.0 - mean, 1e-6)
+    outputs["logits"][0] = np.log(scores / scores.sum())
+
+
+def fake_engine(compute: Any = brightness) -> FakeEngine:
+    return FakeEngine(MANIFEST.inputs, MANIFEST.outputs, compute)
+
+
+def line(compute: Any = brightness, **changes: Any) -> Line:
+    return replace(Line(BUNDLE, fake_engine(compute), Config(), MonotonicClock()), **changes)
+
+
+def picture(score: float, noise: int = 0) -> np.ndarray:
+    """A frame whose mean grey, windowed, is `score`; `noise` makes pictures of the same score differ."""
+    pixels = np.full((SIZE, SIZE), round(score * 200), np.uint8)
+    pixels[noise // SIZE % SIZE, noise % SIZE] += noise % 3 + 1
+    return pixels
+
+
+@dataclass
+class ArraySource:
+    """A run made of scores, arrays or lost frames; None leaves the index out."""
+
+    items: Sequence[float | np.ndarray | LostFrame | None]
+    frame_count: int | None = None
+    name: str = "array"
+    closed: bool = False
+    geometry: Geometry = field(default_factory=Geometry)
+
+    @property
+    def run(self) -> Run:
+        count = len(self.items) if self.frame_count is None else self.frame_count
+        # LINEAR_EXACT over 0..200, so that a picture's mean grey comes through as its score
+        grayscale = Grayscale(8, voi=VoiWindow(100.0, 200.0, "LINEAR_EXACT"))
+        timing = Timing(15.0, "FrameTime")
+        return Run(run_id(self.name), self.name, count, SIZE, SIZE, grayscale, timing, self.geometry)
+
+    def frames(self) -> Iterator[Frame | LostFrame]:
+        clock = MonotonicClock()
+        for index, item in enumerate(self.items):
+            if item is None:
+                continue
+            if isinstance(item, LostFrame):
+                yield item
+                continue
+            pixels = item if isinstance(item, np.ndarray) else picture(float(item), index)
+            yield Frame(pixels, index, clock.now_ns())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class ListJournal:
+    """Keeps records by id, as the real one does: the first of an id stands."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def append(self, record: Record) -> None:
+        self.records.setdefault(record.id, record)
+
+    def stored(self, pass_id: str) -> tuple[Record, ...]:
+        return tuple(r for r in self.records.values() if getattr(r, "pass_id", None) == pass_id)
+
+    def of(self, kind: type) -> list[Any]:
+        return [record for record in self.records.values() if isinstance(record, kind)]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return self.of(Verdict)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        return self.of(Alert)
+
+    @property
+    def summaries(self) -> list[RunSummary]:
+        return self.of(RunSummary)
