@@ -1,0 +1,60 @@
+"""Kills the whole line (kill -9) at a fail point, starts it again on the same journal, and says what each start showed.
+
+Run as `python -m tests.e2e.kill_cases FOLDER`: one JSON object a line, one per case. Every start is a fork of this
+single-threaded process, so that a case costs milliseconds. Not for: judging the outcome (test_kill_line.py does).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from itertools import product
+from pathlib import Path
+
+from cathrt.runtime.config import JournalConfig
+from cathrt.runtime.failpoints import JOURNAL_POINTS, LINE_POINTS, arm, kill
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.pipeline import watch
+from cathrt.runtime.sinks.jsonl import JsonlSink
+from tests.lines import ArraySource, line
+
+# Two stretches worth a key frame, a duplicate and a lost frame: every kind of record and verdict is on the way.
+SCORES = [0.1, 0.2, 0.6, 0.9, 0.7, 0.2, 0.1, 0.1, None, *[0.15] * 12, 0.8, 0.85, 0.3, 0.1, 0.95]
+POINTS = LINE_POINTS + JOURNAL_POINTS
+AFTER = (0, 1, 4, 11)
+CASES = [f"{point}+{after}" for point, after in product(POINTS, AFTER)]
+
+
+def start(folder: Path, shown: str, kill_at: str | None) -> int:
+    """Fork, run the line in the child, return the child's wait status."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    status = 1
+    try:
+        if kill_at is not None:
+            point, _, after = kill_at.rpartition("+")
+            arm(point, kill, int(after))
+        with (folder / shown).open("wb") as stream:
+            journal = Journal(folder / "journal.db", JournalConfig(group_commit_ms=5.0), [JsonlSink(stream)])
+            watch(ArraySource(SCORES), line(), journal)
+            journal.close()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def main() -> None:
+    root = Path(sys.argv[1])
+    for case in CASES:
+        folder = root / case
+        folder.mkdir()
+        first = start(folder, "first.jsonl", case)
+        second = start(folder, "second.jsonl", None)
+        killed = os.WIFSIGNALED(first) and os.WTERMSIG(first) == 9
+        print(json.dumps({"case": case, "killed": killed, "first": first, "second": second}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

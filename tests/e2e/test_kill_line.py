@@ -1,0 +1,70 @@
+"""kill -9 at every fail point of the line, then a restart: nothing shown is missing, nothing is doubled."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cathrt.runtime.journal_report import verify_journal
+from tests.conftest import ROOT
+from tests.e2e.kill_cases import CASES, POINTS, SCORES
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    folder = tmp_path_factory.mktemp("kill")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.kill_cases", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {result["case"]: result | {"folder": folder} for result in map(json.loads, done.stdout.splitlines())}
+
+
+def complete_lines(path: Path) -> list[dict]:
+    """The objects a reader of the stream has seen: a torn last line is none."""
+    return [json.loads(text) for text in path.read_bytes().split(b"\n")[:-1]]
+
+
+def bodies(journal: Path) -> dict[str, dict]:
+    with sqlite3.connect(journal) as connection:
+        rows = connection.execute("SELECT id, body FROM record ORDER BY seq").fetchall()
+    connection.close()
+    assert len({id_ for id_, _ in rows}) == len(rows)
+    return {id_: json.loads(body) for id_, body in rows}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_killed_line_loses_nothing_shown_and_doubles_nothing(killed: dict[str, dict], case: str) -> None:
+    result = killed[case]
+    folder: Path = result["folder"] / case
+    assert result["second"] == 0, "the restarted line did not finish"
+    stored = bodies(folder / "journal.db")
+    first, second = complete_lines(folder / "first.jsonl"), complete_lines(folder / "second.jsonl")
+    for shown in (*first, *second):
+        assert stored[shown["id"]] == shown, "shown, but not what the journal holds"
+    assert len({shown["id"] for shown in second}) == len(second), "one start showed a record twice"
+    assert {shown["id"] for shown in second} == set(stored), "the restarted line left something unshown"
+    report = verify_journal(folder / "journal.db")
+    (books,) = report.passes
+    assert books.complete
+    assert books.balanced, books.anomalies
+    assert books.frames == len(SCORES)
+
+
+def test_every_fail_point_killed_the_line_at_least_once(killed: dict[str, dict]) -> None:
+    struck = {case.rpartition("+")[0] for case, result in killed.items() if result["killed"]}
+    # with a single sink there is nothing between sinks; tests/faults/test_kill.py kills there
+    assert struck == set(POINTS) - {"journal.between_sinks"}
+
+
+def test_the_uninterrupted_and_the_restarted_line_keep_the_same_records(killed: dict[str, dict]) -> None:
+    ids = {case: set(bodies(result["folder"] / case / "journal.db")) for case, result in killed.items()}
+    assert len({frozenset(kept) for kept in ids.values()}) == 1
