@@ -1,0 +1,264 @@
+"""PhantomSource: renders the frames of a scene, and fits the Source port.
+
+What does not move is projected once; each frame then costs two shifts, the arteries' chords and the detector.
+Not for: choosing what is in the scene (scene.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.frame import Frame, Geometry, Grayscale, Run, Timing, VoiWindow
+from cathrt.runtime.identity import run_id
+from cathrt.runtime.sources.phantom.background import Layers, build_layers, shifted
+from cathrt.runtime.sources.phantom.chambers import chamber_path
+from cathrt.runtime.sources.phantom.contrast import iodine_transmission
+from cathrt.runtime.sources.phantom.detector import LowPass, develop, expose, store
+from cathrt.runtime.sources.phantom.labels import FrameLabel, label_frames
+from cathrt.runtime.sources.phantom.motion import freedom_by_arc
+from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION, Scene
+from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
+
+_FOCAL_SPOT_MM = 0.6
+_SLOWEST_MM = 12.0  # the furthest that breath or beat shifts a layer
+_CLOUD_MM = 9.0
+
+
+class PhantomSource:
+    """One run of a scene. render(index) is pure: the same scene and index give the same pixels in any order."""
+
+    def __init__(self, scene: Scene, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self._scene, self._clock = scene, clock
+        self._closed = False
+        carm, field = scene.carm, scene.field
+        self._open = field.openness(carm.rows, carm.columns)
+        self._exposed = field.exposed_columns(carm.rows, carm.columns)
+        detector = scene.detector
+        self._scatter = LowPass(carm.rows, carm.columns, detector.scatter_sigma_mm / carm.pixel_mm)
+        self._glare = LowPass(carm.rows, carm.columns, 0.06 * carm.columns)
+        self._freedom = None if scene.tree is None else freedom_by_arc(scene.tree.arc_mm)
+        self._layers = self._project_layers()
+        self._gain = self._expose_automatically()
+        self._low, self._high = self._set_window()
+
+    @property
+    def scene(self) -> Scene:
+        """What is rendered."""
+        return self._scene
+
+    @cached_property
+    def labels(self) -> tuple[FrameLabel, ...]:
+        """The truth of each frame."""
+        return label_frames(self._scene)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run as a DICOM object of this kind would describe it."""
+        scene, carm, display = self._scene, self._scene.carm, self._scene.display
+        identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}"
+        voi = None
+        full = (1 << display.bits_stored) - 1
+        if display.relationship != "DISP":
+            voi = VoiWindow(center=0.5 * full, width=float(full))
+        return Run(
+            run_id=run_id(hashlib.sha256(identity.encode()).hexdigest()),
+            source=f"phantom seed {scene.seed}",
+            frame_count=scene.frame_count,
+            rows=carm.rows,
+            columns=carm.columns,
+            grayscale=Grayscale(
+                bits_stored=display.bits_stored,
+                voi=voi,
+                exposed=self._exposed if scene.field.declared else None,
+                pixel_intensity_relationship=display.relationship,
+            ),
+            timing=Timing(scene.frame_rate_hz, "FrameTime"),
+            geometry=Geometry(
+                positioner_primary_angle_deg=carm.primary_angle_deg,
+                positioner_secondary_angle_deg=carm.secondary_angle_deg,
+                imager_pixel_spacing_mm=(carm.pixel_mm, carm.pixel_mm),
+                distance_source_to_detector_mm=carm.source_to_detector_mm,
+                distance_source_to_patient_mm=carm.source_to_isocentre_mm,
+            ),
+            modality="XA",
+            radiation_setting="SC" if scene.fluoroscopy else "GR",
+            flags=("synthetic",),
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame once, in order, read-only."""
+        carm = self._scene.carm
+        for index in range(self._scene.frame_count):
+            if self._closed:
+                raise SourceError("the phantom was closed while its frames were still being read: close it afterwards")
+            pixels = self.render(index)
+            pixels.setflags(write=False)
+            yield Frame(pixels, index, self._clock(), carm.primary_angle_deg, carm.secondary_angle_deg)
+
+    def close(self) -> None:
+        """End frames(); render() stays usable."""
+        self._closed = True
+
+    def render(self, index: int) -> NDArray[np.uint8 | np.uint16]:
+        """Stored values of one frame, (rows, columns) uint8 up to 8 bits stored, else uint16. Raises IndexError."""
+        scene = self._scene
+        if not 0 <= index < scene.frame_count:
+            raise IndexError(f"frame {index}: this run has frames 0 to {scene.frame_count - 1}")
+        seeds = np.random.SeedSequence([scene.seed, 1000, index])
+        rng = np.random.Generator(np.random.PCG64(seeds))
+        time_s = scene.time_s(index)
+        primary = self._anatomy(time_s)
+        path = self.iodine_path(index)
+        lit = np.flatnonzero(path > 1e-3)
+        primary.reshape(-1)[lit] *= iodine_transmission(path.reshape(-1)[lit])
+        picture = self._develop(primary, rng)
+        stored = store(picture, scene.display.bits_stored, self._low, self._high)
+        if scene.field.blanked:
+            stored[self._open < 0.05 + scene.field.leak] = 0
+        return stored
+
+    def iodine_path(self, index: int) -> NDArray[np.float32]:
+        """Path through contrast medium, mm at 350 mg iodine per ml, (rows, columns): arteries, catheter, cloud, chamber."""
+        scene, carm = self._scene, self._scene.carm
+        time_s = scene.time_s(index)
+        table = scene.table_at(time_s)
+        if scene.chamber is not None:
+            return chamber_path(scene.chamber, carm, scene.motion, table, time_s)
+        tree, bolus = scene.tree, scene.bolus
+        if tree is None or bolus is None or self._freedom is None:
+            return np.zeros((carm.rows, carm.columns), dtype=np.float32)
+        if time_s < bolus.start_s - 0.2:
+            return np.zeros((carm.rows, carm.columns), dtype=np.float32)
+        weight = bolus.peak * bolus.share_of_peak(tree.arc_mm, time_s)
+        points = scene.motion.displace(tree.tubes.points, self._freedom, time_s) + table
+        path = chord_map(
+            carm,
+            TubeBundle(points, tree.tubes.radii, tree.tubes.joined),
+            weight=weight,
+            blur_variance=self._smear(points, time_s),
+        )
+        lumen = bolus.peak * bolus.in_catheter(time_s)
+        if scene.catheter is not None and lumen > 0.01:
+            bent = self._catheter_points(time_s)
+            tube = scene.catheter.tubes(bent, scene.catheter.inner_mm)
+            path += np.float32(lumen) * chord_map(carm, tube, blur_variance=self._focal_variance)
+        self._add_cloud(path, bolus.peak * bolus.reflux(time_s), time_s)
+        return path
+
+    @property
+    def _focal_variance(self) -> float:
+        """Blur of the focal spot, pixel², for things at the isocentre."""
+        carm = self._scene.carm
+        return (_FOCAL_SPOT_MM * (carm.magnification - 1.0) / carm.pixel_mm) ** 2 / 12.0
+
+    def _smear(self, points: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
+        """Variance, pixel², of the blur across each artery by its own motion during the pulse, and the focal spot."""
+        scene, tree = self._scene, self._scene.tree
+        assert tree is not None
+        assert self._freedom is not None
+        axes = scene.carm.axes()[:2]
+        scale = scene.carm.magnification / scene.carm.pixel_mm
+        velocity = scene.motion.velocity_mm_s(tree.tubes.points, self._freedom, time_s) @ axes.T
+        tangent = np.gradient(points, axis=0) @ axes.T
+        tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
+        across = velocity[:, 0] * tangent[:, 1] - velocity[:, 1] * tangent[:, 0]
+        travelled = across * scene.exposure_ms * 1e-3 * scale
+        return np.asarray(travelled**2 / 12.0 + self._focal_variance)
+
+    def _catheter_points(self, time_s: float) -> NDArray[np.float64]:
+        """The catheter at this moment: its tip rides on the ostium, its shaft lies still."""
+        scene, catheter = self._scene, self._scene.catheter
+        assert catheter is not None
+        tip = catheter.points[-1:]
+        ride = scene.motion.displace(tip, freedom_by_arc(np.zeros(1)), time_s)[0] - tip[0]
+        return np.asarray(catheter.points + catheter.follows[:, None] * ride + scene.table_at(time_s))
+
+    def _add_cloud(self, path: NDArray[np.float32], depth_mm: float, time_s: float) -> None:
+        """Add the Gaussian cloud of contrast that spills from the ostium into the aortic root."""
+        tree, carm = self._scene.tree, self._scene.carm
+        if depth_mm < 0.02 or tree is None:
+            return
+        centre = tree.ostium - 7.0 * tree.departure + [0.0, 3.0 + 2.0 * np.sin(9.0 * time_s), 0.0]
+        (column, row), scale = carm.project(centre + self._scene.table_at(time_s))
+        sigma = _CLOUD_MM * float(scale)
+        rows = slice(max(0, int(row - 3 * sigma)), max(0, int(row + 3 * sigma)))
+        columns = slice(max(0, int(column - 3 * sigma)), max(0, int(column + 3 * sigma)))
+        part = path[rows, columns]
+        down = (np.arange(part.shape[0]) + rows.start - row) / sigma
+        across = (np.arange(part.shape[1]) + columns.start - column) / sigma
+        part += np.float32(depth_mm) * np.outer(np.exp(-0.5 * down**2), np.exp(-0.5 * across**2)).astype(np.float32)
+
+    def _project_layers(self) -> Layers:
+        scene, carm = self._scene, self._scene.carm
+        scale = carm.magnification / carm.pixel_mm
+        margin = 2 * int(np.ceil(0.5 * (np.linalg.norm(scene.pan_mm) + _SLOWEST_MM) * scale))
+        if scene.chest is None:
+            blank = np.zeros((carm.rows + 2 * margin, carm.columns + 2 * margin), dtype=np.float32)
+            return Layers(blank, blank, blank, margin)
+        layers = build_layers(scene.chest, carm, scene.table_mm, margin)
+        leads = TubeBundle(scene.leads.points + scene.table_mm, scene.leads.radii, scene.leads.joined)
+        wires = np.float32(scene.lead_per_mm) * chord_map(carm, leads, margin=margin)
+        return Layers(layers.still + wires, layers.breathing, layers.beating, margin)
+
+    def _anatomy(self, time_s: float) -> NDArray[np.float32]:
+        """Primary beam behind everything but iodine, (rows, columns), a new array; 1 is the unattenuated beam."""
+        scene, carm, layers = self._scene, self._scene.carm, self._layers
+        scale = carm.magnification / carm.pixel_mm
+        axes = carm.axes()[:2]
+
+        def pixels(shift_mm: NDArray[np.float64]) -> tuple[float, float]:
+            right, up = axes @ shift_mm * scale
+            return float(-up), float(right)
+
+        slide = scene.table_at(time_s) - scene.table_mm
+        breath = scene.motion.breath(time_s)
+        beat = np.array([-0.35, 0.3, -0.25]) * 0.35 * scene.motion.shortening_mm * scene.motion.contraction(time_s)
+        line = shifted(layers.still, layers.margin, *pixels(slide)).copy()
+        line += shifted(layers.breathing, layers.margin, *pixels(slide + breath))
+        line += shifted(layers.beating, layers.margin, *pixels(slide + 0.8 * breath + beat))
+        if scene.catheter is not None:
+            catheter, points = scene.catheter, self._catheter_points(time_s)
+            for radius, sign in ((catheter.outer_mm, 1.0), (catheter.inner_mm, -1.0)):
+                tubes = catheter.tubes(points, radius)
+                line += np.float32(sign * catheter.wall_per_mm) * chord_map(
+                    carm, tubes, blur_variance=self._focal_variance
+                )
+        np.negative(line, out=line)
+        np.exp(line, out=line)
+        line *= self._open
+        return line
+
+    def _expose_automatically(self) -> float:
+        """Factor that brings the mean signal in the middle of the open field to 1."""
+        signal = expose(self._anatomy(0.0), self._scene.detector, self._scatter, self._scene.carm.pixel_mm, 1.0, None)
+        rows, columns = signal.shape
+        middle = np.zeros(signal.shape, dtype=bool)
+        middle[rows // 5 : -rows // 5, columns // 5 : -columns // 5] = True
+        measured = middle & (self._open > 0.5)
+        return 1.0 / float(signal[measured if measured.sum() > 500 else middle].mean())
+
+    def _set_window(self) -> tuple[float, float]:
+        """Processed values to store as 0 and full scale, from the first frame as it would be without iodine or noise."""
+        scene = self._scene
+        signal = expose(self._anatomy(0.0), scene.detector, self._scatter, scene.carm.pixel_mm, self._gain, None)
+        picture = develop(signal, scene.display, self._glare)
+        inside = self._open > 0.5
+        seen = picture[inside if inside.sum() > 500 else np.ones_like(inside)][::7]
+        low, high = (float(v) for v in np.percentile(seen, [scene.display.low_percentile, scene.display.high_percentile]))
+        if scene.display.relationship == "LIN":
+            return 0.0, high * 1.3
+        # Iodine is darker than all anatomy: leave it room below, so that arteries over the spine are not cut off.
+        return low - 0.35 * max(high - low, 0.3), high + 0.03 * max(high - low, 0.3)
+
+    def _develop(self, primary: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        scene = self._scene
+        gain = self._gain * scene.overexposure
+        signal = expose(primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, rng)
+        return develop(signal, scene.display, self._glare)
