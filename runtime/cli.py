@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,7 +25,7 @@ from cathrt.runtime.config import Config, load_config
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
 from cathrt.runtime.ports import Sink
 
-UNJUDGED = 8  # exit code: every frame is accounted for, but some were refused, failed or dropped
+UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
 
 app = typer.Typer(
     name="cathrt",
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=(
         "Exit codes: 0 done; 1 our bug; 2 wrong usage; 3 configuration; 4 no input could be read; 5 bundle refused; "
-        "6 engine; 7 journal; 8 done, but some inputs were refused or some frames failed or were dropped."
+        "6 engine; 7 journal; 8 output; 9 done, but some inputs were refused or some frames failed or were dropped."
     ),
 )
 
@@ -67,13 +67,13 @@ def replay_command(
 ) -> None:
     """Judge recorded runs: one verdict per frame, key-frame alerts, a summary per run."""
     from cathrt.runtime.replay import Opening, opened_journal, opened_line, replay
-    from cathrt.runtime.sources.discover import discover
+    from cathrt.runtime.sources.discover import discover, shown_name
     from cathrt.runtime.sources.sandbox import open_source
 
     settings = _settings(config, engine)
     found = discover(paths)
     for ignored in found.ignored:
-        _say(f"ignored: {ignored}")
+        _say(f"ignored {shown_name(ignored.path)}: {ignored.reason}")
     if not found.inputs:
         raise SourceError(f"{', '.join(map(str, paths))}: no X-ray run found: give DICOM, video or still-image files")
     openings = [Opening(item.name, partial(open_source, item, settings.limits)) for item in found.inputs]
@@ -139,7 +139,7 @@ def verify_command(
     settings = load_config(config)
     if path.is_dir():
         opened = _bundle(path, settings)
-        report = {
+        report: dict[str, object] = {
             "type": "bundle",
             "name": opened.manifest.name,
             "kind": opened.manifest.kind,
@@ -151,10 +151,20 @@ def verify_command(
         }
         sound = True
     else:
-        from cathrt.runtime.journal import verify_journal
+        from cathrt.runtime.journal_report import verify_journal
 
         journal = verify_journal(path)
-        report = {"type": "journal", **asdict(journal)}
+        report = {
+            "type": "journal",
+            "rows": journal.rows,
+            "head": journal.head,
+            "head_noted": journal.head_noted,
+            "passes": len(journal.passes),
+            "incomplete": [books.pass_id for books in journal.incomplete],
+            "anomalies": [text for books in journal.passes for text in books.anomalies],
+            "refusals": journal.refusals,
+            "sound": journal.sound,
+        }
         sound = journal.sound
     if json_:
         print(json.dumps({**report, "notice": NOTICE}, ensure_ascii=False))
@@ -208,7 +218,7 @@ def _sink(*, json_: bool) -> Sink:
 
 
 @contextmanager
-def _progress(what: str, *, shown: bool) -> Iterator[object]:
+def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal."""
     if not (shown and sys.stderr.isatty()):
         yield lambda done, total: None

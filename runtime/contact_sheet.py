@@ -58,4 +58,5 @@ def display_grey(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Stretch the middle 99 % of the grey values over 0..255. Returns (rows, columns) uint8."""
     low, high = np.percentile(pixels, [0.5, 99.5])
     scaled = (pixels.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return grey

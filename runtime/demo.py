@@ -12,7 +12,9 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
 from cathrt.runtime.bundle import Bundle
@@ -21,13 +23,13 @@ from cathrt.runtime.contact_sheet import Tile, contact_sheet
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.replay import Opening, Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.phantom import PhantomSource, Scene, sample_scene
+from cathrt.runtime.sources.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.sources.phantom.dicom import write_xa
 from cathrt.runtime.sources.sandbox import open_source
 from cathrt.runtime.summary_page import JudgedRun, summary_page
 
 # name, side, kind: one of each side, and one in which there is nothing to find
-_RUNS: tuple[tuple[str, Literal["left", "right"] | None, str], ...] = (
+_RUNS: tuple[tuple[str, Literal["left", "right"] | None, SceneKind], ...] = (
     ("left coronary phantom", "left", "coronary"),
     ("right coronary phantom", "right", "coronary"),
     ("catheter without contrast", None, "no_contrast"),
@@ -37,7 +39,7 @@ _LONGEST_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo left behind. truth: what each phantom was, by the run's source name."""
+    """What the demo left behind."""
 
     replayed: Replayed
     page: Path
@@ -100,7 +102,7 @@ def _phantoms(seed: int) -> dict[str, PhantomSource]:
     return {name: PhantomSource(_short(seed, side, kind)) for name, side, kind in _RUNS}
 
 
-def _short(seed: int, side: Literal["left", "right"] | None, kind: str) -> Scene:
+def _short(seed: int, side: Literal["left", "right"] | None, kind: SceneKind) -> Scene:
     """The first scene from `seed` on that is over soon enough for a demo."""
     scenes = (sample_scene(candidate, side=side, kind=kind) for candidate in count(seed))
     return next(scene for scene in scenes if scene.frame_count / scene.frame_rate_hz <= _LONGEST_S)
@@ -113,14 +115,12 @@ def _write(
     done = count(1)
     openings: list[Opening] = []
     for name, phantom in phantoms.items():
-        render = phantom.render
 
-        def told(index: int, render: Callable[[int], object] = render) -> object:
-            pixels = render(index)
+        def drawn(index: int, phantom: PhantomSource = phantom) -> NDArray[Any]:
             rendered(next(done), total)
-            return pixels
+            return phantom.render(index)
 
-        path = write_xa(phantom.run, told, folder / f"{name}.dcm")
+        path = write_xa(phantom.run, drawn, folder / f"{name}.dcm")
         (found,) = discover([path]).inputs
         openings.append(Opening(name, partial(open_source, found, config.limits)))
     return openings

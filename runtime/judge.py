@@ -84,9 +84,10 @@ class Judge:
             postprocess=_ms(inferred, done),
             end_to_end=_ms(frame.acquired_ns, done),
         )
-        late = times.end_to_end > self._budget_ms
-        reason = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None
-        return self._verdict(frame, Outcome.LATE if late else Outcome.MET, reason, times, finding)
+        if times.end_to_end > self._budget_ms:
+            over = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms"
+            return self._verdict(frame, Outcome.LATE, over, times, finding)
+        return self._verdict(frame, Outcome.MET, None, times, finding)
 
     def _unjudged(self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str) -> Verdict:
         times = StageTimes(source=waited_ms, end_to_end=max(_ms(item.acquired_ns, self._now_ns()), 0.0))
