@@ -1,25 +1,43 @@
 """The bundle: the folder that export writes and the runtime opens, and its manifest as dataclasses.
 
 Schema of manifest.json version 1 lives here and nowhere else; export builds these same dataclasses and writes them.
-Not for: checking a folder (open_bundle.py), engines (they are handed a checked Bundle) and signing (export/sign.py).
+Opening believes nothing before the signature and hands on nothing before every file is checked; the order is the point.
+Not for: engines (they are handed a checked Bundle) and signing (export/sign.py).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
-from cathrt.runtime.bundle_files import opened_folder, read_file
-from cathrt.runtime.errors import ManifestError
+from cathrt.runtime import bundles
+from cathrt.runtime.bundle_files import (
+    MANIFEST,
+    SIGNATURE,
+    check_digest,
+    check_nothing_unlisted,
+    opened_folder,
+    read_file,
+)
+from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.onnx_file import check_onnx
 from cathrt.runtime.ports import TensorSpec
 
 SCHEMA_VERSION = 1
 # Stands in Manifest; pydantic hands it down to every dataclass in it. Unknown keys, coerced types, NaN are errors.
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+_MAX_MANIFEST_BYTES = 1 << 20
+_MAX_SIGNATURE_BYTES = 256
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SIGNATURE_LINE = re.compile(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})\n")
+
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 
 
@@ -128,3 +146,65 @@ class Bundle:
         if hashlib.sha256(data).hexdigest() != expected:
             raise ManifestError(f"{name}: changed after bundle {self.path} was opened: open the bundle again")
         return data
+
+
+def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
+    """Check a bundle folder from its signature to its last file and hand it out.
+
+    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and bundles.shipped_keys()).
+    Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
+    """
+    for key in trusted_keys:
+        if not _PUBLIC_KEY.fullmatch(key):
+            raise ConfigError(f"trust.keys: found {key!r}, expected an ed25519 public key of 64 lower-case hex digits")
+    # Here, because it needs pydantic and the classes above.
+    from cathrt.runtime.manifest_check import manifest_from_json
+
+    path = path.absolute()
+    try:
+        with opened_folder(path) as folder:
+            document = read_file(folder, MANIFEST, max_bytes=_MAX_MANIFEST_BYTES)
+            signature = read_file(folder, SIGNATURE, max_bytes=_MAX_SIGNATURE_BYTES)
+            signed_by = _signer(document, signature, trusted_keys)
+            manifest = manifest_from_json(document)
+            check_nothing_unlisted(folder, manifest.files)
+            # Installers such as uv and conda link a package's files into place from their cache.
+            hard_links = path.parent == bundles.FOLDER
+            for name, sha256 in sorted(manifest.files.items()):
+                check_digest(folder, name, sha256, hard_links=hard_links)
+        bundle = Bundle(path, manifest, hashlib.sha256(document).hexdigest(), signed_by)
+        for name in sorted(manifest.files):
+            if name.endswith(".onnx"):
+                check_onnx(name, bundle.read(name))
+    except ManifestError as exc:
+        raise ManifestError(f"bundle {path} refused: {exc}") from exc
+    except OSError as exc:
+        raise ManifestError(
+            f"bundle {path} refused: it cannot be read ({exc}): check the disk and the permissions"
+        ) from exc
+    return bundle
+
+
+def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) -> str:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    line = _SIGNATURE_LINE.fullmatch(signature)
+    if line is None:
+        raise ManifestError(
+            f"{SIGNATURE}: found {signature[:40]!r}, expected 'ed25519 <public key, hex> <signature, hex>': "
+            "sign the bundle with cathrt.export.sign"
+        )
+    key = line[1].decode()
+    if key not in trusted_keys:
+        raise ManifestError(
+            f"{SIGNATURE}: signed by {key}, which is none of the {len(trusted_keys)} trusted keys: "
+            "if you know the signer, add the key to trust.keys in the configuration"
+        )
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(line[2].decode()), document)
+    except InvalidSignature as exc:
+        raise ManifestError(
+            f"{SIGNATURE}: does not fit {MANIFEST} under key {key}, so one of them was changed: fetch the bundle again"
+        ) from exc
+    return key

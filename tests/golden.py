@@ -27,12 +27,16 @@ def conv_model(
     kernel: NDArray[np.float32] = KERNEL,
     batch: int | str = 1,
     int8: bool = False,
+    weight_range: int = 127,
     head: onnx.TensorProto | None = None,
 ) -> onnx.ModelProto:
-    """The net as a ModelProto; batch may be a name (a dynamic axis), int8 wraps the convolution in Q/DQ pairs."""
+    """The net as a ModelProto; batch may be a name (a dynamic axis), int8 wraps the convolution in Q/DQ pairs.
+
+    weight_range: the largest quantised weight; 63 leaves a bit free.
+    """
     weights = [head or numpy_helper.from_array(HEAD, "head")]
     if int8:
-        scale = (np.abs(kernel).max(axis=(1, 2, 3)) / 127).astype(np.float32)
+        scale = (np.abs(kernel).max(axis=(1, 2, 3)) / weight_range).astype(np.float32)
         stored = np.round(kernel / scale[:, None, None, None]).astype(np.int8)
         weights += [
             numpy_helper.from_array(stored, "kernel_int8"),

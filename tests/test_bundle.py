@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cathrt.export.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime import bundles
-from cathrt.runtime.bundle import Artifact
+from cathrt.runtime.bundle import Artifact, open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.open_bundle import manifest_from_json, open_bundle
+from cathrt.runtime.manifest_check import manifest_from_json
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -1,103 +1,26 @@
-"""Opening a bundle: nothing of it is believed before the signature, nothing handed on before every file is checked.
+"""Reading manifest.json: JSON, schema version, schema, and whether the manifest agrees with itself.
 
-The order is the point: size, signature over the exact bytes, JSON, schema, cross checks, names, hashes, ONNX. Not for:
-running models (engines/), and not for writing bundles (export/sign.py).
+For bytes whose signature already holds (bundle.py). Not for: the files that the manifest lists.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Collection
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from cathrt.runtime import bundles
-from cathrt.runtime.bundle import SCHEMA_VERSION, Bundle, Manifest
-from cathrt.runtime.bundle_files import (
-    MANIFEST,
-    SIGNATURE,
-    check_digest,
-    check_name,
-    check_nothing_unlisted,
-    opened_folder,
-    read_file,
-)
-from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.onnx_file import check_onnx
+from cathrt.runtime.bundle import SCHEMA_VERSION, Manifest
+from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
+from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.ports import TensorSpec
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-MAX_MANIFEST_BYTES = 1 << 20
-MAX_SIGNATURE_BYTES = 256
-_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_SHA256 = _PUBLIC_KEY
-_SIGNATURE_LINE = re.compile(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})\n")
-
-
-def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
-    """Check a bundle folder from its signature to its last file and hand it out.
-
-    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and bundles.shipped_keys()).
-    Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
-    """
-    for key in trusted_keys:
-        if not _PUBLIC_KEY.fullmatch(key):
-            raise ConfigError(f"trust.keys: found {key!r}, expected an ed25519 public key of 64 lower-case hex digits")
-    path = path.absolute()
-    try:
-        with opened_folder(path) as folder:
-            document = read_file(folder, MANIFEST, max_bytes=MAX_MANIFEST_BYTES)
-            signature = read_file(folder, SIGNATURE, max_bytes=MAX_SIGNATURE_BYTES)
-            signed_by = _signer(document, signature, trusted_keys)
-            manifest = manifest_from_json(document)
-            check_nothing_unlisted(folder, manifest.files)
-            # Installers such as uv and conda link a package's files into place from their cache.
-            hard_links = path.parent == bundles.FOLDER
-            for name, sha256 in sorted(manifest.files.items()):
-                check_digest(folder, name, sha256, hard_links=hard_links)
-        bundle = Bundle(path, manifest, hashlib.sha256(document).hexdigest(), signed_by)
-        for name in sorted(manifest.files):
-            if name.endswith(".onnx"):
-                check_onnx(name, bundle.read(name))
-    except ManifestError as exc:
-        raise ManifestError(f"bundle {path} refused: {exc}") from exc
-    except OSError as exc:
-        raise ManifestError(
-            f"bundle {path} refused: it cannot be read ({exc}): check the disk and the permissions"
-        ) from exc
-    return bundle
-
-
-def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) -> str:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    line = _SIGNATURE_LINE.fullmatch(signature)
-    if line is None:
-        raise ManifestError(
-            f"{SIGNATURE}: found {signature[:40]!r}, expected 'ed25519 <public key, hex> <signature, hex>': "
-            "sign the bundle with cathrt.export.sign"
-        )
-    key = line[1].decode()
-    if key not in trusted_keys:
-        raise ManifestError(
-            f"{SIGNATURE}: signed by {key}, which is none of the {len(trusted_keys)} trusted keys: "
-            "if you know the signer, add the key to trust.keys in the configuration"
-        )
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(line[2].decode()), document)
-    except InvalidSignature as exc:
-        raise ManifestError(
-            f"{SIGNATURE}: does not fit {MANIFEST} under key {key}, so one of them was changed: fetch the bundle again"
-        ) from exc
-    return key
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def manifest_from_json(document: bytes) -> Manifest:
@@ -105,7 +28,9 @@ def manifest_from_json(document: bytes) -> Manifest:
     from pydantic import ValidationError
 
     try:
-        fields = json.loads(document, object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant)
+        fields = json.loads(
+            document.decode("utf-8"), object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError) as exc:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ManifestError(f"{MANIFEST}: not valid JSON ({exc}): export the bundle again") from exc
     if not isinstance(fields, dict):
@@ -119,7 +44,8 @@ def manifest_from_json(document: bytes) -> Manifest:
             "export the bundle again with this version of cathrt, or update cathrt"
         )
     try:
-        manifest = _adapter().validate_json(document)
+        # From the fields and not from the bytes again: two parsers may read one document in two ways.
+        manifest = _adapter().validate_json(json.dumps(fields))
     except ValidationError as exc:
         faults = [_explain(error) for error in exc.errors(include_url=False)]
     else:

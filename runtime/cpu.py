@@ -1,0 +1,72 @@
+"""What this process may use of the CPU: how many threads, and whether int8 sums are exact on it.
+
+Not for: choosing an engine or pinning threads. Linux: /proc, cgroup v1 and v2; `root` stands for "/" in tests.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_ROOT = Path("/")
+
+
+def cpu_quota(root: Path = _ROOT) -> int:
+    """CPUs this process may keep busy: the smaller of its affinity mask and its cgroups' quota, at least 1.
+
+    A quota of 1.5 CPUs counts as 1: a thread more would be throttled in the middle of a frame.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    quotas = [quota for quota in (_quota_v2(folder) or _quota_v1(folder) for folder in _cgroups(root)) if quota]
+    return max(1, min(allowed, *(int(quota) for quota in quotas))) if quotas else allowed
+
+
+def sums_int8_exactly(root: Path = _ROOT) -> bool:
+    """Whether int8 products are summed without saturation.
+
+    x86 before VNNI adds pairs of u8 x s8 products in 16 bits and clips them (VPMADDUBSW): a network quantised to the
+    full int8 range then computes something else, quietly. ARM widens first.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    flags = next(
+        (
+            line.partition(":")[2].split()
+            for line in _text(root / "proc/cpuinfo").splitlines()
+            if line.startswith("flags")
+        ),
+        [],
+    )
+    return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(flags)
+
+
+def _cgroups(root: Path) -> list[Path]:
+    """Folders of the CPU controller this process is in, and all above them: each of them may set a quota."""
+    folders = []
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        hierarchy, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
+        if hierarchy != "0" and "cpu" not in controllers.split(","):
+            continue
+        mounts = ("sys/fs/cgroup", "sys/fs/cgroup/unified") if hierarchy == "0" else (f"sys/fs/cgroup/{controllers}",)
+        parts = [part for part in name.split("/") if part not in ("", "..")]
+        folders += [root / mount / "/".join(parts[:count]) for mount in mounts for count in range(len(parts) + 1)]
+    return folders
+
+
+def _quota_v2(folder: Path) -> float | None:
+    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota, period = _text(folder / "cpu.cfs_quota_us").strip(), _text(folder / "cpu.cfs_period_us").strip()
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None  # -1: none set
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # this kernel has no such file: no quota from there
+        return ""

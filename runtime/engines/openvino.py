@@ -1,0 +1,140 @@
+"""OpenVINO on the CPU: the default engine where there is no NVIDIA GPU.
+
+Reads ONNX, or IR with its weights in the .bin of the same name, from the bytes the bundle hands out. Not for: GPUs and
+NPUs, several streams, or the model cache (a compiled blob is not in the manifest, so nobody has signed it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from cathrt.runtime.bundle import Artifact, Bundle
+from cathrt.runtime.cpu import sums_int8_exactly
+from cathrt.runtime.engines.tensors import feed, page_aligned
+from cathrt.runtime.errors import EngineError
+from cathrt.runtime.ports import TensorSpec
+
+_NAME = "openvino"
+# What INFERENCE_PRECISION_HINT must be for each precision of the manifest. Left alone, OpenVINO takes bf16 on CPUs with
+# AMX. int8 stands in the graph as Q/DQ pairs; the hint rules the layers between them. float16 has no entry: see below.
+_PRECISION_HINTS = {"float32": ov.Type.f32, "bfloat16": ov.Type.bf16, "int8": ov.Type.f32}
+
+
+class OpenVinoEngine:
+    """A compiled model with one infer request, whose tensors are this engine's own arrays."""
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self._inputs = tuple(_spec(port) for port in compiled.inputs)
+        self._outputs = tuple(_spec(port) for port in compiled.outputs)
+        self._input_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._inputs})
+        self._output_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._outputs})
+        self._request: ov.InferRequest | None = compiled.create_infer_request()
+        for buffers in (self._input_buffers, self._output_buffers):
+            for name, buffer in buffers.items():
+                self._request.set_tensor(name, ov.Tensor(buffer, shared_memory=True))
+
+    @property
+    def name(self) -> str:
+        return _NAME
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._outputs
+
+    @property
+    def input_buffers(self) -> Mapping[str, NDArray[Any]]:
+        return self._input_buffers
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        if self._request is None:
+            raise EngineError("openvino: the engine is closed: open it again")
+        feed(_NAME, self._input_buffers, feeds)
+        try:
+            self._request.infer()
+        except RuntimeError as exc:
+            raise EngineError(f"openvino: inference failed: {_first_line(exc)}") from exc
+        return self._output_buffers
+
+    def close(self) -> None:
+        self._request = None
+
+
+def open_openvino(bundle: Bundle, artifact: Artifact, threads: int) -> OpenVinoEngine:
+    """Compile the artifact for the CPU with `threads` threads and warm it up. Raises EngineError."""
+    hint = _precision_hint(artifact)
+    core = ov.Core()
+    try:
+        model = _read(core, bundle, artifact.file)
+        compiled = core.compile_model(
+            model,
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": 1,
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": hint,
+                # Pinned threads of two processes meet on the same cores, and the caller's own thread is pinned too.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        used = compiled.get_property("INFERENCE_PRECISION_HINT")
+    except RuntimeError as exc:
+        raise EngineError(f"openvino: {artifact.file} cannot be compiled: {_first_line(exc)}: export it again") from exc
+    if used != hint:
+        raise EngineError(
+            f"openvino: {artifact.file} must run in {artifact.precision}, this CPU would run it in {used.to_string()}: "
+            "use a bundle of float32, or a CPU with native support"
+        )
+    engine = OpenVinoEngine(compiled)
+    for _ in range(2):  # the first call still packs weights, the second runs as all later ones
+        engine.infer(engine.input_buffers)
+    return engine
+
+
+def _precision_hint(artifact: Artifact) -> ov.Type:
+    if artifact.precision == "float16":
+        raise EngineError(
+            f"openvino: {artifact.file} asks for float16, which runs 3 to 4 times slower than bfloat16 on the CPU: "
+            "export it as bfloat16 or float32"
+        )
+    if artifact.precision == "int8" and not sums_int8_exactly():
+        raise EngineError(
+            f"openvino: {artifact.file} is int8, but this CPU has no VNNI and would silently clip the sums in "
+            "16 bits: use a bundle of float32"
+        )
+    return _PRECISION_HINTS[artifact.precision]
+
+
+def _read(core: ov.Core, bundle: Bundle, file: str) -> ov.Model:
+    if file.endswith(".onnx"):
+        return core.read_model(bundle.read(file))
+    if file.endswith(".xml"):
+        weights = np.frombuffer(bundle.read(file.removesuffix(".xml") + ".bin"), np.uint8)
+        return core.read_model(bundle.read(file), ov.Tensor(weights))
+    raise EngineError(f"openvino: {file} is neither .onnx nor .xml: export the bundle again")
+
+
+def _spec(port: ov.ConstOutput) -> TensorSpec:
+    shape = port.get_partial_shape()
+    if shape.is_dynamic:
+        raise EngineError(
+            f"openvino: tensor {port.get_any_name()} has shape {shape}, expected a static one: export it so"
+        )
+    return TensorSpec(port.get_any_name(), tuple(shape.to_shape()), port.get_element_type().to_dtype().name)
+
+
+def _first_line(exc: RuntimeError) -> str:
+    """The sentence in a vendor's message: its first lines say only where in the library it was thrown."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Exception from")]
+    return (told or lines or ["no reason given"])[0][:300]

@@ -1,0 +1,220 @@
+"""What every engine promises, whatever is behind it. A new engine passes by adding one line to OPENERS."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cathrt.export.sign import public_key, write_bundle
+from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.config import EngineConfig
+from cathrt.runtime.engines import ENGINES, open_engine
+from cathrt.runtime.engines.fake import FakeEngine, Tensors
+from cathrt.runtime.errors import EngineError
+from cathrt.runtime.ports import Engine
+from tests.golden import HEIGHT, INPUT, LABELS, OUTPUT, WIDTH, conv_model, conv_reference, golden_frame, golden_manifest
+
+# Three hundred float32 terms of order 1 summed in another order than float64 NumPy does; measured 6e-7 at most.
+TOLERANCE = 1e-5
+
+
+def _compute(inputs: Tensors, outputs: Tensors) -> None:
+    outputs[OUTPUT][...] = conv_reference(inputs[INPUT])
+
+
+def _fake(bundle: Bundle) -> Engine:
+    return FakeEngine(bundle.manifest.inputs, bundle.manifest.outputs, _compute)
+
+
+OPENERS: dict[str, Callable[[Bundle], Engine]] = {
+    "openvino": lambda bundle: open_engine("openvino", bundle, EngineConfig(threads=1)),
+    "onnxruntime": lambda bundle: open_engine("onnxruntime", bundle, EngineConfig(threads=1)),
+    "fake": _fake,
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    key = Ed25519PrivateKey.generate()
+    folder = tmp_path_factory.mktemp("contract") / "bundle"
+    write_bundle(folder, golden_manifest(), {"model.onnx": conv_model().SerializeToString()}, key)
+    return open_bundle(folder, [public_key(key)])
+
+
+@pytest.fixture(params=OPENERS)
+def open_one(request: pytest.FixtureRequest, bundle: Bundle) -> Callable[[], Engine]:
+    return lambda: OPENERS[request.param](bundle)
+
+
+@pytest.fixture
+def engine(open_one: Callable[[], Engine]) -> Iterator[Engine]:
+    opened = open_one()
+    yield opened
+    opened.close()
+
+
+def test_every_engine_of_the_table_is_under_this_contract() -> None:
+    assert set(ENGINES) | {"fake"} == set(OPENERS)
+
+
+def test_name_and_tensors_are_those_of_table_and_manifest(engine: Engine, bundle: Bundle) -> None:
+    assert engine.name in OPENERS
+    assert engine.inputs == bundle.manifest.inputs
+    assert engine.outputs == bundle.manifest.outputs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_results_agree_with_numpy(engine: Engine, seed: int) -> None:
+    frame = golden_frame(seed)
+    logits = engine.infer({INPUT: frame})[OUTPUT]
+    assert (logits.shape, logits.dtype) == ((1, LABELS), np.float32)
+    np.testing.assert_allclose(logits, conv_reference(frame), rtol=0, atol=TOLERANCE)
+
+
+def test_the_same_frame_gives_the_same_bits(engine: Engine) -> None:
+    first = engine.infer({INPUT: golden_frame(1)})[OUTPUT].copy()
+    engine.infer({INPUT: golden_frame(2)})
+    assert engine.infer({INPUT: golden_frame(1)})[OUTPUT].tobytes() == first.tobytes()
+
+
+def test_input_buffers_are_page_aligned_and_of_the_input_specs(engine: Engine) -> None:
+    assert list(engine.input_buffers) == [spec.name for spec in engine.inputs]
+    for spec in engine.inputs:
+        buffer = engine.input_buffers[spec.name]
+        assert (buffer.shape, buffer.dtype) == (spec.shape, np.dtype(spec.dtype))
+        assert buffer.flags.c_contiguous
+        assert buffer.flags.writeable
+        assert buffer.ctypes.data % 4096 == 0
+
+
+def test_a_frame_written_into_the_buffer_and_a_frame_fed_give_the_same(engine: Engine) -> None:
+    fed = engine.infer({INPUT: golden_frame(3)})[OUTPUT].copy()
+    engine.input_buffers[INPUT].fill(0)
+    blank = engine.infer(engine.input_buffers)[OUTPUT].copy()
+    engine.input_buffers[INPUT][...] = golden_frame(3)
+    assert engine.infer(engine.input_buffers)[OUTPUT].tobytes() == fed.tobytes()
+    assert blank.tobytes() != fed.tobytes()
+
+
+def test_a_fed_array_is_left_alone(engine: Engine) -> None:
+    frame = golden_frame(4)
+    frame.flags.writeable = False
+    engine.infer({INPUT: frame})
+    assert frame.tobytes() == golden_frame(4).tobytes()
+
+
+def test_a_frame_of_any_stride_may_be_fed(engine: Engine) -> None:
+    frame = golden_frame(5)
+    expected = engine.infer({INPUT: frame})[OUTPUT].copy()
+    channels_last = np.ascontiguousarray(frame.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not channels_last.flags.c_contiguous
+    assert engine.infer({INPUT: channels_last})[OUTPUT].tobytes() == expected.tobytes()
+
+
+def test_buffers_and_outputs_stay_the_same_objects(engine: Engine) -> None:
+    buffer, first = engine.input_buffers[INPUT], engine.infer({INPUT: golden_frame(0)})
+    output, address = first[OUTPUT], first[OUTPUT].ctypes.data
+    for seed in range(5):
+        result = engine.infer({INPUT: golden_frame(seed)})
+        assert result[OUTPUT] is output
+        assert result[OUTPUT].ctypes.data == address
+        assert engine.input_buffers[INPUT] is buffer
+
+
+@pytest.mark.parametrize("open_one", ENGINES, indirect=True)  # a fake allocates what its function allocates
+def test_engines_that_run_networks_allocate_nothing_per_call(engine: Engine) -> None:
+    feeds = engine.input_buffers
+    for _ in range(200):
+        engine.infer(feeds)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        peaks = []
+        start, _ = tracemalloc.get_traced_memory()
+        for _ in range(500):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            engine.infer(feeds)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        gc.collect()
+        end, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A copy of the input would be 15,360 bytes; what is left are Python's own call frames. `peaks` is in the growth.
+    assert statistics.median(peaks) < 1024
+    assert max(peaks) < 4096
+    assert end - start < 500 * 64
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({}, r"fed \[\], expected exactly \['frame'\]"),
+        ({"image": golden_frame()}, r"fed \['image'\]"),
+        ({INPUT: golden_frame(), "mask": golden_frame()}, r"fed \['frame', 'mask'\]"),
+        ({INPUT: golden_frame()[0]}, r"fed \(3, 32, 40\) float32, expected \(1, 3, 32, 40\) float32"),
+        ({INPUT: golden_frame()[:, :1]}, r"fed \(1, 1, 32, 40\)"),
+        ({INPUT: golden_frame().transpose(0, 1, 3, 2)}, r"fed \(1, 3, 40, 32\)"),
+        ({INPUT: golden_frame().astype(np.float64)}, "float64, expected"),
+        ({INPUT: np.zeros((1, 3, HEIGHT, WIDTH), np.uint8)}, "uint8, expected"),
+        ({INPUT: golden_frame().astype(">f4")}, ">f4, expected"),
+    ],
+    ids=["missing", "other name", "extra", "rank", "channels", "transposed", "float64", "uint8", "byte order"],
+)
+def test_a_feed_that_does_not_fit_is_refused_and_the_engine_goes_on(
+    engine: Engine, feeds: Tensors, message: str
+) -> None:
+    with pytest.raises(EngineError, match=message):
+        engine.infer(feeds)
+    frame = golden_frame(6)
+    np.testing.assert_allclose(engine.infer({INPUT: frame})[OUTPUT], conv_reference(frame), rtol=0, atol=TOLERANCE)
+
+
+def test_a_frame_that_is_not_finite_shows_in_the_output(engine: Engine) -> None:
+    frame = golden_frame()
+    frame[0, :, 5, 5] = np.inf
+    with np.errstate(invalid="ignore"):  # inf - inf, in the fake's NumPy
+        assert not np.isfinite(engine.infer({INPUT: frame})[OUTPUT]).all()
+
+
+def test_a_closed_engine_refuses_to_infer(open_one: Callable[[], Engine]) -> None:
+    engine = open_one()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer({INPUT: golden_frame()})
+
+
+def test_closing_twice_is_closing_once(open_one: Callable[[], Engine]) -> None:
+    engine = open_one()
+    engine.close()
+    engine.close()
+
+
+def test_arrays_of_a_closed_engine_stay_readable(open_one: Callable[[], Engine]) -> None:
+    engine = open_one()
+    frame = golden_frame(7)
+    buffer, output = engine.input_buffers[INPUT], engine.infer({INPUT: frame})[OUTPUT]
+    engine.close()
+    del engine
+    gc.collect()
+    assert buffer.tobytes() == frame.tobytes()
+    np.testing.assert_allclose(output, conv_reference(frame), rtol=0, atol=TOLERANCE)
+
+
+def test_two_engines_do_not_disturb_each_other(open_one: Callable[[], Engine]) -> None:
+    one, other = open_one(), open_one()
+    first = one.infer({INPUT: golden_frame(8)})[OUTPUT]
+    second = other.infer({INPUT: golden_frame(9)})[OUTPUT]
+    assert not np.shares_memory(one.input_buffers[INPUT], other.input_buffers[INPUT])
+    np.testing.assert_allclose(first, conv_reference(golden_frame(8)), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(second, conv_reference(golden_frame(9)), rtol=0, atol=TOLERANCE)
+    other.close()
+    one.infer({INPUT: golden_frame(9)})
+    np.testing.assert_allclose(first, conv_reference(golden_frame(9)), rtol=0, atol=TOLERANCE)
+    one.close()

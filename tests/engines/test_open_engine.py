@@ -1,0 +1,239 @@
+"""Opening engines: files that are no networks, precisions that cannot be had, tensors unknown to the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from onnx import numpy_helper
+
+from cathrt.runtime import cpu
+from cathrt.runtime.bundle import Artifact, Bundle
+from cathrt.runtime.config import EngineConfig
+from cathrt.runtime.engines import ENGINES, open_engine
+from cathrt.runtime.engines import onnxruntime as ort_engine
+from cathrt.runtime.engines import openvino as ov_engine
+from cathrt.runtime.errors import EngineError, ManifestError
+from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.ports import TensorSpec
+from tests.golden import HEAD, INPUT, KERNEL, OUTPUT, conv_model, conv_reference, golden_frame, golden_manifest
+
+MODEL = conv_model().SerializeToString()
+ONE_THREAD = EngineConfig(threads=1)
+BOTH = pytest.mark.parametrize("name", ENGINES)
+
+
+@pytest.fixture
+def unchecked(tmp_path: Path) -> Any:
+    """Makes Bundles that open_bundle never saw: engines must stand files that no check has sorted out."""
+
+    def make(payload: dict[str, bytes], **artifacts: Artifact) -> Bundle:
+        for name, data in payload.items():
+            (tmp_path / name).write_bytes(data)
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
+        return Bundle(tmp_path, replace(golden_manifest(**artifacts), files=digests), "0" * 64, "0" * 64)
+
+    return make
+
+
+BROKEN = {
+    "empty": b"",
+    "zeros": b"\x00" * 100,
+    "noise": np.random.default_rng(1).bytes(500),
+    "text": b"hello there",
+    "pickle": pickle.dumps({"weights": KERNEL}),
+    "half": MODEL[: len(MODEL) // 2],
+    "unknown operator": MODEL.replace(b"Relu", b"Rela"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_file_that_is_no_network_is_an_engine_error(unchecked: Any, name: str, fault: str) -> None:
+    with pytest.raises(EngineError, match=f"{name}: model.onnx cannot be") as caught:
+        open_engine(name, unchecked({"model.onnx": BROKEN[fault]}), ONE_THREAD)
+    assert caught.value.__cause__ is not None
+    assert "Exception from src" not in str(caught.value)
+
+
+def test_onnxruntime_refuses_an_opset_that_it_does_not_know(unchecked: Any) -> None:
+    model = conv_model(opset=99).SerializeToString()
+    with pytest.raises(EngineError, match=r"onnxruntime: model\.onnx cannot be loaded"):
+        open_engine("onnxruntime", unchecked({"model.onnx": model}), ONE_THREAD)
+
+
+@BOTH
+def test_a_file_that_changed_since_the_bundle_was_opened_does_not_run(unchecked: Any, name: str) -> None:
+    bundle = unchecked({"model.onnx": MODEL})
+    (bundle.path / "model.onnx").write_bytes(conv_model(opset=13).SerializeToString())
+    with pytest.raises(ManifestError, match="changed after"):
+        open_engine(name, bundle, ONE_THREAD)
+
+
+@BOTH
+def test_nan_weights_load_and_the_model_layer_gives_no_result(unchecked: Any, name: str) -> None:
+    # In the last product: OpenVINO's ReLU turns NaN into 0, so those of the convolution would be lost, not shown.
+    head = numpy_helper.from_array(np.full_like(HEAD, np.nan), "head")
+    model = conv_model(head=head).SerializeToString()
+    engine = open_engine(name, unchecked({"model.onnx": model}), ONE_THREAD)
+    with pytest.raises(EngineError, match="expected finite logits"):
+        KeyframeModel(golden_manifest().keyframe).finding(engine.infer({INPUT: golden_frame()}))
+
+
+@BOTH
+def test_a_network_of_unknown_batch_size_is_refused(unchecked: Any, name: str) -> None:
+    model = conv_model(batch="N").SerializeToString()
+    with pytest.raises(EngineError, match="expected a static one"):
+        open_engine(name, unchecked({"model.onnx": model}), ONE_THREAD)
+
+
+@BOTH
+def test_every_difference_between_network_and_manifest_is_named(unchecked: Any, name: str) -> None:
+    bundle = unchecked({"model.onnx": MODEL})
+    manifest = replace(
+        bundle.manifest,
+        inputs=(TensorSpec(INPUT, (1, 3, 64, 64), "float32"), TensorSpec("mask", (1,), "uint8")),
+        outputs=(TensorSpec("scores", (1, 6), "float32"),),
+    )
+    with pytest.raises(EngineError) as caught:
+        open_engine(name, replace(bundle, manifest=manifest), ONE_THREAD)
+    message = str(caught.value)
+    assert "input frame is (1, 3, 32, 40) float32 in the network, (1, 3, 64, 64) float32 in the manifest" in message
+    assert "input mask is in the manifest only" in message
+    manifest = replace(bundle.manifest, outputs=manifest.outputs)
+    with pytest.raises(EngineError) as caught:
+        open_engine(name, replace(bundle, manifest=manifest), ONE_THREAD)
+    assert "output logits is in the network only; output scores is in the manifest only" in str(caught.value)
+
+
+def test_an_unknown_engine_is_refused_with_the_names_there_are(unchecked: Any) -> None:
+    with pytest.raises(EngineError, match=r"'fake' is unknown, there are \['onnxruntime', 'openvino'\]"):
+        open_engine("fake", unchecked({"model.onnx": MODEL}), ONE_THREAD)
+
+
+def test_an_engine_that_the_bundle_was_not_made_for_is_refused(unchecked: Any) -> None:
+    bundle = unchecked({"model.onnx": MODEL}, openvino=Artifact("model.onnx", "float32"))
+    with pytest.raises(EngineError, match=r"no artifact for onnxruntime, only for \['openvino'\]"):
+        open_engine("onnxruntime", bundle, ONE_THREAD)
+
+
+@BOTH
+def test_a_file_of_another_kind_is_refused_by_its_name(unchecked: Any, name: str) -> None:
+    bundle = unchecked({"model.pt": MODEL}, **{name: Artifact("model.pt", "float32")})
+    with pytest.raises(EngineError, match=f"{name}: model.pt is "):
+        open_engine(name, bundle, ONE_THREAD)
+
+
+@BOTH
+def test_float16_is_refused_on_a_cpu(unchecked: Any, name: str) -> None:
+    bundle = unchecked({"model.onnx": MODEL}, **{name: Artifact("model.onnx", "float16")})
+    with pytest.raises(EngineError, match="float16"):
+        open_engine(name, bundle, ONE_THREAD)
+
+
+def test_onnxruntime_refuses_bfloat16(unchecked: Any) -> None:
+    bundle = unchecked({"model.onnx": MODEL}, onnxruntime=Artifact("model.onnx", "bfloat16"))
+    with pytest.raises(EngineError, match="asks for bfloat16"):
+        open_engine("onnxruntime", bundle, ONE_THREAD)
+
+
+def test_openvino_runs_bfloat16_only_where_the_cpu_does(unchecked: Any) -> None:
+    bundle = unchecked({"model.onnx": MODEL}, openvino=Artifact("model.onnx", "bfloat16"))
+    if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        frame = golden_frame()
+        error = np.abs(
+            open_engine("openvino", bundle, ONE_THREAD).infer({INPUT: frame})[OUTPUT] - conv_reference(frame)
+        )
+        assert 1e-5 < error.max() < 0.1  # 8 bits of mantissa: neither float32 nor nonsense
+    else:
+        with pytest.raises(EngineError, match="must run in bfloat16, this CPU would run it in f32"):
+            open_engine("openvino", bundle, ONE_THREAD)
+
+
+def test_openvino_runs_float32_in_float32_whatever_its_default(unchecked: Any) -> None:
+    frame = golden_frame()
+    logits = open_engine("openvino", unchecked({"model.onnx": MODEL}), ONE_THREAD).infer({INPUT: frame})[OUTPUT]
+    assert np.abs(logits - conv_reference(frame)).max() < 1e-5  # bfloat16 would be off by 1e-3 and more
+
+
+@BOTH
+def test_int8_is_refused_where_its_sums_would_be_clipped(
+    unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: False)
+    monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda: False)
+    model = conv_model(int8=True).SerializeToString()
+    with pytest.raises(EngineError, match="no VNNI"):
+        open_engine(name, unchecked({"model.onnx": model}, **{name: Artifact("model.onnx", "int8")}), ONE_THREAD)
+
+
+@BOTH
+def test_int8_runs_where_its_sums_are_exact(unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not cpu.sums_int8_exactly():
+        # Without VNNI, pairs of u8 x s8 products fit 16 bits when weights use 7 of their 8 bits; the graph is the same.
+        monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: True)
+        monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda: True)
+    model = conv_model(int8=True, weight_range=63).SerializeToString()
+    bundle = unchecked({"model.onnx": model}, **{name: Artifact("model.onnx", "int8")})
+    frame = golden_frame()
+    error = np.abs(open_engine(name, bundle, ONE_THREAD).infer({INPUT: frame})[OUTPUT] - conv_reference(frame)).max()
+    assert 1e-5 < error < 0.03  # quantised, and no worse than that: steps of 1/63 of the largest weight
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or cpu.sums_int8_exactly(), reason="needs x86 without VNNI")
+def test_without_vnni_openvino_clips_int8_sums_which_is_why_it_is_refused(
+    unchecked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: True)
+    model = conv_model(int8=True).SerializeToString()
+    bundle = unchecked({"model.onnx": model}, openvino=Artifact("model.onnx", "int8"))
+    frame = golden_frame()
+    error = np.abs(
+        open_engine("openvino", bundle, ONE_THREAD).infer({INPUT: frame})[OUTPUT] - conv_reference(frame)
+    ).max()
+    assert error > 0.03
+
+
+def test_openvino_opens_ir_with_the_weights_beside_it(unchecked: Any, tmp_path: Path) -> None:
+    ov.save_model(ov.Core().read_model(MODEL), tmp_path / "saved.xml", compress_to_fp16=False)
+    payload = {"net.xml": (tmp_path / "saved.xml").read_bytes(), "net.bin": (tmp_path / "saved.bin").read_bytes()}
+    engine = open_engine("openvino", unchecked(payload, openvino=Artifact("net.xml", "float32")), ONE_THREAD)
+    frame = golden_frame()
+    np.testing.assert_allclose(engine.infer({INPUT: frame})[OUTPUT], conv_reference(frame), rtol=0, atol=1e-5)
+
+
+def test_openvino_refuses_ir_whose_weights_are_cut_short(unchecked: Any, tmp_path: Path) -> None:
+    ov.save_model(ov.Core().read_model(MODEL), tmp_path / "saved.xml", compress_to_fp16=False)
+    payload = {"net.xml": (tmp_path / "saved.xml").read_bytes(), "net.bin": b"\x00" * 16}
+    with pytest.raises(EngineError, match=r"net\.xml cannot be compiled"):
+        open_engine("openvino", unchecked(payload, openvino=Artifact("net.xml", "float32")), ONE_THREAD)
+
+
+@BOTH
+def test_no_thread_count_means_the_cpu_quota(unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    opener = ENGINES[name]
+
+    def watch(bundle: Bundle, artifact: Artifact, threads: int) -> Any:
+        asked.append(threads)
+        return opener(bundle, artifact, threads)
+
+    monkeypatch.setitem(ENGINES, name, watch)
+    open_engine(name, unchecked({"model.onnx": MODEL}), EngineConfig()).close()
+    open_engine(name, unchecked({"model.onnx": MODEL}), ONE_THREAD).close()
+    assert asked == [cpu.cpu_quota(), 1]
+
+
+@BOTH
+def test_inferring_does_not_move_the_callers_thread_to_fewer_cpus(unchecked: Any, name: str) -> None:
+    before = os.sched_getaffinity(0)
+    open_engine(name, unchecked({"model.onnx": MODEL}), ONE_THREAD).infer({INPUT: golden_frame()})
+    assert os.sched_getaffinity(0) == before
