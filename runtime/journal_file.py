@@ -190,7 +190,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise JournalError(f"{path}: no such file, expected a journal: check the path")
     with translated(path):
-        connection = _connect(path, "ro")
+        # Without a log nobody is writing; in a folder that may not be written SQLite could not make one to read with.
+        logless = not path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK)
+        connection = _connect(path, "ro&immutable=1" if logless else "ro")
         try:
             _check_identity(connection, path)
         except BaseException:
@@ -235,7 +237,7 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's and the system's errors into JournalError with advice."""
     try:
         yield
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, UnicodeDecodeError) as exc:  # the sqlite3 module trips over damaged bytes it would quote
         name = str(getattr(exc, "sqlite_errorname", ""))
         advice = next((text for code, text in _ADVICE.items() if name.startswith(code)), _DAMAGED)
         raise JournalError(f"{path}: {exc}{f' ({name})' if name else ''}: {advice}") from exc
@@ -278,7 +280,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.text_factory = bytes  # what is hashed is what is stored
-    connection.execute("PRAGMA trusted_schema=OFF")
     return connection
 
 

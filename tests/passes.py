@@ -1,0 +1,145 @@
+"""Synthetic passes: the records that the line would make of a run, without frames, engine or clock.
+
+Also a sink that remembers, and the ways in which tests look into a journal behind its back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+from cathrt.runtime.alert import (
+    Alert,
+    KeyframeFinding,
+    Outcome,
+    Percentiles,
+    Record,
+    Refusal,
+    RunSummary,
+    StageTimes,
+    Verdict,
+)
+from cathrt.runtime.config import JournalConfig
+from cathrt.runtime.errors import SinkError
+from cathrt.runtime.identity import pass_id, record_id, run_id
+from cathrt.runtime.journal import Journal
+
+GROUPED = JournalConfig(group_commit_ms=100.0)
+AT_ONCE = JournalConfig(group_commit_ms=0.0)
+
+
+def verdict(index: int, name: str = "run a", outcome: Outcome = Outcome.MET, end_to_end_ms: float = 7.5) -> Verdict:
+    """The verdict of one frame; a DROPPED or FAILED one says so in its reason."""
+    judged = outcome in (Outcome.MET, Outcome.LATE)
+    finding = KeyframeFinding("left", 0.9, index % 10 / 10, (0.1, 0.2, 0.3, 0.2, 0.1, 0.1)) if judged else None
+    return Verdict(
+        id=record_id(pass_of(name), "verdict", str(index)),
+        pass_id=pass_of(name),
+        run_id=run_id(name),
+        frame_index=index,
+        outcome=outcome,
+        reason=None if outcome is Outcome.MET else f"it ended {outcome}",
+        finding=finding,
+        latency_ms=StageTimes(1.0, 2.0, 3.0, 0.5, end_to_end_ms),
+    )
+
+
+def alert(index: int, name: str = "run a") -> Alert:
+    """A key-frame alert about frame `index`, raised five frames later."""
+    return Alert(
+        id=record_id(pass_of(name), "alert", f"key_frame|{index}"),
+        pass_id=pass_of(name),
+        run_id=run_id(name),
+        kind="key_frame",
+        frame_index=index,
+        raised_at_frame=index + 5,
+        laterality="left",
+        score=0.9,
+        verdict_id=record_id(pass_of(name), "verdict", str(index)),
+        late=False,
+    )
+
+
+def summary(verdicts: list[Verdict], name: str = "run a") -> RunSummary:
+    """The summary whose books these verdicts are."""
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    return RunSummary(
+        id=record_id(pass_of(name), "run", ""),
+        pass_id=pass_of(name),
+        run_id=run_id(name),
+        source=f"{name}.dcm",
+        frames=len(verdicts),
+        verdicts={outcome.value: counts[outcome] for outcome in Outcome},
+        laterality="left",
+        laterality_score=0.9,
+        key_frames=(9,),
+        key_frame_scores=(0.9,),
+        positioner_primary_angle_deg=-30.0,
+        positioner_secondary_angle_deg=None,
+        laterality_mismatch=False,
+        latency_ms={"end_to_end": Percentiles(7.5, 8.0, 9.0, 9.5)},
+        frame_rate_hz=15.0,
+        frame_rate_origin="CineRate",
+        flags=(),
+        bundle="demonstration",
+        manifest_sha256="0" * 64,
+        engine="fake",
+    )
+
+
+def refusal(name: str = "broken.dcm") -> Refusal:
+    """An input that was no run."""
+    return Refusal(record_id("refusal", name, ""), name, "SourceError", "no DICOM file: give an angiogram")
+
+
+def whole_pass(frames: int = 20, name: str = "run a") -> list[Record]:
+    """A pass from first verdict to summary: every tenth frame raises an alert, every seventh was dropped."""
+    verdicts = [verdict(i, name, Outcome.DROPPED if i % 7 == 6 else Outcome.MET) for i in range(frames)]
+    records: list[Record] = []
+    for made in verdicts:
+        records.append(made)
+        if made.frame_index % 10 == 9:
+            records.append(alert(made.frame_index, name))
+    return [*records, summary(verdicts, name)]
+
+
+def pass_of(name: str) -> str:
+    """The pass id of the run of that name."""
+    return pass_id(run_id(name), "0" * 64, "rules")
+
+
+class Shown:
+    """A sink that remembers what it was shown, and refuses from the record number `refuse_from` on."""
+
+    def __init__(self, refuse_from: int | None = None) -> None:
+        self.records: list[Record] = []
+        self._refuse_from = refuse_from
+
+    def emit(self, record: Record) -> None:
+        if self._refuse_from is not None and len(self.records) >= self._refuse_from:
+            raise SinkError("refused on purpose")
+        self.records.append(record)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def ids(self) -> list[str]:
+        return [record.id for record in self.records]
+
+
+def write(path: Path, records: list[Record]) -> None:
+    """A closed journal holding these records."""
+    with Journal(path, GROUPED) as journal:
+        for record in records:
+            journal.append(record)
+
+
+def rows(path: Path) -> list[tuple[int, str]]:
+    """(seq, id) of every row, read by SQLite alone."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute("SELECT seq, id FROM record ORDER BY seq").fetchall()
+    finally:
+        connection.close()
