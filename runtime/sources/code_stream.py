@@ -1,0 +1,80 @@
+"""What a JPEG, JPEG-LS or JPEG 2000 code stream says of itself, read from its first markers without decoding.
+
+Checked before a decoder allocates what the stream declares. Not for: decoding (dicom/decoders.py, stills.py).
+Source: ITU-T T.81 B.2.2 (SOF), T.87 C.2.2 (SOF55), T.800 A.5.1 (SIZ).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["JPEG", "JPEG lossless", "JPEG-LS", "JPEG 2000"]
+
+_FAMILY_OF_SOF: dict[int, Family] = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "JPEG-LS"}
+# Start-of-frame markers of processes that DICOM does not use: hierarchical and arithmetic coding.
+_OTHER_SOF = frozenset({0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+
+
+class CodeStreamError(ValueError):
+    """The bytes do not begin as a code stream this project decodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeStreamHeader:
+    """Sizes as the stream declares them. bits: precision of a sample."""
+
+    family: Family
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    signed: bool
+
+
+def read_code_stream_header(data: bytes) -> CodeStreamHeader:
+    """Read the frame header. Raises CodeStreamError when there is none."""
+    if data[:2] == b"\xff\xd8":
+        return _jpeg_header(data)
+    if data[:4] == b"\xff\x4f\xff\x51":
+        return _jpeg2000_header(data)
+    raise CodeStreamError(f"begins with {data[:4].hex() or 'nothing'}, not with a JPEG or JPEG 2000 marker")
+
+
+def _jpeg_header(data: bytes) -> CodeStreamHeader:
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            raise CodeStreamError(f"no marker at byte {position} of its header")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker in _WITHOUT_LENGTH:
+            position += 2
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if marker in _FAMILY_OF_SOF and position + 10 <= len(data):
+            bits, rows, columns, components = struct.unpack_from(">BHHB", data, position + 4)
+            return CodeStreamHeader(_FAMILY_OF_SOF[marker], rows, columns, components, bits, signed=False)
+        if marker in _OTHER_SOF:
+            raise CodeStreamError(f"a JPEG process (SOF{marker - 0xC0}) that DICOM does not use")
+        if marker in (0xD9, 0xDA) or length < 2:
+            break
+        position += 2 + length
+    raise CodeStreamError("no JPEG frame header")
+
+
+def _jpeg2000_header(data: bytes) -> CodeStreamHeader:
+    if len(data) < 45:
+        raise CodeStreamError("cut off within its SIZ segment")
+    right, lower, left, upper = struct.unpack_from(">IIII", data, 8)
+    (components,) = struct.unpack_from(">H", data, 40)
+    depth, step_x, step_y = data[42], data[43], data[44]
+    if right <= left or lower <= upper or (step_x, step_y) != (1, 1):
+        raise CodeStreamError("an empty or subsampled JPEG 2000 image area")
+    return CodeStreamHeader(
+        "JPEG 2000", lower - upper, right - left, components, (depth & 0x7F) + 1, bool(depth & 0x80)
+    )

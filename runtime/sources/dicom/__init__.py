@@ -1,0 +1,1 @@
+"""Reading DICOM runs, inside the decoder process."""

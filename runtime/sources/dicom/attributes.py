@@ -1,0 +1,147 @@
+"""Attributes of a data set read with tolerance: empty is absent, nonsense is absent and flagged, nothing raises.
+
+Looks through functional groups (Enhanced objects) as if their attributes stood at the top.
+Not for: deciding what an absent attribute means; each caller does.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from cathrt.runtime.sources.syntax import is_code_string
+
+# What pydicom raises when it turns a damaged value into Python's types.
+CONVERSION_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+class Attributes:
+    """A data set and, for Enhanced objects, the functional groups of one frame; the first that has a tag answers.
+
+    flags: shared by everything read from one file; unusable values add "<attribute>_unusable".
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], flags: set[str]) -> None:
+        self._datasets = datasets
+        self.flags = flags
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """All values of a numeric attribute; () where it is absent, empty, or not made of finite numbers (flagged)."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return ()
+        values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+        try:
+            numbers = tuple(float(item) for item in values)
+        except CONVERSION_ERRORS:
+            numbers = (math.nan,)
+        if not all(map(math.isfinite, numbers)):
+            self.flag_unusable(keyword)
+            return ()
+        return numbers
+
+    def number(self, keyword: str) -> float | None:
+        """The first value of a numeric attribute, or None."""
+        numbers = self.numbers(keyword)
+        return numbers[0] if numbers else None
+
+    def integer(self, keyword: str) -> int | None:
+        """The first value of a whole-number attribute, or None (flagged when it has a fraction)."""
+        number = self.number(keyword)
+        if number is not None and number != int(number):
+            self.flag_unusable(keyword)
+            return None
+        return None if number is None else int(number)
+
+    def codes(self, keyword: str) -> tuple[str, ...]:
+        """The values of a code string; () where it is absent, empty or no code string (flagged)."""
+        value = self._value(keyword)
+        if value is None or value == "":
+            return ()
+        values = [
+            str(item) for item in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
+        ]
+        if not all(item == "" or is_code_string(item) for item in values):
+            self.flag_unusable(keyword)
+            return ()
+        return tuple(item.strip() for item in values)
+
+    def code(self, keyword: str) -> str | None:
+        """The first value of a code string, or None."""
+        codes = self.codes(keyword)
+        return codes[0] or None if codes else None
+
+    def text(self, keyword: str) -> str | None:
+        """The attribute as text, unchecked: only for UIDs, which the caller checks."""
+        value = self._value(keyword)
+        return None if value is None or value == "" else str(value)
+
+    def words(self, keyword: str, *, little_endian: bool) -> NDArray[np.uint16] | None:
+        """The values of a US, SS or OW attribute as unsigned 16-bit words (LUT Data may be any of them)."""
+        value = self._value(keyword)
+        if isinstance(value, bytes):
+            return np.frombuffer(value[: len(value) // 2 * 2], "<u2" if little_endian else ">u2").astype(np.uint16)
+        numbers = self.numbers(keyword)
+        if any(not -32768 <= number <= 65535 for number in numbers):
+            self.flag_unusable(keyword)
+            return None
+        return np.array([int(number) & 0xFFFF for number in numbers], np.uint16) if numbers else None
+
+    def octets(self, keyword: str) -> bytes | None:
+        """The value of a byte attribute (OB, OV, ...), or None."""
+        value = self._value(keyword)
+        return value if isinstance(value, bytes) else None
+
+    def item(self, keyword: str) -> Attributes | None:
+        """The first item of a sequence, or None."""
+        value = self._value(keyword)
+        if isinstance(value, Sequence) and len(value) and isinstance(value[0], Dataset):
+            return Attributes([value[0]], self.flags)
+        return None
+
+    def flag_unusable(self, keyword: str) -> None:
+        """Note that an attribute is there but cannot be used."""
+        self.flags.add(f"{snake_case(keyword)}_unusable")
+
+    def _value(self, keyword: str) -> Any:
+        for dataset in self._datasets:
+            if keyword in dataset:
+                try:
+                    return dataset[keyword].value
+                except CONVERSION_ERRORS:
+                    self.flag_unusable(keyword)
+                    return None
+        return None
+
+
+def attributes_of_frame(dataset: Dataset, index: int, flags: set[str]) -> Attributes:
+    """What holds for frame `index`: the top of the data set, then its own functional groups, then the shared ones."""
+    datasets = [dataset]
+    for keyword, position in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
+        try:
+            groups = dataset.get(keyword) or []
+            if position < len(groups):
+                datasets += [element.value[0] for element in groups[position] if element.VR == "SQ" and element.value]
+        except CONVERSION_ERRORS:
+            flags.add("functional_groups_unusable")
+    return Attributes(datasets, flags)
+
+
+def snake_case(keyword: str) -> str:
+    """FrameTimeVector -> frame_time_vector; VOILUTFunction -> voilut_function."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", keyword).lower()

@@ -1,0 +1,158 @@
+"""The decoders, by transfer syntax: what is read, with what, and what a stream must say before it is decoded.
+
+Vendors: imagecodecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) and pylibjpeg-rle, imported when first needed.
+Times per frame: docs/decisions/0003-decoders.md. Not for: finding the bytes of a frame (encapsulated.py, native.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.runtime.sources.code_stream import CodeStreamError, Family, read_code_stream_header
+
+# What imagecodecs (RuntimeError, ValueError) and pylibjpeg-rle (ValueError, pyo3's IndexError) raise on damaged data.
+_VENDOR_ERRORS = (RuntimeError, ValueError, IndexError, OverflowError, TypeError)
+
+
+class FrameDecodeError(Exception):
+    """This one frame cannot be decoded; the run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """How one frame is stored: (0028,0010), (0028,0011), (0028,0100), (0028,0101), (0028,0102)."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.rows * self.columns * self.bits_allocated // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """decode: code stream and layout to (rows, columns) unsigned cells. families: what the stream may be.
+
+    lossy: values beyond bits_stored are ringing and are clipped, not masked. splittable: a frame may span fragments.
+    """
+
+    decode: Callable[[bytes, PixelLayout], NDArray[Any]]
+    families: frozenset[Family]
+    lossy: bool = False
+    splittable: bool = True
+
+
+def decode_frame(decoder: Decoder, data: bytes, layout: PixelLayout) -> NDArray[Any]:
+    """One frame's stored values: (rows, columns), uint8 up to 8 bits stored, else uint16, each < 2**bits_stored.
+
+    The stream's own sizes are compared with the layout before anything is decoded.
+    Raises FrameDecodeError with what was found and expected.
+    """
+    cell_bits = layout.bits_allocated
+    if decoder.families:
+        cell_bits = _check_header(decoder, data, layout)
+    try:
+        cells = decoder.decode(data, layout)
+    except _VENDOR_ERRORS as exc:
+        raise FrameDecodeError(f"damaged code stream ({type(exc).__name__}: {exc})") from exc
+    if cells.shape != (layout.rows, layout.columns) or cells.dtype.kind != "u":
+        raise FrameDecodeError(
+            f"decodes to {cells.shape} {cells.dtype}, expected ({layout.rows}, {layout.columns}) unsigned"
+        )
+    return stored_values(cells, layout, cell_bits=cell_bits, clip=decoder.lossy)
+
+
+def stored_values(cells: NDArray[Any], layout: PixelLayout, *, cell_bits: int, clip: bool) -> NDArray[Any]:
+    """Cells of `cell_bits` to stored values: unused high bits off (old overlays live there), low ones shifted out."""
+    dtype = np.uint8 if layout.bits_stored <= 8 else np.uint16
+    top = (1 << layout.bits_stored) - 1
+    shift = layout.high_bit + 1 - layout.bits_stored
+    if shift and cell_bits > layout.high_bit:
+        cells = cells >> shift
+    if cell_bits > layout.bits_stored:
+        cells = np.minimum(cells, top) if clip else cells & top
+    return np.ascontiguousarray(cells.astype(dtype, copy=False))
+
+
+def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
+    """Compare the stream's own header with the layout; returns its precision."""
+    try:
+        header = read_code_stream_header(data)
+    except CodeStreamError as exc:
+        raise FrameDecodeError(f"no code stream: {exc}") from exc
+    if header.family not in decoder.families:
+        raise FrameDecodeError(f"a {header.family} stream, expected {' or '.join(sorted(decoder.families))}")
+    found = (header.rows, header.columns, header.components, header.signed)
+    if found != (layout.rows, layout.columns, 1, False):
+        raise FrameDecodeError(
+            f"the stream is {header.rows}x{header.columns}, {header.components} component(s){', signed' * header.signed}, "
+            f"expected {layout.rows}x{layout.columns}, 1 unsigned"
+        )
+    if not layout.bits_stored <= header.bits <= layout.bits_allocated:
+        raise FrameDecodeError(
+            f"the stream has {header.bits} bits, expected {layout.bits_stored} to {layout.bits_allocated}"
+        )
+    return header.bits
+
+
+def _jpeg(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001 - one signature for all
+    from imagecodecs import jpeg8_decode
+
+    return np.asarray(jpeg8_decode(data))
+
+
+def _jpeg_ls(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
+    from imagecodecs import jpegls_decode
+
+    return np.asarray(jpegls_decode(data))
+
+
+def _jpeg2000(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
+    from imagecodecs import jpeg2k_decode
+
+    return np.asarray(jpeg2k_decode(data))
+
+
+def _htj2k(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
+    from imagecodecs import htj2k_decode
+
+    return np.asarray(htj2k_decode(data))
+
+
+def _rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
+    from rle.rle import decode_frame as rle_decode_frame
+
+    cells = rle_decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<")
+    dtype = np.uint8 if layout.bits_allocated == 8 else np.dtype("<u2")
+    return np.frombuffer(cells, dtype).reshape(layout.rows, layout.columns)
+
+
+_JPEG: frozenset[Family] = frozenset({"JPEG"})
+_JPEG_LOSSLESS: frozenset[Family] = frozenset({"JPEG lossless"})
+_JPEG_LS: frozenset[Family] = frozenset({"JPEG-LS"})
+_JPEG_2000: frozenset[Family] = frozenset({"JPEG 2000"})
+
+# Transfer Syntax UID -> decoder of one frame. Uncompressed syntaxes have none (native.py).
+DECODERS: dict[str, Decoder] = {
+    "1.2.840.10008.1.2.4.50": Decoder(_jpeg, _JPEG, lossy=True),  # JPEG Baseline (8 bit)
+    "1.2.840.10008.1.2.4.51": Decoder(_jpeg, _JPEG, lossy=True),  # JPEG Extended (8, 12 bit)
+    "1.2.840.10008.1.2.4.57": Decoder(_jpeg, _JPEG_LOSSLESS),  # JPEG Lossless, process 14
+    "1.2.840.10008.1.2.4.70": Decoder(_jpeg, _JPEG_LOSSLESS),  # JPEG Lossless SV1: the cardiac media profiles
+    "1.2.840.10008.1.2.4.80": Decoder(_jpeg_ls, _JPEG_LS),  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81": Decoder(_jpeg_ls, _JPEG_LS, lossy=True),  # JPEG-LS Near-Lossless
+    "1.2.840.10008.1.2.4.90": Decoder(_jpeg2000, _JPEG_2000),  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91": Decoder(_jpeg2000, _JPEG_2000, lossy=True),  # JPEG 2000
+    "1.2.840.10008.1.2.4.201": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless
+    "1.2.840.10008.1.2.4.202": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless RPCL
+    "1.2.840.10008.1.2.4.203": Decoder(_htj2k, _JPEG_2000, lossy=True),  # HTJ2K
+    "1.2.840.10008.1.2.5": Decoder(_rle, frozenset(), splittable=False),  # RLE Lossless: no header of its own to check
+}

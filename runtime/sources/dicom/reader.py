@@ -1,0 +1,105 @@
+"""The DICOM reader of the decoder process: one file, its Run, then its frames, never more than one in memory.
+
+Not for: use outside child.py, which confines the process first.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.frame import Frame, LostFrame, Run
+from cathrt.runtime.sources.content import content_sha256, open_content
+from cathrt.runtime.sources.dicom.attributes import Attributes
+from cathrt.runtime.sources.dicom.decoders import DECODERS, FrameDecodeError, PixelLayout, decode_frame
+from cathrt.runtime.sources.dicom.encapsulated import locate_fragments, read_frame
+from cathrt.runtime.sources.dicom.header import run_from_part10
+from cathrt.runtime.sources.dicom.inflated import InflatedStream
+from cathrt.runtime.sources.dicom.native import read_native_frame
+from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, open_pixel_data, read_part10
+from cathrt.runtime.sources.messages import Request
+
+_MISSING = "never arrived: the file holds no data for it"
+
+# One decoded frame, None for one that is not in the file, or why it cannot be decoded.
+_Outcome = NDArray[Any] | FrameDecodeError | None
+
+
+def read_dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
+    """The Run, then exactly run.frame_count frames or lost frames. Raises SourceError where there is no run."""
+    path = request.paths[0]
+    assert path is not None
+    limits = request.limits
+    with open_content(path, limits.max_file_mib) as file:
+        digest = content_sha256(file)
+        part10 = read_part10(file, max_inflated_bytes=limits.max_file_mib << 20)
+        run, layout, angles = run_from_part10(part10, request.name, digest, limits)
+        assert run.frame_count is not None
+        element = open_pixel_data(part10)
+        if element.length is None:
+            flags, outcomes = _encapsulated(part10, layout, run.frame_count)
+        else:
+            flags, outcomes = _native(part10, layout, run.frame_count, element.length, vr=element.vr)
+        yield replace(run, flags=tuple(sorted({*run.flags, *flags})))
+        for index, outcome in enumerate(outcomes):
+            if outcome is None:
+                yield LostFrame(index, 0, _MISSING, failed=False)
+            elif isinstance(outcome, FrameDecodeError):
+                yield LostFrame(index, 0, str(outcome), failed=True)
+            else:
+                yield Frame(outcome, index, 0, *angles[index])
+
+
+def _encapsulated(part10: Part10, layout: PixelLayout, frame_count: int) -> tuple[frozenset[str], Iterator[_Outcome]]:
+    decoder = DECODERS[part10.transfer_syntax_uid]
+    file = part10.body
+    assert not isinstance(file, InflatedStream)
+    table = Attributes([part10.dataset], set()).octets("ExtendedOffsetTable") or b""
+    offsets = struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8])
+    located = locate_fragments(
+        file, frame_count=frame_count, extended_offsets=offsets or None, splittable=decoder.splittable
+    )
+
+    def outcomes() -> Iterator[_Outcome]:
+        for fragments in located.frames:
+            try:
+                yield decode_frame(decoder, read_frame(file, fragments), layout)
+            except FrameDecodeError as exc:
+                yield exc
+        for _ in range(frame_count - len(located.frames)):
+            yield None
+
+    return located.flags, outcomes()
+
+
+def _native(
+    part10: Part10, layout: PixelLayout, frame_count: int, declared: int, *, vr: bytes | None
+) -> tuple[frozenset[str], Iterator[_Outcome]]:
+    """Pixel Data says how many bytes it has (`declared`); the file has the last word."""
+    start = part10.body.tell()
+    expected = layout.frame_bytes * frame_count
+    if declared < layout.frame_bytes:
+        raise SourceError(f"Pixel Data holds {declared} bytes, less than one frame of {layout.frame_bytes}")
+    flags = {"pixel_data_short"} if declared < expected else set()
+    flags |= {"pixel_data_long"} if declared > expected + 1 else set()
+    big_endian = part10.transfer_syntax_uid == EXPLICIT_BIG
+    word_swapped = big_endian and layout.bits_allocated == 8 and vr == b"OW"
+
+    def outcomes() -> Iterator[_Outcome]:
+        for index in range(frame_count):
+            if (index + 1) * layout.frame_bytes > declared:
+                yield None
+                continue
+            try:
+                yield read_native_frame(
+                    part10.body, start, index, layout, little_endian=not big_endian, word_swapped=word_swapped
+                )
+            except FrameDecodeError as exc:
+                yield exc
+
+    return frozenset(flags), outcomes()
