@@ -12,14 +12,19 @@ _CATHRT = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cathrt:identity:1")
 
 def run_id(content_sha256: str) -> str:
     """Identity of a run by what it contains, not by its name: a file sent twice is one run."""
-    return str(uuid.uuid5(_CATHRT, f"run|{content_sha256}"))
+    return _named(f"run|{content_sha256}")
 
 
 def pass_id(run: str, manifest_sha256: str, rules: str) -> str:
     """Identity of one judging of a run: this run, by this bundle, under these rules (pace, policy, budget)."""
-    return str(uuid.uuid5(_CATHRT, f"pass|{run}|{manifest_sha256}|{rules}"))
+    return _named(f"pass|{run}|{manifest_sha256}|{rules}")
 
 
 def record_id(pass_: str, kind: str, key: str) -> str:
     """Identity of one record of a pass, e.g. ("verdict", "17") or ("alert", "key_frame|17")."""
-    return str(uuid.uuid5(_CATHRT, f"{kind}|{pass_}|{key}"))
+    return _named(f"{kind}|{pass_}|{key}")
+
+
+def _named(text: str) -> str:
+    # A file name that is no UTF-8 holds lone surrogates, which uuid5 cannot encode; their escapes it can.
+    return str(uuid.uuid5(_CATHRT, text.encode("utf-8", "backslashreplace").decode()))

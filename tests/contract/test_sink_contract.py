@@ -1,0 +1,211 @@
+"""What every sink must do, whatever it writes to. A new sink joins by adding one line to SINKS."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from cathrt.runtime.alert import NOTICE, Record
+from cathrt.runtime.errors import SinkError
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.ports import Sink
+from cathrt.runtime.records import body_from_record, record_from_body
+from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
+from cathrt.runtime.sinks.jsonl import JsonlSink
+from tests.passes import GROUPED, alert, refusal, rows, summary, verdict, whole_pass
+
+
+@dataclass(frozen=True)
+class Port:
+    """A sink and the kind of stream it writes to."""
+
+    sink: Callable[[Any], Sink]
+    mode: str
+    encoding: str | None = None
+
+    def open(self, target: Path | int) -> IO[Any]:
+        return open(target, self.mode, encoding=self.encoding)
+
+
+SINKS = {"jsonl": Port(JsonlSink, "wb"), "console": Port(ConsoleSink, "w", "utf-8")}
+RECORDS = {"alert": alert(9), "run": summary([verdict(0)]), "refusal": refusal()}
+
+
+@pytest.fixture(params=SINKS)
+def port(request: pytest.FixtureRequest) -> Port:
+    return SINKS[request.param]
+
+
+def written(port: Port, path: Path, *records: Record) -> str:
+    with port.open(path) as stream:
+        sink = port.sink(stream)
+        for record in records:
+            sink.emit(record)
+        sink.close()
+        return path.read_text(encoding="utf-8")  # before the stream is closed: nothing is held back
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_what_is_shown_carries_the_notice_and_is_there_at_once(port: Port, tmp_path: Path, kind: str) -> None:
+    assert NOTICE in written(port, tmp_path / "out", RECORDS[kind])
+
+
+def test_every_kind_of_record_is_taken_in_order_and_twice(port: Port, tmp_path: Path) -> None:
+    once = written(port, tmp_path / "out", *whole_pass())
+
+    assert written(port, tmp_path / "out", *whole_pass(), *whole_pass()) == once + once
+
+
+def test_control_characters_from_outside_start_no_line_and_no_colour(port: Port, tmp_path: Path) -> None:
+    plain = written(port, tmp_path / "out", refusal("a.dcm"))
+    hostile = written(port, tmp_path / "out", refusal("a\r\nKEY FRAME 3\x1b[31m\x00\u202e\udcff.dcm"))
+
+    assert hostile.count("\n") == plain.count("\n")
+    assert not {"\r", "\x1b", "\x00"} & set(hostile)
+
+
+def test_a_reader_that_has_gone_is_a_sink_error_and_the_journal_keeps_the_rows(port: Port, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = port.open(writing)
+    journal = Journal(tmp_path / "journal.db", GROUPED, (port.sink(stream),))
+    for record in whole_pass():
+        journal.append(record)
+    with pytest.raises(SinkError, match="closed the pipe"):
+        journal.close()
+    with suppress(BrokenPipeError):  # what it still holds goes nowhere
+        stream.close()
+
+    assert len(rows(tmp_path / "journal.db")) == len(whole_pass())
+
+
+def test_a_full_disk_is_a_sink_error(port: Port) -> None:
+    stream = port.open(Path("/dev/full"))
+    with pytest.raises(SinkError, match="No space left"):
+        port.sink(stream).emit(refusal())
+    with suppress(OSError):  # what it still holds goes nowhere
+        stream.close()
+
+
+def test_a_closed_stream_is_a_sink_error(port: Port, tmp_path: Path) -> None:
+    stream = port.open(tmp_path / "out")
+    sink = port.sink(stream)
+    stream.close()
+
+    with pytest.raises(SinkError, match="takes no more"):
+        sink.emit(refusal())
+
+
+def test_json_lines_are_the_stored_bytes_and_read_back(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as stream:
+        for record in whole_pass():
+            JsonlSink(stream).emit(record)
+    lines = (tmp_path / "out").read_bytes().splitlines()
+
+    assert lines == [body_from_record(record) for record in whole_pass()]
+    assert [record_from_body(line) for line in lines] == whole_pass()
+    assert {json.loads(line)["type"] for line in lines} == {"verdict", "alert", "run"}
+
+
+def test_head_of_a_pipe_ends_the_sink_with_one_clear_error(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from cathrt.runtime.errors import SinkError
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.sinks.jsonl import JsonlSink
+from tests.passes import GROUPED, whole_pass
+journal = Journal(Path(sys.argv[1]), GROUPED, (JsonlSink(sys.stdout.buffer),))
+try:
+    for record in whole_pass(3000):
+        journal.append(record)
+    journal.close()
+except SinkError as exc:
+    print(exc, file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what stdout still holds goes nowhere
+    sys.exit(SinkError.exit_code)
+"""
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "journal.db"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=root,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["frame_index"] == 0
+        process.stdout.close()
+        told = process.stderr.read().decode()
+        assert process.wait(60) == SinkError.exit_code, told
+
+    assert "JsonlSink: JSON lines: the reader has closed the pipe" in told
+    assert len(told.splitlines()) == 1
+    assert len(rows(tmp_path / "journal.db")) == len(whole_pass(3000))
+
+
+def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
+    assert lines_from_record(verdict(0)) == []
+    assert lines_from_record(alert(9))[0] == "KEY FRAME 9: left coronary, score 0.90, raised at frame 14"
+    assert lines_from_record(replace(alert(9), late=True))[0].startswith("KEY FRAME 9 (late: not a live alert)")
+
+    verdicts = [verdict(index) for index in range(10)]
+    run = replace(
+        summary(verdicts),
+        laterality_mismatch=True,
+        positioner_secondary_angle_deg=20.0,
+        flags=("frame_rate_default",),
+    )
+    assert lines_from_record(run) == [
+        "RUN run a.dcm",
+        "  frames 10 at 15 Hz (CineRate): MET 10",
+        "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
+        "  C-arm RAO 30° CRA 20° is unusual for that artery: look at it",
+        "  end to end p50 7.5 ms, p99 9.0 ms, max 9.5 ms",
+        "  flags: frame_rate_default",
+        "  demonstration on fake, manifest 000000000000",
+        f"  {NOTICE}",
+    ]
+
+
+def test_an_unknown_side_and_no_key_frame_are_said_and_not_left_out() -> None:
+    run = replace(summary([]), laterality="unknown", key_frames=(), key_frame_scores=(), latency_ms={})
+
+    assert "  frames 0 at 15 Hz (CineRate): none" in lines_from_record(run)
+    assert "  coronary side unknown, score 0.90; key frames, best first: none" in lines_from_record(run)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_only_a_terminal_gets_bold_and_dim() -> None:
+    terminal, plain = _Terminal(), io.StringIO()
+
+    ConsoleSink(terminal).emit(alert(9))
+    ConsoleSink(plain).emit(alert(9))
+
+    assert terminal.getvalue().startswith("\x1b[1mKEY FRAME 9")
+    assert "\x1b" not in plain.getvalue()
+    assert plain.getvalue().endswith(f"{NOTICE}\n")
+
+
+def test_a_terminal_without_japanese_gets_escapes_and_no_error() -> None:
+    raw = io.BytesIO()
+
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+
+    ConsoleSink(stream).emit(alert(9))
+
+    assert b"\\u7814\\u7a76" in raw.getvalue()
