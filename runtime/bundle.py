@@ -33,6 +33,10 @@ SCHEMA_VERSION = 1
 # Stands in Manifest; pydantic hands it down to every dataclass in it. Unknown keys, coerced types, NaN are errors.
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
+# Operators that make activations int8 (weights alone may be stored so in a float32 graph).
+_INT8_OPERATORS = frozenset(
+    {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
+)
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_SIGNATURE_BYTES = 256
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -175,7 +179,7 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
         bundle = Bundle(path, manifest, hashlib.sha256(document).hexdigest(), signed_by)
         for name in sorted(manifest.files):
             if name.endswith(".onnx"):
-                check_onnx(name, bundle.read(name))
+                _check_precision(name, check_onnx(name, bundle.read(name)), manifest)
     except ManifestError as exc:
         raise ManifestError(f"bundle {path} refused: {exc}") from exc
     except OSError as exc:
@@ -183,6 +187,17 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
             f"bundle {path} refused: it cannot be read ({exc}): check the disk and the permissions"
         ) from exc
     return bundle
+
+
+def _check_precision(name: str, operators: frozenset[str], manifest: Manifest) -> None:
+    """An int8 graph must be declared so: engines go by the manifest where they refuse int8 that the CPU would clip."""
+    found = sorted(operators & _INT8_OPERATORS)
+    for engine, artifact in manifest.artifacts.items():
+        if artifact.file == name and bool(found) != (artifact.precision == "int8"):
+            raise ManifestError(
+                f"artifacts.{engine}: {name} is declared {artifact.precision}, but its graph has "
+                f"{', '.join(found) or 'no int8 operator'}: export the bundle again"
+            )
 
 
 def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) -> str:

@@ -33,6 +33,7 @@ MESSAGES: dict[str, dict[int, str]] = {
     "TensorProto": {},
 }
 MODEL_GRAPH = 7
+NODE_OPERATOR = 4  # op_type of NodeProto
 MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 MAX_DEPTH = 100  # protobuf's own limit on nested messages
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # fields of TensorProto
@@ -56,21 +57,27 @@ class _MalformedError(Exception):
     """The bytes are not protobuf; the text says where."""
 
 
-def check_onnx(name: str, model: bytes) -> None:
-    """Raise ManifestError unless `model` is well-formed ONNX with every tensor inside it and an opset in OPSETS."""
-    opsets = []
+def check_onnx(name: str, model: bytes) -> frozenset[str]:
+    """Names of the operators in `model`: well-formed ONNX with every tensor inside it and an opset in OPSETS.
+
+    Raises ManifestError for anything else.
+    """
+    opsets, operators = [], set()
     try:
         for message, fields in _messages("ModelProto", memoryview(model), 0):
             if message == "TensorProto":
                 _refuse_external_data(name, fields)
             elif message == "OperatorSetIdProto":
                 opsets.append(_opset(name, fields))
+            elif message == "NodeProto":
+                operators |= {bytes(field.content) for field in fields if field.number == NODE_OPERATOR}
             elif message == "ModelProto":
                 _check_model_fields(fields)
     except _MalformedError as exc:
         raise ManifestError(f"{name}: not an ONNX model ({exc}): export it again") from exc
     if not any(opsets):
         raise ManifestError(f"{name}: imports no ai.onnx opset, expected one of {_OPSETS_TEXT}: export it again")
+    return frozenset(operator.decode(errors="replace") for operator in operators)
 
 
 def _check_model_fields(fields: list[_Field]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from cathrt.runtime.errors import ManifestError
@@ -16,6 +19,7 @@ from cathrt.runtime.onnx_file import (
     MESSAGES,
     MODEL_FIELDS,
     MODEL_GRAPH,
+    NODE_OPERATOR,
     OPSETS,
     check_onnx,
 )
@@ -67,12 +71,20 @@ def test_every_way_to_a_tensor_in_the_onnx_schema_is_walked() -> None:
 def test_field_numbers_are_those_of_the_onnx_package() -> None:
     tensor = TensorProto.DESCRIPTOR.fields_by_name
     assert (tensor["external_data"].number, tensor["data_location"].number) == (EXTERNAL_DATA, DATA_LOCATION)
+    assert onnx.NodeProto.DESCRIPTOR.fields_by_name["op_type"].number == NODE_OPERATOR
     assert {field.number for field in onnx.ModelProto.DESCRIPTOR.fields} == MODEL_FIELDS
 
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_self_contained_model_is_accepted(int8: bool) -> None:
     check_onnx("model.onnx", conv_model(int8=int8).SerializeToString())
+
+
+def test_the_operators_of_a_model_are_named() -> None:
+    float32 = {"Identity", "Conv", "Relu", "GlobalAveragePool", "Flatten", "MatMul"}
+    int8 = float32 - {"Identity"} | {"QuantizeLinear", "DequantizeLinear"}
+    assert check_onnx("model.onnx", conv_model().SerializeToString()) == float32
+    assert check_onnx("model.onnx", conv_model(int8=True).SerializeToString()) == int8
 
 
 def place_in_initializer(model: onnx.ModelProto) -> None:
@@ -177,3 +189,20 @@ def test_a_model_cut_anywhere_is_refused_or_whole() -> None:
     for end in range(len(data)):
         with pytest.raises(ManifestError):
             check_onnx("model.onnx", data[:end])
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_model_is_refused_or_still_an_onnx_model(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(conv_model().SerializeToString())
+    for position, byte in changes:
+        data[position % len(data)] = byte
+    with suppress(ManifestError):
+        check_onnx("model.onnx", bytes(data))
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=64))
+def test_arbitrary_bytes_are_refused_and_nothing_else_happens(data: bytes) -> None:
+    with pytest.raises(ManifestError):
+        check_onnx("model.onnx", data)

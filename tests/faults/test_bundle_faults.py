@@ -286,6 +286,10 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "type that is code": (set_at("inputs", 0, "dtype", to="O"), "found dtype 'O'"),
     "type that is none": (set_at("inputs", 0, "dtype", to="float33"), "found dtype 'float33'"),
     "no artifacts": (set_at("artifacts", to={}), "artifacts: found none"),
+    "float32 graph declared int8": (
+        set_at("artifacts", "onnxruntime", "precision", to="int8"),
+        r"artifacts\.onnxruntime: model\.onnx is declared int8, but its graph has no int8 operator",
+    ),
     "artifact not listed": (
         set_at("artifacts", "openvino", "file", to="other.onnx"),
         r"'other\.onnx' is not among files",
@@ -381,6 +385,7 @@ MODEL_FAULTS: dict[str, tuple[bytes, str]] = {
     "external data absolute": (external("/etc/passwd"), "data in another file"),
     "external data in a listed file": (external("tokenizer/vocab.json"), "data in another file"),
     "external sparse data": (sparse_external("../weights.bin"), "data in another file"),
+    "int8 graph declared float32": (conv_model(int8=True).SerializeToString(), "but its graph has QuantizeLinear"),
     "opset of tomorrow": (conv_model(opset=99).SerializeToString(), "ONNX opset 99, this runtime knows 9 to 25"),
     "opset of long ago": (conv_model(opset=1).SerializeToString(), "ONNX opset 1, this runtime knows"),
 }
@@ -393,7 +398,7 @@ def test_a_signed_model_that_is_none_or_reaches_out_is_refused(folder: Path, fau
     fields = json.loads((folder / "manifest.json").read_bytes())
     fields["files"]["model.onnx"] = hashlib.sha256(data).hexdigest()
     resign(folder, json.dumps(fields, sort_keys=True).encode())
-    refused(folder, f"model\\.onnx: .*{message}")
+    refused(folder, f"model\\.onnx.*{message}")
 
 
 def test_the_corpus_is_as_large_as_we_say() -> None:
