@@ -266,6 +266,8 @@ class _Builder:
         curve = catmull_rom(np.column_stack([controls, radii]), STEP_MM)
         points, radii = curve[:, :3], np.clip(curve[:, 3], 0.25, 3.2)
         points = self._wander(points, radii)
+        if start_arc_mm == 0.0:  # the ostium is a funnel, not a flat cut
+            radii[:2] *= [0.6, 0.9]
         self.vessels.append(Vessel(name, points, radii, start_arc_mm + arc_length(points)))
 
     def _wander(self, points: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -315,7 +317,7 @@ class _Builder:
                     at = int(np.clip(share + rng.uniform(-0.04, 0.04), 0.03, 0.9) * len(trunk.points))
                     self._twig(trunk, at, reach_mm * rng.uniform(0.6, 1.3), radius * rng.uniform(0.7, 1.3), "A")
             parents = list(self.vessels)
-        for generation, spacing_mm in enumerate((13.0, 22.0)):
+        for generation, spacing_mm in enumerate((10.0, 20.0)):
             grown = []
             for parent in parents:
                 first = len(self.vessels)
@@ -323,7 +325,7 @@ class _Builder:
                 for _ in range(int(rng.poisson(reach / spacing_mm))):
                     at = int(rng.uniform(0.12, 0.97) * len(parent.points))
                     radius = float(np.clip(parent.radii[at] * rng.uniform(0.25, 0.6), 0.18, 0.6))
-                    self._twig(parent, at, rng.uniform(8.0, 30.0) / (1 + generation), radius, "twig")
+                    self._twig(parent, at, rng.uniform(9.0, 38.0) / (1 + generation), radius, "twig")
                 grown += self.vessels[first:]
             parents = grown
 

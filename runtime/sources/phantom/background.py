@@ -75,13 +75,17 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
     source, direction = carm.rays(columns, rows)
     source = source - table_mm
 
+    # No organ is an ellipsoid: each is seen through its own smooth warp of the rays.
+    for_lungs = _warped(rng, direction, carm, 6.0)
+    for_heart = _warped(rng, direction, carm, 4.0)
+    for_domes = _warped(rng, direction, carm, 5.0)
     lift = chest.inspiration_mm
     wall = _ellipsoid(source, direction, [MIDLINE_X_MM, 0, -35], np.array([170, 4000, 112]) * chest.girth)
-    left = _ellipsoid(source, direction, [50, 35, -48], [58 * chest.girth, 150, 84 * chest.girth])
-    right = _ellipsoid(source, direction, [-104, 35, -45], [60 * chest.girth, 150, 86 * chest.girth])
-    heart = _heart(source, direction, chest.heart)
-    dome_right = _ellipsoid(source, direction, [-100, -142 - lift, -25], [82, 84, 98])
-    dome_left = _ellipsoid(source, direction, [42, -152 - lift, -40], [78, 80, 92])
+    left = _ellipsoid(source, for_lungs, [50, 35, -48], [58 * chest.girth, 150, 84 * chest.girth])
+    right = _ellipsoid(source, for_lungs, [-104, 35, -45], [60 * chest.girth, 150, 86 * chest.girth])
+    heart = _heart(source, for_heart, chest.heart)
+    dome_right = _ellipsoid(source, for_domes, [-100, -142 - lift, -25], [82, 84, 98])
+    dome_left = _ellipsoid(source, for_domes, [42, -152 - lift, -40], [78, 80, 92])
 
     body = _length(wall)
     lung = _length(_meet(left, wall)) + _length(_meet(right, wall))
@@ -96,11 +100,8 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
     breathing = _enlarge(airy * liver)
     beating = _enlarge(airy * in_lung)
 
-    bones, bone_per_mm = _spine(chest, rng)
-    for tubes, per_mm in zip(bones, bone_per_mm, strict=True):
-        still += np.float32(per_mm * chest.bone) * _project(carm, tubes, table_mm, margin)
-    for tubes, per_mm in _ribs(chest, rng):
-        still += np.float32(per_mm * chest.bone) * _project(carm, tubes, table_mm, margin)
+    for tubes, per_mm in (*_spine(chest, rng), *_ribs(chest, rng)):
+        still += np.float32(per_mm * chest.bone) * _project(carm, tubes, table_mm, margin, soft_mm=1.2)
     vessels = _lung_vessels(rng)
     breathing += np.float32(0.75 * WATER_PER_MM * chest.lung_vessels) * _project(carm, vessels, table_mm, margin)
 
@@ -137,6 +138,17 @@ def chord_through_ellipsoid(
     source, direction = carm.rays(np.arange(0.5, carm.columns, 2.0), np.arange(0.5, carm.rows, 2.0))
     half = _length(_ellipsoid(source, direction, list(centre_mm), semi_axes_mm, frame))
     return _enlarge(half)[: carm.rows, : carm.columns]
+
+
+def _warped(
+    rng: np.random.Generator, direction: NDArray[np.float64], carm: CArm, deviation_mm: float
+) -> NDArray[np.float64]:
+    """The rays, each bent a little, smoothly over the field: deviation_mm at the isocentre."""
+    right, up, _ = carm.axes()
+    share = deviation_mm / carm.source_to_isocentre_mm
+    shape = direction.shape[:2]
+    across, along = (_texture(rng, shape, share, 4.2)[..., None].astype(float) for _ in range(2))
+    return direction + across * right + along * up
 
 
 _Interval = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -196,40 +208,49 @@ def _enlarge(half: NDArray[np.float32]) -> NDArray[np.float32]:
     return half
 
 
-def _project(carm: CArm, tubes: TubeBundle, table_mm: NDArray[np.float64], margin: int) -> NDArray[np.float32]:
-    return chord_map(carm, TubeBundle(tubes.points + table_mm, tubes.radii, tubes.joined), margin=margin)
+def _project(
+    carm: CArm, tubes: TubeBundle, table_mm: NDArray[np.float64], margin: int, soft_mm: float = 0.0
+) -> NDArray[np.float32]:
+    """Chord map of tubes in patient axes; soft_mm: SD of how gradually they end, at the isocentre."""
+    placed = TubeBundle(tubes.points + table_mm, tubes.radii, tubes.joined)
+    variance = (soft_mm * carm.magnification / carm.pixel_mm) ** 2
+    return chord_map(carm, placed, blur_variance=variance, margin=margin)
 
 
-def _spine(chest: Chest, rng: np.random.Generator) -> tuple[list[TubeBundle], list[float]]:
-    """Vertebrae with a waist, dense end plates, pedicles and spinous processes; the aorta's shadow beside them."""
-    bodies: list[NDArray[np.float64]] = []
-    waists: list[NDArray[np.float64]] = []
-    plates: list[NDArray[np.float64]] = []
-    posts: list[NDArray[np.float64]] = []
+def _rounded(start: list[float], end: list[float], radius: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A straight process with rounded ends: 9 points and their radii."""
+    t = np.linspace(0.0, 1.0, 9)
+    points = np.asarray(start) + t[:, None] * (np.asarray(end) - np.asarray(start))
+    return points, radius * np.sqrt(np.clip(1.0 - np.abs(2 * t - 1) ** 4, 0.02, 1.0))
+
+
+def _spine(chest: Chest, rng: np.random.Generator) -> list[tuple[TubeBundle, float]]:
+    """Vertebrae with a waist, end plates, pedicles and processes, and the descending aorta beside them, each with what
+    it attenuates per mm above soft tissue."""
+    bodies: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    plates: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    posts: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     height, pitch = 23.0, 28.0
     lean = rng.normal(0.0, 0.02)
     for level in range(-7, 8):
         y = (level + chest.vertebra_phase) * pitch
         x, z = MIDLINE_X_MM + lean * y, SPINE_Z_MM - 0.0006 * y * y
-        ys = y + np.array([0.0, 0.2, 0.5, 0.8, 1.0]) * height
-        bodies.append(np.column_stack([np.full(5, x), ys, np.full(5, z)]))
-        waists.append(np.array([17.0, 15.6, 14.8, 15.6, 17.0]))
-        for edge in (0.4, height - 0.4):
-            plates.append(np.array([[x, y + edge - 0.6, z], [x, y + edge + 0.6, z]]))
+        ys = y + np.array([0.0, 0.08, 0.2, 0.5, 0.8, 0.92, 1.0]) * height
+        column = np.column_stack([np.full(7, x), ys, np.full(7, z)])
+        bodies.append((column, np.array([12.0, 16.2, 15.8, 15.0, 15.8, 16.2, 12.0])))
+        for edge in (1.2, height - 1.2):
+            ys = y + edge + np.array([-1.3, 0.0, 1.3])
+            plates.append((np.column_stack([np.full(3, x), ys, np.full(3, z)]), np.array([8.0, 16.5, 8.0])))
         for aside in (-1.0, 1.0):
-            posts.append(np.array([[x + 13 * aside, y + 16, z - 10], [x + 14 * aside, y + 15, z - 27]]))
-            posts.append(np.array([[x + 14 * aside, y + 14, z - 26], [x + 34 * aside, y + 19, z - 36]]))
-        posts.append(np.array([[x, y + 10, z - 30], [x, y - 12, z - 52]]))
+            posts.append(_rounded([x + 12 * aside, y + 16, z - 8], [x + 14 * aside, y + 15, z - 30], 4.5))
+            posts.append(_rounded([x + 12 * aside, y + 14, z - 25], [x + 36 * aside, y + 20, z - 38], 4.0))
+        posts.append(_rounded([x, y + 12, z - 26], [x + rng.normal(0.0, 1.0), y - 14, z - 52], 4.0))
     aorta = catmull_rom(np.array([[-12.0, 100, -62], [-11, 50, -74], [-12, 0, -76], [-16, -60, -80], [-20, -150, -84]]), 8)
-    return (
-        [
-            TubeBundle.from_polylines(bodies, waists),
-            TubeBundle.from_polylines(plates, [np.full(2, 17.5) for _ in plates]),
-            TubeBundle.from_polylines(posts, [np.full(2, 4.5) for _ in posts]),
-            TubeBundle.from_polylines([aorta], [np.full(len(aorta), 12.0)]),
-        ],
-        [0.0095, 0.012, 0.022, 0.008],
-    )
+    wall = [(aorta, np.full(len(aorta), 12.0))]
+    return [
+        (TubeBundle.from_polylines(*map(list, zip(*parts, strict=True))), per_mm)
+        for parts, per_mm in ((bodies, 0.0065), (plates, 0.0035), (posts, 0.006), (wall, 0.007))
+    ]
 
 
 def _ribs(chest: Chest, rng: np.random.Generator) -> list[tuple[TubeBundle, float]]:
@@ -241,32 +262,34 @@ def _ribs(chest: Chest, rng: np.random.Generator) -> list[tuple[TubeBundle, floa
             y = level * 28.0 + chest.vertebra_phase * 28.0 + 12.0 - np.array([0.0, 2, 18, 45, 75, 95])
             x = MIDLINE_X_MM + aside * 150.0 * chest.girth * np.sin(angle)
             z = -35.0 + 96.0 * chest.girth * np.cos(angle)
-            controls = np.column_stack([x, y, z]) + rng.normal(0.0, 2.0, (6, 3))
+            controls = np.column_stack([x, y, z]) + rng.normal(0.0, 4.0, (6, 3))
             lines.append(catmull_rom(controls, 6.0))
     outer = TubeBundle.from_polylines(lines, [np.full(len(line), 6.5) for line in lines])
     inner = TubeBundle.from_polylines(lines, [np.full(len(line), 5.2) for line in lines])
-    return [(outer, 0.021), (inner, -0.016)]
+    return [(outer, 0.009), (inner, -0.0075)]
 
 
 def _lung_vessels(rng: np.random.Generator) -> TubeBundle:
     """Arteries and veins of both lungs: they leave the hilum, fork, and taper to the pleura."""
     lines, radii = [], []
-    for aside, hilum in ((1.0, [4.0, 38.0, -45.0]), (-1.0, [-66.0, 38.0, -42.0])):
-        for _ in range(16):
+    for aside, hilum in ((1.0, [8.0, 38.0, -45.0]), (-1.0, [-70.0, 38.0, -42.0])):
+        for _ in range(22):
             heading = rng.normal(size=3) * [0.6, 1.0, 0.8] + [0.9 * aside, -0.3, 0.0]
-            stack = [(np.array(hilum), heading / np.linalg.norm(heading), 3.2, 0)]
+            heading /= np.linalg.norm(heading)
+            root = np.array(hilum) + rng.normal(0.0, 9.0, 3) + rng.uniform(4.0, 30.0) * heading
+            stack = [(root, heading, rng.uniform(1.0, 2.4), 0)]
             while stack:
                 start, heading, radius, depth = stack.pop()
                 steps = int(rng.integers(5, 10))
-                wander = np.cumsum(rng.normal(0.0, 0.12, (steps, 3)), axis=0)
+                wander = np.cumsum(rng.normal(0.0, 0.07, (steps, 3)), axis=0)
                 headings = heading + wander
                 headings /= np.linalg.norm(headings, axis=1, keepdims=True)
                 points = start + np.concatenate([np.zeros((1, 3)), np.cumsum(4.0 * headings, axis=0)])
                 lines.append(points)
-                radii.append(np.linspace(radius, 0.75 * radius, steps + 1))
-                if depth < 3:
+                radii.append(np.linspace(radius, 0.8 * radius, steps + 1))
+                if depth < 4:
                     for _ in range(2):
-                        turn = headings[-1] + rng.normal(0.0, 0.45, 3)
+                        turn = headings[-1] + rng.normal(0.0, 0.32, 3)
                         stack.append((points[-1], turn / np.linalg.norm(turn), radius * rng.uniform(0.55, 0.78), depth + 1))
     return TubeBundle.from_polylines(lines, radii)
 

@@ -54,12 +54,13 @@ def chamber_path(
     if injection.chamber == "aorta":
         centreline = catmull_rom(AORTA_MM[:7], 6.0)
         taper = np.linspace(1.0, 0.75, len(centreline)) * (1.0 + 0.03 * squeeze)
+        taper[:3] *= [0.5, 0.8, 0.95]
         # It streams on with the blood: the far end fills later and thinner.
         reach = np.clip((time_s - injection.start_s) * 260.0 - 6.0 * np.arange(len(centreline)), 0.0, 60.0) / 60.0
         tube = TubeBundle.from_polylines([centreline + shift], [injection.aorta_radius_mm * taper])
         path = chord_map(carm, tube, weight=reach)
         sinus = chord_through_ellipsoid(carm, ROOT_MM + shift - [0.0, 4.0, 0.0], np.array([17.0, 13.0, 17.0]), None)
-        return share * (path + np.float32(0.8) * sinus)
+        return np.asarray(share * np.maximum(path, sinus))
     axis = APEX_MM - ROOT_MM
     axis = axis / np.linalg.norm(axis)
     second = np.cross(axis, [0.0, 0.0, 1.0])
@@ -68,12 +69,15 @@ def chamber_path(
     long_mm, short_mm = injection.long_mm * (1 - 0.17 * squeeze), injection.short_mm * (1 - 0.33 * squeeze)
     centre = ROOT_MM + axis * (injection.long_mm + 8.0 + 6.0 * squeeze)
     body = chord_through_ellipsoid(carm, centre + shift, np.array([long_mm, short_mm, short_mm]), frame)
-    outflow = TubeBundle.from_polylines(
-        [np.array([centre - 0.7 * long_mm * axis, ROOT_MM, AORTA_MM[1], AORTA_MM[2]]) + shift],
-        [np.array([11.0, 12.0, 13.0, 13.0])],
-    )
-    streamed = chord_map(carm, outflow, weight=np.array([0.5, 0.55, 0.4, 0.2]))
-    return share * (body + streamed)
+    # The inferior wall bulges at its base, so the outline is no ellipse.
+    bulge = centre - 0.42 * long_mm * axis - 0.3 * short_mm * np.array([0.0, 0.8, 0.6])
+    base = chord_through_ellipsoid(carm, bulge + shift, np.array([0.5 * long_mm, 0.9 * short_mm, 0.8 * short_mm]), frame)
+    ring = centre - 0.75 * long_mm * axis
+    centreline = catmull_rom(np.array([ring, ROOT_MM, AORTA_MM[1], AORTA_MM[2]]) + shift, 4.0)
+    radii = np.interp(np.linspace(0, 1, len(centreline)), [0, 0.2, 0.35, 1], [0.7, 0.75, 1.05, 0.9])
+    outflow = TubeBundle.from_polylines([centreline], [injection.aorta_radius_mm * radii])
+    streamed = chord_map(carm, outflow, weight=np.linspace(0.9, 0.2, len(centreline)))
+    return np.asarray(share * np.maximum(np.maximum(body, base), streamed))
 
 
 def sample_chamber(

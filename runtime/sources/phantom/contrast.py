@@ -74,6 +74,6 @@ def sample_bolus(rng: np.random.Generator, run_s: float, *, right: bool) -> Bolu
         front_mm_s=float(rng.uniform(40.0, 80.0) if slow else rng.uniform(120.0, 260.0) * (0.85 if right else 1.0)),
         fill_s=float(rng.uniform(0.08, 0.22)),
         washout_s=float(rng.uniform(0.5, 1.2)),
-        peak=float(rng.uniform(0.5, 1.0)),
+        peak=float(rng.uniform(0.55, 1.0)),
         reflux_mm=float(rng.choice([0.0, 1.0, 3.0], p=[0.35, 0.4, 0.25]) * rng.uniform(0.5, 1.3)),
     )

@@ -40,6 +40,7 @@ class Display:
 
     relationship: (0028,1040) LIN stores the signal, LOG its logarithm, DISP a picture ready to look at.
     harmonisation: share of the low frequencies taken out (dynamic range). edge: strength of the unsharp mask.
+    noise_share: SD of the noise that the vendor's motion-compensated temporal filter leaves; its lag is not modelled.
     gamma: the picture is signal ** gamma. low, high percentile: of the run's reference picture, stored near 0 and
     full scale.
     """
@@ -48,6 +49,7 @@ class Display:
     bits_stored: int
     harmonisation: float
     edge: float
+    noise_share: float
     gamma: float
     low_percentile: float
     high_percentile: float
@@ -101,6 +103,7 @@ def expose(
     scatter: LowPass,
     pixel_mm: float,
     gain: float,
+    noise_share: float,
     rng: np.random.Generator | None,
 ) -> NDArray[np.float32]:
     """The detector's signal: primary plus scatter, times `gain` so that the measuring field means 1, noisy, blurred.
@@ -113,7 +116,7 @@ def expose(
     if rng is not None:
         noise = rng.standard_normal(signal.shape, dtype=np.float32)
         per_photon = np.float32(1.0 / detector.photons_per_pixel(pixel_mm))
-        noise *= np.sqrt(signal * per_photon + np.float32(detector.electronic**2))
+        noise *= np.sqrt(signal * per_photon + np.float32(detector.electronic**2)) * np.float32(noise_share)
         signal += noise
     return np.maximum(smooth(signal, detector.blur), np.float32(1e-4))
 
@@ -168,9 +171,10 @@ def sample_display(rng: np.random.Generator) -> Display:
     return Display(
         relationship=relationship,
         bits_stored=bits,
-        harmonisation=float(rng.choice([0.0, 1.0], p=[0.3, 0.7]) * rng.uniform(0.2, 0.75)),
+        harmonisation=float(rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.uniform(0.35, 0.85)),
         edge=float(rng.choice([0.0, 1.0], p=[0.25, 0.75]) * rng.uniform(0.3, 1.6)),
-        gamma=float(rng.uniform(0.4, 1.0)),
+        noise_share=float(rng.uniform(0.3, 1.0)),
+        gamma=float(rng.uniform(0.3, 0.9)),
         low_percentile=float(rng.uniform(0.05, 1.0)),
-        high_percentile=float(rng.uniform(99.0, 99.95)),
+        high_percentile=float(100.0 - np.exp(rng.uniform(np.log(0.1), np.log(12.0)))),
     )

@@ -74,6 +74,6 @@ def sample_field(rng: np.random.Generator, *, closed: bool) -> Field:
         round_radius=round_radius,
         penumbra=float(rng.uniform(0.8, 4.0)),
         leak=float(rng.uniform(0.001, 0.02)),
-        blanked=bool(rng.random() < 0.6),
+        blanked=bool(rng.random() < 0.8),
         declared=bool(rng.random() < 0.4),
     )

@@ -237,7 +237,7 @@ class PhantomSource:
 
     def _expose_automatically(self) -> float:
         """Factor that brings the mean signal in the middle of the open field to 1."""
-        signal = expose(self._anatomy(0.0), self._scene.detector, self._scatter, self._scene.carm.pixel_mm, 1.0, None)
+        signal = expose(self._anatomy(0.0), self._scene.detector, self._scatter, self._scene.carm.pixel_mm, 1.0, 0.0, None)
         rows, columns = signal.shape
         middle = np.zeros(signal.shape, dtype=bool)
         middle[rows // 5 : -rows // 5, columns // 5 : -columns // 5] = True
@@ -247,7 +247,7 @@ class PhantomSource:
     def _set_window(self) -> tuple[float, float]:
         """Processed values to store as 0 and full scale, from the first frame as it would be without iodine or noise."""
         scene = self._scene
-        signal = expose(self._anatomy(0.0), scene.detector, self._scatter, scene.carm.pixel_mm, self._gain, None)
+        signal = expose(self._anatomy(0.0), scene.detector, self._scatter, scene.carm.pixel_mm, self._gain, 0.0, None)
         picture = develop(signal, scene.display, self._glare)
         inside = self._open > 0.5
         seen = picture[inside if inside.sum() > 500 else np.ones_like(inside)][::7]
@@ -255,10 +255,11 @@ class PhantomSource:
         if scene.display.relationship == "LIN":
             return 0.0, high * 1.3
         # Iodine is darker than all anatomy: leave it room below, so that arteries over the spine are not cut off.
-        return low - 0.35 * max(high - low, 0.3), high + 0.03 * max(high - low, 0.3)
+        room = max(high - low, 0.5)
+        return low - 0.25 * room, high + 0.03 * room
 
     def _develop(self, primary: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         scene = self._scene
         gain = self._gain * scene.overexposure
-        signal = expose(primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, rng)
+        signal = expose(primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, scene.display.noise_share, rng)
         return develop(signal, scene.display, self._glare)
