@@ -20,6 +20,7 @@ from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, POINTS, arm, armed, disarm, failpoint
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_file import open_for_writing
 from tests.passes import (
     AT_ONCE,
     GROUPED,
@@ -384,6 +385,16 @@ def test_leaving_with_an_error_closes_and_keeps_that_error(path: Path) -> None:
     assert len(rows(path)) == 1
 
 
+def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
+    opened = open_for_writing(path)
+    try:
+        assert opened.connection.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
+        assert opened.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    finally:
+        opened.connection.close()
+        opened.head_file.close()
+
+
 def test_only_the_owner_may_read_the_files(path: Path) -> None:
     with Journal(path, GROUPED) as journal:
         journal.append(alert(0))
@@ -430,6 +441,7 @@ import resource, signal, sys
 from pathlib import Path
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_file import open_for_writing
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import GROUPED, whole_pass
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,0 +1,198 @@
+"""kill -9 at every fail point of the journal, then start again: nothing shown is missing, nothing is doubled.
+
+The killed processes are forks of one small helper process, so that a case costs milliseconds and not an interpreter.
+"""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.failpoints import JOURNAL_POINTS, arm, kill
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.records import record_from_body
+from cathrt.runtime.sinks.jsonl import JsonlSink
+from tests.passes import AT_ONCE, whole_pass
+
+RECORDS = whole_pass(20)
+SYNC_EVERY = 3  # records, so that a pass has at least eight groups
+GROUPS = -(-len(RECORDS) // SYNC_EVERY)
+PASSES = {
+    "journal.enqueue": len(RECORDS),
+    "journal.before_insert": GROUPS,
+    "journal.mid_transaction": len(RECORDS),
+    "journal.before_commit": GROUPS,
+    "journal.after_commit": GROUPS,
+    "journal.before_emit": GROUPS,
+    "journal.between_sinks": GROUPS,
+    "journal.after_emit": GROUPS,
+    "journal.close": 1,
+}
+FINISH = ""
+Drive = Callable[[Path, str, int, int], int]
+
+
+def drive_pass(folder: Path, point: str, after: int, attempt: int) -> None:
+    """What the line would do with one run, to its end or to `point`. Timings differ from attempt to attempt."""
+    with (
+        (folder / "shown").open("ab") as shown,
+        (folder / "shown too").open("ab") as shown_too,
+        (folder / "delivered").open("ab") as delivered,
+    ):
+        if point != FINISH:
+            arm(point, kill, after)
+        sinks = (JsonlSink(shown), JsonlSink(shown_too))
+        with Journal(folder / "journal.db", AT_ONCE, sinks, durable_sinks={"pacs": JsonlSink(delivered)}) as journal:
+            for number, record in enumerate(RECORDS, 1):
+                journal.append(timed(record, attempt))
+                if number % SYNC_EVERY == 0:
+                    journal.sync()
+
+
+def timed(record: Record, attempt: int) -> Record:
+    if not isinstance(record, Verdict):
+        return record
+    return replace(record, latency_ms=replace(record.latency_ms, end_to_end=float(attempt)))
+
+
+NURSERY = """
+import os, sys
+from pathlib import Path
+from tests.faults.test_kill import drive_pass
+for line in sys.stdin:
+    folder, point, after, attempt = line.rstrip("\\n").split("|")
+    child = os.fork()
+    if child == 0:
+        drive_pass(Path(folder), point, int(after), int(attempt))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def drive() -> Iterator[Drive]:
+    """Run drive_pass in a process of its own; returns that process's exit code."""
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    ) as nursery:
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+
+        def run(folder: Path, point: str, after: int, attempt: int) -> int:
+            assert nursery.stdin is not None
+            assert nursery.stdout is not None
+            print(folder, point, after, attempt, sep="|", file=nursery.stdin, flush=True)
+            return int(nursery.stdout.readline())
+
+        yield run
+        nursery.stdin.close()
+
+
+def check_after_kill(folder: Path, starts: int) -> None:
+    """Shown is part of the journal, byte for byte; the journal is a beginning of the pass; nothing came twice."""
+    stored = stored_bodies(folder) if (folder / "journal.db").exists() else []
+    assert [record_from_body(body).id for body in stored] == [record.id for record in RECORDS[: len(stored)]]
+    for name in ("shown", "shown too", "delivered"):
+        lines = (folder / name).read_bytes().splitlines()
+        assert set(lines) <= set(stored)
+        assert max(Counter(lines).values(), default=0) <= starts
+    delivered = list(dict.fromkeys((folder / "delivered").read_bytes().splitlines()))
+    assert delivered == stored[: len(delivered)]
+
+
+def check_finished(folder: Path) -> None:
+    """The whole pass is there once, its books balance, every sink has had all of it."""
+    report = verify_journal(folder / "journal.db")
+    stored = stored_bodies(folder)
+    assert report.sound
+    assert report.rows == len(RECORDS)
+    for name in ("shown", "shown too"):
+        assert (folder / name).read_bytes().splitlines()[-len(RECORDS) :] == stored
+    assert list(dict.fromkeys((folder / "delivered").read_bytes().splitlines())) == stored
+
+
+def stored_bodies(folder: Path) -> list[bytes]:
+    """Read as another program would, so that the killed process's log stays as it left it."""
+    connection = sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)
+    try:
+        return [body.encode() for (body,) in connection.execute("SELECT body FROM record ORDER BY seq")]
+    finally:
+        connection.close()
+
+
+def test_every_fail_point_of_the_journal_has_its_cases() -> None:
+    assert set(PASSES) == set(JOURNAL_POINTS)
+
+
+@pytest.mark.parametrize(
+    ("point", "after"),
+    [(point, after) for point, passes in PASSES.items() for after in sorted({0, passes // 2, passes - 1})],
+)
+def test_killed_there_and_started_again_nothing_is_missing_and_nothing_doubled(
+    drive: Drive, tmp_path: Path, point: str, after: int
+) -> None:
+    assert drive(tmp_path, point, after, 1) == -signal.SIGKILL
+    check_after_kill(tmp_path, starts=1)
+
+    assert drive(tmp_path, FINISH, 0, 2) == 0
+    check_after_kill(tmp_path, starts=2)
+    check_finished(tmp_path)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kills=st.lists(st.tuples(st.sampled_from(JOURNAL_POINTS), st.integers(0, 5)), min_size=2, max_size=5))
+def test_killed_again_and_again_the_pass_is_finished_in_the_end(
+    drive: Drive, tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    for attempt, (point, after) in enumerate(kills, 1):
+        # a point that is not passed often enough any more lets the attempt finish
+        assert drive(folder, point, after, attempt) in (-signal.SIGKILL, 0)
+        check_after_kill(folder, starts=attempt)
+
+    assert drive(folder, FINISH, 0, 99) == 0
+    check_finished(folder)
+
+
+def test_what_had_been_shown_before_the_kill_is_what_is_stored_after_the_restart(drive: Drive, tmp_path: Path) -> None:
+    assert drive(tmp_path, "journal.after_emit", 3, 1) == -signal.SIGKILL
+    before = (tmp_path / "shown").read_bytes().splitlines()
+    assert drive(tmp_path, FINISH, 0, 2) == 0
+
+    after = (tmp_path / "shown").read_bytes().splitlines()[len(before) :]
+    assert after[: len(before)] == before
+    assert len(after) == len(RECORDS)
+    measured = [made.latency_ms.end_to_end for made in map(record_from_body, after) if isinstance(made, Verdict)]
+    assert (measured[0], measured[-1]) == (1.0, 2.0)  # each as the process that stored it measured it
+
+
+def test_killed_before_the_commit_nothing_had_been_shown(drive: Drive, tmp_path: Path) -> None:
+    for point in ("journal.enqueue", "journal.before_insert", "journal.mid_transaction", "journal.before_commit"):
+        folder = tmp_path / point
+        folder.mkdir()
+        assert drive(folder, point, 0, 1) == -signal.SIGKILL
+        assert (folder / "shown").read_bytes() == (folder / "delivered").read_bytes() == b""
+        assert stored_bodies(folder) == []
+
+
+def test_killed_after_the_commit_the_rows_are_there_though_nothing_was_shown(drive: Drive, tmp_path: Path) -> None:
+    assert drive(tmp_path, "journal.after_commit", 0, 1) == -signal.SIGKILL
+
+    assert (tmp_path / "shown").read_bytes() == b""
+    assert len(stored_bodies(tmp_path)) >= 1
