@@ -108,7 +108,7 @@ class Head(nn.Module):
 class ConvNext(nn.Module):
     """image (B, 3, H, W) float32, H and W multiples of 32, to logits (B, classes).
 
-    layer_scale: first value of gamma. The paper's 1e-6 suits 300 epochs; a run of minutes needs about 0.1, because
+    layer_scale: first value of gamma. The paper's 1e-6 suits 300 epochs; a run of minutes needs 0.1 to 1, because
     blocks that start as nothing take thousands of steps to wake.
     The MLPs are linear layers in every size. timm stores those of atto to nano as 1x1 convolutions, (out, in, 1, 1):
     the same numbers, see `linear_mlps`.

@@ -1,0 +1,95 @@
+"""MODEL_CARD.md of the demonstration bundle, written from its manifest so that card and evidence cannot disagree.
+
+Not for: any other model; what this one is and is not is said here in words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundle import Manifest
+
+
+def model_card(manifest: Manifest) -> str:
+    """The card as Markdown. `files` is not read: the card is itself one of them."""
+    made, found = manifest.provenance, manifest.evidence
+    frames, runs, real = found["phantom_frames"], found["phantom_runs"], found.get("real")
+    plan, meaning = made["plan"], manifest.keyframe
+    labels = ", ".join(label.name for label in meaning.labels)
+    return f"""# Model card: {manifest.name}
+
+> {NOTICE}
+
+A demonstration. These weights exist so that every part of the line can run and be tested with something real in it.
+They were trained on generated images only and are not fit to read an angiogram, nor meant to.
+
+## What it is
+{plan["arch"]}, {made["parameters"]:,} parameters, one {manifest.preprocessing.height}x{manifest.preprocessing.width} \
+frame in, six scores out: {labels}.
+"better" is an artery well filled and sharp, "bad" one partly filled, washing out, blurred or badly projected, "others"
+a frame with no opacified coronary. The side is the sum over its three scores; the key-frame score is P(better).
+Weights are stored as half floats and computed with in single precision.
+
+## How it was made
+- Frames: {made["frames"]["training"]:,} of {_count(made["scenes"]["training"]):,} generated runs (phantom scenes \
+{_span(made["scenes"]["training"])}), through the runtime's own preprocessing. No real image took part.
+- Training: `python -m cathrt.export.demo.train_keyframe`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
+{plan["batch"]} frames, {", ".join(f"{share:.0%} at {side}x{side}" for side, share in plan["resolutions"])};
+  AdamW, moving average of the weights, strong randomisation of contrast, sharpness, noise and framing, no mirroring.
+- Temperature {found["temperature"]:.3f} and the three thresholds (side {meaning.laterality_threshold:.2f}, artery \
+visible {meaning.visible_threshold:.2f}, key frame {meaning.key_frame_threshold:.2f}) were set on scenes \
+{_span(made["scenes"]["validation"])} only.
+
+## What was measured
+Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["frames"]:,} frames, \
+{runs["coronary_runs"]} coronary and {runs["other_runs"]} other runs):
+
+| | |
+|---|---|
+| side, F1 macro over frames with an opacified artery ("unknown" is a miss) | {frames["laterality_f1_macro"]:.3f} |
+| "unknown" where there is an artery | {frames["unknown_when_opacified"]:.1%} |
+| a side named where there is none | {frames["named_when_empty"]:.1%} |
+| better / bad / others, F1 macro | {frames["quality_f1_macro"]:.3f} |
+| expected calibration error | {frames["expected_calibration_error"]:.3f} |
+| side of the run right | {runs["laterality_right"]:.1%} |
+| key frame within 2 frames of a "better" one ({runs["runs_with_better"]} runs that have one) | \
+{runs["key_frame_hit"]:.1%} |
+| runs without coronaries that get a key frame | {runs["false_key_frame_runs"]:.1%} |
+
+{_real_section(real)}
+## Limits
+- The phantom is a simplification; scores on it say that the training worked, not that the model does.
+- Bypass grafts, anomalous origins, implanted devices and most pathology were never shown to it.
+- Its scores are calibrated on the phantom and nowhere else.
+- The label rules for "better" and "bad" are the phantom's, not a physician's.
+"""
+
+
+def _real_section(real: dict[str, Any] | None) -> str:
+    if real is None:
+        return "On real angiograms: not measured.\n"
+    stills, cine = real["stills"], real["cine"]
+    return f"""Real angiograms, used to judge only and looked at {real["looks"]} time(s), never to choose anything:
+
+| | |
+|---|---|
+| stills of known side | {stills["frames"]} |
+| side, F1 macro ("unknown" is a miss) | {stills["laterality_f1_macro"]:.3f} |
+| side, F1 macro, were it always to answer | {stills["laterality_f1_macro_forced"]:.3f} |
+| "unknown" | {stills["unknown_rate"]:.1%} |
+| one cine run of a right coronary, {cine["frames"]} frames: side by vote | {cine["laterality"]} \
+({cine["laterality_score"]:.2f}) |
+| the same: frame of the highest P(better), 0-based (full filling: 48-95) | {cine["best_frame"]} \
+(P = {cine["best_score"]:.2f}) |
+| the same: mean P(better) before contrast (0-12), and when full (48-95) | {cine["mean_score_before"]:.2f}, \
+{cine["mean_score_full"]:.2f} |
+"""
+
+
+def _span(seeds: list[int]) -> str:
+    return f"{seeds[0]:,} to {seeds[1] - 1:,}"
+
+
+def _count(seeds: list[int]) -> int:
+    return seeds[1] - seeds[0]

@@ -1,0 +1,292 @@
+"""Train the demonstration keyframe model and write its signed bundle: `python -m cathrt.export.demo.train_keyframe`.
+
+Render phantom runs, train, set temperature and thresholds on other scenes, measure on a third set, check the engines,
+sign. docs/training.md tells how long it takes. Not for: clinical weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cathrt.export.demo.dataset import LABELS, PREPROCESSING, PhantomFrames, Rendering, join, load_scenes
+from cathrt.export.demo.evaluate import (
+    OUTPUT,
+    Logits,
+    as_evidence,
+    choose_thresholds,
+    fit_temperature,
+    frame_scores,
+    run_scores,
+)
+from cathrt.export.demo.model_card import model_card
+from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
+from cathrt.export.models.convnext import ARCHS, ConvNext
+from cathrt.export.sign import load_key, public_key, write_bundle
+from cathrt.export.to_onnx import onnx_from_state
+from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
+from cathrt.runtime.errors import CathrtError, EngineError, ManifestError
+from cathrt.runtime.ports import TensorSpec
+
+BUNDLE_NAME = "keyframe-demonstration"
+# Three sets of scenes that can never meet: seeds far apart, whatever the options.
+VALIDATION_START, TEST_START = 10_000_000, 20_000_000
+MATRIX, TRAINING_MATRIX = 512, 256
+CHECKPOINT_EVERY = 200
+ENGINE_TOLERANCE = 1e-4  # relative, single precision on both sides
+ENGINE_CHECK_FRAMES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """How many generated runs for what, and how many frames are taken of each. Test runs are taken whole."""
+
+    training: int
+    validation: int
+    test: int
+    frames_per_scene: int
+
+    def spans(self) -> dict[str, list[int]]:
+        """First seed and the one after the last."""
+        starts = {"training": 0, "validation": VALIDATION_START, "test": TEST_START}
+        return {name: [start, start + int(getattr(self, name))] for name, start in starts.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 bundle written, 1 stopped at --minutes with a checkpoint, else those of cathrt.runtime.errors."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    plan = Plan(arch=options.arch, steps=options.steps, batch=options.batch, seed=options.seed)
+    scenes = Scenes(options.scenes, options.validation_scenes, options.test_scenes, options.frames_per_scene)
+    try:
+        return _train_and_write(options, plan, scenes)
+    except CathrtError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return exc.exit_code
+
+
+def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) -> int:
+    key = load_key(options.key)
+    frames_folder, checkpoint = options.work / "frames", options.work / "checkpoint.safetensors"
+    spans = scenes.spans()
+
+    def frames_of(name: str, frames_per_scene: int | None, matrix: int) -> list[PhantomFrames]:
+        first, end = spans[name]
+        rendering = Rendering(frames_per_scene, matrix)
+        rendered = load_scenes(range(first, end), frames_folder, rendering, workers=options.workers)
+        return [frames for count, frames in enumerate(rendered) if _told(f"{name} scenes", count + 1, end - first)]
+
+    training = Training(plan, classes=len(LABELS))
+    if options.resume and checkpoint.exists():
+        training.load(checkpoint)
+    deadline_s = time.monotonic() + 60.0 * options.minutes
+    frames = join(frames_of("training", scenes.frames_per_scene, TRAINING_MATRIX))
+    if not _train(training, frames, checkpoint, deadline_s):
+        print(f"stopped at step {training.step} of {plan.steps}: go on with --resume", file=sys.stderr)
+        return 1
+
+    validation = join(frames_of("validation", scenes.frames_per_scene, MATRIX))
+    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation)
+    test_runs = frames_of("test", None, MATRIX)
+    test_logits = [logits_of(state, plan.arch, run) for run in test_runs]
+    onnx_bytes = onnx_from_state(state, height=PREPROCESSING.height, width=PREPROCESSING.width, storage="float16")
+    evidence: dict[str, Any] = {
+        "phantom_frames": as_evidence(frame_scores(np.concatenate(test_logits), join(test_runs), meaning)),
+        "phantom_runs": as_evidence(run_scores(zip(test_runs, test_logits, strict=True), meaning)),
+        "temperature": round(temperature, 4),
+        "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation),
+    }
+    if options.real:
+        evidence["real"] = _judged(options.real, onnx_bytes)
+    provenance = {
+        "made_by": "cathrt.export.demo.train_keyframe",
+        "plan": json.loads(json.dumps(asdict(plan))),
+        "scenes": spans,
+        "frames": {"training": len(frames), "validation": len(validation)},
+        "parameters": sum(value.numel() for value in state.values()),
+        "tools": {name: version(name) for name in ("torch", "onnx", "numpy")},
+    }
+    manifest = manifest_of(meaning, provenance, evidence)
+    payload = {"model.onnx": onnx_bytes, "MODEL_CARD.md": model_card(manifest).encode()}
+    write_bundle(options.out, manifest, payload, key)
+    print(json.dumps({"bundle": str(options.out), "signed_by": public_key(key), **evidence}, indent=2))
+    return 0
+
+
+def _train(training: Training, frames: PhantomFrames, checkpoint: Path, deadline_s: float) -> bool:
+    """Steps until the plan is done or the clock is past the deadline; a checkpoint either way."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+
+    recent: deque[float] = deque(maxlen=50)
+
+    def report(progress: Progress) -> None:
+        recent.append(progress.loss)
+        loss = sum(recent) / len(recent)
+        if progress.step % CHECKPOINT_EVERY == 0:
+            training.save(checkpoint)
+        if progress.step % 20 == 0 or progress.step == progress.steps:
+            print(
+                f"step {progress.step}/{progress.steps}  {progress.side}x{progress.side}  loss {loss:.4f}  "
+                f"{progress.step_s:.2f} s a step",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    finished = training.run(training_frames(frames), deadline_s=deadline_s, report=report)
+    training.save(checkpoint)
+    return finished
+
+
+def training_frames(frames: PhantomFrames) -> TrainingFrames:
+    """Frames as tensors, in pools that are drawn equally often: one per label, one for frames that show no side."""
+    images, targets = torch.from_numpy(frames.images), torch.from_numpy(frames.targets)
+    one_hot = targets.max(dim=1).values == 1.0
+    pools = [torch.nonzero(one_hot & (targets.argmax(dim=1) == column)).flatten() for column in range(len(LABELS))]
+    pools.append(torch.nonzero(~one_hot).flatten())
+    return TrainingFrames(images, targets, tuple(pool for pool in pools if len(pool)))
+
+
+def calibrated(
+    averaged: Mapping[str, Tensor], arch: str, validation: PhantomFrames
+) -> tuple[dict[str, Tensor], KeyframeSemantics, float]:
+    """The weights that ship (temperature folded into the head, then rounded to half floats), and their thresholds."""
+    temperature = fit_temperature(logits_of(averaged, arch, validation), validation.targets)
+    scaled = {key: value / temperature if key.startswith("head.fc.") else value for key, value in averaged.items()}
+    state = {key: value.half().float() for key, value in scaled.items()}
+    return state, choose_thresholds(logits_of(state, arch, validation), validation), temperature
+
+
+def logits_of(state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> Logits:
+    """(N, 6) float32, as PyTorch computes them."""
+    model = ConvNext(ARCHS[arch], classes=len(LABELS)).eval()
+    model.load_state_dict(dict(state))
+    with torch.inference_mode():
+        parts = [model(torch.from_numpy(network_input(images))) for images in _batches(frames.images)]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def network_input(images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(N, H, W) stored grey to (N, 3, H, W) normalised, as the runtime's preprocessing would leave it."""
+    grey = images[:, None].astype(np.float32) / np.float32(255.0)
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (PREPROCESSING.mean, PREPROCESSING.std))
+    return np.asarray((grey - mean) / std, dtype=np.float32)
+
+
+def _batches(images: np.ndarray[Any, np.dtype[np.uint8]]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    return np.array_split(images, max(1, math.ceil(len(images) / 32)))
+
+
+def engine_errors(onnx_bytes: bytes, state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> dict[str, float]:
+    """Largest difference of each engine from PyTorch on phantom frames, relative to the largest logit.
+
+    Raises EngineError if an engine strays beyond ENGINE_TOLERANCE: such a file must not be signed.
+    """
+    first = replace(frames, images=frames.images[:ENGINE_CHECK_FRAMES])
+    expected = logits_of(state, arch, first)
+    engines = {"onnxruntime": _run_onnxruntime(onnx_bytes), "openvino": _run_openvino(onnx_bytes)}
+    errors = {}
+    for name, infer in engines.items():
+        found = np.concatenate([infer(network_input(image[None])) for image in first.images])
+        errors[name] = float(f"{np.abs(found - expected).max() / np.abs(expected).max():.1e}")
+        if not errors[name] <= ENGINE_TOLERANCE:
+            raise EngineError(
+                f"{name} differs from PyTorch by {errors[name]:g} of the largest logit, expected at most "
+                f"{ENGINE_TOLERANCE:g}: compare layer by layer before signing anything"
+            )
+    return errors
+
+
+Infer = Callable[[np.ndarray[Any, np.dtype[np.float32]]], np.ndarray[Any, np.dtype[np.float32]]]
+
+
+def _run_onnxruntime(onnx_bytes: bytes) -> Infer:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    return lambda image: np.asarray(session.run([OUTPUT], {PREPROCESSING.input: image})[0])
+
+
+def _run_openvino(onnx_bytes: bytes) -> Infer:
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(onnx_bytes), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda image: np.array(compiled({PREPROCESSING.input: image})[OUTPUT])
+
+
+def manifest_of(meaning: KeyframeSemantics, provenance: dict[str, Any], evidence: dict[str, Any]) -> Manifest:
+    """The manifest but for its files."""
+    artifact = Artifact("model.onnx", "float32")
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=BUNDLE_NAME,
+        kind="keyframe",
+        files={},
+        artifacts={"openvino": artifact, "onnxruntime": artifact},
+        inputs=(TensorSpec(PREPROCESSING.input, (1, 3, PREPROCESSING.height, PREPROCESSING.width), "float32"),),
+        outputs=(TensorSpec(OUTPUT, (1, len(LABELS)), "float32"),),
+        preprocessing=PREPROCESSING,
+        keyframe=meaning,
+        demonstration=True,
+        provenance=provenance,
+        evidence=evidence,
+    )
+
+
+def _judged(path: Path, onnx_bytes: bytes) -> dict[str, Any]:
+    """What cathrt.export.demo.judge found of these very weights. Raises ManifestError if it judged others."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    ours = hashlib.sha256(onnx_bytes).hexdigest()
+    if found.get("model_sha256") != ours:
+        raise ManifestError(f"{path}: judged model {found.get('model_sha256')}, expected {ours}: judge this bundle")
+    return found
+
+
+def _told(what: str, count: int, total: int) -> bool:
+    if count % 50 == 0 or count == total:
+        print(f"{what}: {count}/{total}", file=sys.stderr, flush=True)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cathrt.export.demo.train_keyframe",
+        description="Train the demonstration keyframe model on generated angiograms and write its signed bundle.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    defaults = Plan()
+    parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
+    parser.add_argument("--key", type=Path, required=True, help="ed25519 private key, see cathrt.export.sign")
+    parser.add_argument("--work", type=Path, required=True, help="folder for rendered frames and the checkpoint")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long")
+    parser.add_argument("--real", type=Path, help="JSON of cathrt.export.demo.judge, to be shown in the card")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--arch", choices=sorted(ARCHS), default=defaults.arch)
+    parser.add_argument("--steps", type=int, default=defaults.steps)
+    parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--scenes", type=int, default=1600, help="generated runs to train on")
+    parser.add_argument("--validation-scenes", type=int, default=120, help="runs that set temperature and thresholds")
+    parser.add_argument("--test-scenes", type=int, default=60, help="whole runs to measure on")
+    parser.add_argument("--frames-per-scene", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
+    parser.add_argument("--workers", type=int, default=2, help="rendering processes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

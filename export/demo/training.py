@@ -1,0 +1,192 @@
+"""The training loop: AdamW, cosine, moving average of the weights; the same result whether or not it was interrupted.
+
+Everything random in step n comes from a generator seeded with (seed, n), so a checkpoint is weights, moments and a
+step number, kept in one safetensors file that appears whole or not at all. Not for: where frames come from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from cathrt.export.demo.augment import augment
+from cathrt.export.models.convnext import ARCHS, ConvNext
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides the result besides the frames and the machine's arithmetic.
+
+    resolutions: (side in pixels, share of the steps), in order. Most steps are taken at half resolution, a quarter of
+    the work; the last ones at full resolution, where the network will run.
+    layer_scale: first value of gamma, see ConvNext. average: weight of the past in the moving average of the weights.
+    """
+
+    arch: str = "convnext_atto"
+    steps: int = 2000
+    batch: int = 48
+    seed: int = 0
+    resolutions: tuple[tuple[int, float], ...] = ((112, 0.85), (224, 0.15))
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    layer_scale: float = 0.5
+    average: float = 0.995
+    gradient_norm: float = 1.0
+    mean: float = 0.5
+    std: float = 0.25
+
+    def side_at(self, step: int) -> int:
+        reached = 0.0
+        for side, share in self.resolutions:
+            reached += share
+            if step < reached * self.steps:
+                return side
+        return self.resolutions[-1][0]
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear rise, then half a cosine down to a hundredth."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingFrames:
+    """images: (N, H, H) uint8. targets: (N, classes) float32. pools: indices of frames; each pool is drawn as often."""
+
+    images: Tensor
+    targets: Tensor
+    pools: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step as it is reported. loss: of its batch alone."""
+
+    step: int
+    steps: int
+    side: int
+    loss: float
+    step_s: float
+
+
+class Training:
+    """A model on its way. step counts the steps taken; `averaged` is the state to evaluate and export."""
+
+    def __init__(self, plan: Plan, classes: int) -> None:
+        self.plan = plan
+        self.step = 0
+        torch.manual_seed(plan.seed)
+        self.model = ConvNext(ARCHS[plan.arch], classes=classes, layer_scale=plan.layer_scale)
+        self.averaged = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+        named = dict(self.model.named_parameters())
+        decayed = [p for p in named.values() if p.ndim > 1]  # no decay of norms, biases and layer scales
+        undecayed = [p for p in named.values() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": undecayed, "weight_decay": 0.0}],
+            lr=plan.learning_rate,
+        )
+
+    def run(
+        self,
+        frames: TrainingFrames,
+        *,
+        deadline_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        report: Callable[[Progress], None] | None = None,
+    ) -> bool:
+        """Take steps until the plan is done (True) or the clock passes deadline_s (False)."""
+        self.model.train()
+        while self.step < self.plan.steps:
+            started = clock()
+            if started >= deadline_s:
+                return False
+            loss = self._take_step(frames)
+            side = self.plan.side_at(self.step - 1)
+            if report:
+                report(Progress(self.step, self.plan.steps, side, loss, clock() - started))
+        return True
+
+    def _take_step(self, frames: TrainingFrames) -> float:
+        plan, generator = self.plan, _generator_of(self.plan.seed, self.step)
+        chosen = _draw_balanced(frames.pools, plan.batch, generator)
+        images = augment(frames.images[chosen][:, None], plan.side_at(self.step), generator)
+        images = ((images - plan.mean) / plan.std).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        targets = frames.targets[chosen] * (1.0 - plan.label_smoothing) + plan.label_smoothing / frames.targets.shape[1]
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.learning_rate_at(self.step)
+        loss = F.cross_entropy(self.model(images), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.gradient_norm)
+        self.optimizer.step()
+        self.step += 1
+        # The average starts short, or the random first weights would stay in it for hundreds of steps.
+        past = min(plan.average, self.step / (self.step + 10.0))
+        with torch.no_grad():
+            for key, value in self.model.state_dict().items():
+                self.averaged[key].lerp_(value, 1.0 - past)
+        return float(loss.detach())
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint: atomic, no pickle."""
+        tensors = {f"averaged.{key}": value for key, value in self.averaged.items()}
+        for name, parameter in self.model.named_parameters():
+            tensors[f"model.{name}"] = parameter.detach()
+            if moments := self.optimizer.state.get(parameter):
+                tensors[f"first_moment.{name}"] = moments["exp_avg"]
+                tensors[f"second_moment.{name}"] = moments["exp_avg_sq"]
+        contiguous = {key: value.contiguous() for key, value in tensors.items()}
+        partial = path.with_suffix(".partial")
+        save_file(contiguous, partial, metadata={"plan": _json_of(self.plan), "step": str(self.step)})
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises ValueError if it was made under another plan."""
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            if metadata.get("plan") != _json_of(self.plan):
+                raise ValueError(
+                    f"{path}: made under the plan {metadata.get('plan')}, asked to go on under {_json_of(self.plan)}: "
+                    "give the same options, or another folder"
+                )
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (it is no dict)
+        self.step = int(metadata["step"])
+        self.averaged = {key: tensors[f"averaged.{key}"] for key in self.averaged}
+        for name, parameter in self.model.named_parameters():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"model.{name}"])
+            if self.step:
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self.step)),
+                    "exp_avg": tensors[f"first_moment.{name}"],
+                    "exp_avg_sq": tensors[f"second_moment.{name}"],
+                }
+
+
+def _json_of(plan: Plan) -> str:
+    return json.dumps(asdict(plan), sort_keys=True)
+
+
+def _generator_of(seed: int, step: int) -> Generator:
+    return torch.Generator().manual_seed((seed << 32) + step)
+
+
+def _draw_balanced(pools: tuple[Tensor, ...], count: int, generator: Generator) -> Tensor:
+    """`count` indices: a pool drawn evenly for each, then one of its frames, with replacement."""
+    which = torch.randint(len(pools), (count,), generator=generator)
+    where = torch.rand(count, generator=generator)
+    return torch.stack([pools[pool][int(share * len(pools[pool]))] for pool, share in zip(which, where, strict=True)])

@@ -1,0 +1,117 @@
+"""The training loop on frames made up in memory: it learns, and an interruption leaves no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cathrt.export.demo.augment import augment
+from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
+
+PLAN = Plan(
+    steps=6, batch=8, resolutions=((32, 0.5), (64, 0.5)), warmup_steps=2, learning_rate=1e-3, average=0.9, seed=3
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from a second thread and lose much where other work shares the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def stripes() -> TrainingFrames:
+    """Two classes told apart by the direction of broad stripes, 24 frames of each."""
+    draw = torch.Generator().manual_seed(11)
+    phase = torch.rand(48, 1, generator=draw) * 6.28
+    wave = ((torch.sin(torch.arange(64) / 5.0 + phase) + 1) * 110).to(torch.uint8)
+    horizontal = wave[:24, :, None].expand(-1, 64, 64)
+    vertical = wave[24:, None, :].expand(-1, 64, 64)
+    targets = torch.eye(2).repeat_interleave(24, dim=0)
+    return TrainingFrames(torch.cat([horizontal, vertical]), targets, (torch.arange(24), torch.arange(24, 48)))
+
+
+def states_equal(one: Training, other: Training) -> bool:
+    live = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    average = zip(one.averaged.values(), other.averaged.values(), strict=True)
+    return all(torch.equal(a, b) for pairs in (live, average) for a, b in pairs)
+
+
+def test_the_loss_falls_far_below_guessing(stripes: TrainingFrames) -> None:
+    losses: list[float] = []
+    plan = replace(PLAN, steps=60, batch=16, resolutions=((32, 1.0),), warmup_steps=5)
+    Training(plan, classes=2).run(stripes, report=lambda progress: losses.append(progress.loss))
+    guessing = 0.693
+    assert sum(losses[:5]) / 5 == pytest.approx(guessing, abs=0.15)
+    assert sum(losses[-10:]) / 10 < 0.6 * guessing
+
+
+def test_a_run_stopped_and_resumed_ends_with_the_same_bits(stripes: TrainingFrames, tmp_path: Path) -> None:
+    whole = Training(PLAN, classes=2)
+    assert whole.run(stripes)
+
+    first = Training(PLAN, classes=2)
+    ticks = iter(range(100))
+    assert not first.run(stripes, deadline_s=3, clock=lambda: next(ticks))
+    assert 0 < first.step < PLAN.steps
+    first.save(tmp_path / "checkpoint.safetensors")
+    second = Training(PLAN, classes=2)
+    second.load(tmp_path / "checkpoint.safetensors")
+    assert second.step == first.step
+    assert second.run(stripes)
+
+    assert states_equal(whole, second)
+
+
+def test_another_seed_gives_other_weights(stripes: TrainingFrames) -> None:
+    one, other = (Training(replace(PLAN, steps=1, seed=seed), classes=2) for seed in (1, 2))
+    one.run(stripes)
+    other.run(stripes)
+    assert not states_equal(one, other)
+
+
+def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
+    Training(PLAN, classes=2).save(tmp_path / "checkpoint.safetensors")
+    with pytest.raises(ValueError, match="give the same options"):
+        Training(replace(PLAN, batch=9), classes=2).load(tmp_path / "checkpoint.safetensors")
+
+
+def test_each_step_takes_the_resolution_of_its_share(stripes: TrainingFrames) -> None:
+    seen: list[Progress] = []
+    Training(PLAN, classes=2).run(stripes, report=seen.append)
+    assert [progress.side for progress in seen] == [32, 32, 32, 64, 64, 64]
+
+
+def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
+    plan = Plan(steps=1000, warmup_steps=100, learning_rate=2e-3)
+    rates = [plan.learning_rate_at(step) for step in range(1000)]
+    assert max(rates) == pytest.approx(2e-3)
+    assert rates.index(max(rates)) in (99, 100)
+    assert rates[-1] == pytest.approx(2e-5, rel=0.05)
+
+
+def test_augmentation_depends_on_its_generator_alone_and_stays_in_range(stripes: TrainingFrames) -> None:
+    batch = stripes.images[:16, None]
+    one = augment(batch, 32, torch.Generator().manual_seed(1))
+    same = augment(batch, 32, torch.Generator().manual_seed(1))
+    other = augment(batch, 32, torch.Generator().manual_seed(2))
+    assert one.shape == (16, 1, 32, 32)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert 0.0 <= float(one.min()) < float(one.max()) <= 1.0
+
+
+def test_augmentation_never_mirrors() -> None:
+    """A bright left third stays on the left: mirrored, a left coronary would be taught as a right one."""
+    image = torch.full((64, 1, 96, 96), 40, dtype=torch.uint8)
+    image[..., :32] = 220
+    moved = augment(image, 96, torch.Generator().manual_seed(4))
+    left, right = moved[..., 24:72, 10:30].mean(dim=(1, 2, 3)), moved[..., 24:72, 66:86].mean(dim=(1, 2, 3))
+    assert float((left > right).float().mean()) > 0.95
