@@ -20,12 +20,13 @@ from typing import Any
 from cathrt.runtime.sources.messages import (
     MAX_FRAME_LINE,
     MAX_RUN_LINE,
-    Request,
     ReplyError,
+    Request,
     text_from_request,
 )
 from cathrt.runtime.sources.syntax import printable
 
+_PROGRAM = ("-m", "cathrt.runtime.sources.child")
 _STDERR_KEPT = 4096
 # What Python and its shared libraries need to be found, and one thread for libraries that would start one per core.
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -35,7 +36,8 @@ _CHILD_ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_T
 class DecoderProcess:
     """One child, one request. Not thread-safe. close() kills it; so does every way this object can be left."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, program: tuple[str, ...] = _PROGRAM) -> None:
+        """program: arguments to the Python interpreter; another one than the decoder is only of use to tests."""
         request_fd = os.memfd_create("cathrt-request")
         self._ring_fd = os.memfd_create("cathrt-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         self._replies, replies_out = os.pipe()
@@ -45,7 +47,7 @@ class DecoderProcess:
                 file.write(text_from_request(request).encode())
             os.lseek(request_fd, 0, os.SEEK_SET)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cathrt.runtime.sources.child"]
+                [sys.executable, "-P", *program]
                 + [str(descriptor) for descriptor in (replies_out, credits_in, self._ring_fd)],
                 stdin=request_fd,
                 stdout=subprocess.DEVNULL,

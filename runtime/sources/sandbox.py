@@ -22,8 +22,8 @@ from cathrt.runtime.sources.decoder_process import DecoderProcess
 from cathrt.runtime.sources.discover import Input
 from cathrt.runtime.sources.messages import (
     RING_SLOTS,
-    Request,
     ReplyError,
+    Request,
     angles_from_document,
     pixel_dtype,
     run_from_document,
@@ -38,8 +38,15 @@ def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = 
     """
     paths = tuple(None if path is None else os.path.abspath(path) for path in input_.paths)
     decoder = DecoderProcess(Request(input_.kind, input_.name, paths, limits))
+    return source_from_decoder(decoder, input_.name, limits, clock)
+
+
+def source_from_decoder(
+    decoder: DecoderProcess, name: str, limits: LimitsConfig, clock: Callable[[], int]
+) -> SandboxedSource:
+    """The Source of a decoder process just started; it is stopped where none comes of it. Raises SourceError."""
     try:
-        run = _first_reply(decoder, input_.name, limits)
+        run = _first_reply(decoder, name, limits)
     except BaseException:
         decoder.close()
         raise

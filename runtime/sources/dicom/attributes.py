@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,7 +123,9 @@ class Attributes:
         for dataset in self._datasets:
             if keyword in dataset:
                 try:
-                    return dataset[keyword].value
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")  # pydicom's opinion of a value; ours is the caller's check
+                        return dataset[keyword].value
                 except CONVERSION_ERRORS:
                     self.flag_unusable(keyword)
                     return None

@@ -94,7 +94,8 @@ def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
     found = (header.rows, header.columns, header.components, header.signed)
     if found != (layout.rows, layout.columns, 1, False):
         raise FrameDecodeError(
-            f"the stream is {header.rows}x{header.columns}, {header.components} component(s){', signed' * header.signed}, "
+            f"the stream is {header.rows}x{header.columns}, {header.components} component(s)"
+            f"{', signed' * header.signed}, "
             f"expected {layout.rows}x{layout.columns}, 1 unsigned"
         )
     if not layout.bits_stored <= header.bits <= layout.bits_allocated:
@@ -123,6 +124,8 @@ def _jpeg2000(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
 
 
 def _htj2k(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
+    # Lossless streams only: with irreversible ones OpenJPH 0.26 wraps round at white (65,535 becomes 0) where
+    # OpenJPEG clamps.
     from imagecodecs import htj2k_decode
 
     return np.asarray(htj2k_decode(data))
@@ -153,6 +156,6 @@ DECODERS: dict[str, Decoder] = {
     "1.2.840.10008.1.2.4.91": Decoder(_jpeg2000, _JPEG_2000, lossy=True),  # JPEG 2000
     "1.2.840.10008.1.2.4.201": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless
     "1.2.840.10008.1.2.4.202": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless RPCL
-    "1.2.840.10008.1.2.4.203": Decoder(_htj2k, _JPEG_2000, lossy=True),  # HTJ2K
+    "1.2.840.10008.1.2.4.203": Decoder(_jpeg2000, _JPEG_2000, lossy=True),  # HTJ2K; not OpenJPH, see _htj2k
     "1.2.840.10008.1.2.5": Decoder(_rle, frozenset(), splittable=False),  # RLE Lossless: no header of its own to check
 }

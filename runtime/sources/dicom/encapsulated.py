@@ -40,8 +40,8 @@ def locate_fragments(
     """Assign fragments to frames. `file` stands at the first item (the Basic Offset Table).
 
     As many fragments as frames: one each, and no table is asked. Otherwise a table that fits (starts at 0, rises,
-    points at items, one entry a frame); otherwise the starts of code streams, where the syntax lets a frame span fragments
-    (`splittable`); otherwise one fragment a frame, and what is missing is missing.
+    points at items, one entry a frame); otherwise the starts of code streams, where the syntax lets a frame span
+    fragments (`splittable`); otherwise one fragment a frame, and what is missing is missing.
     Raises SourceError where there is no item at all.
     """
     table, fragments, whole = _read_items(file)
