@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,11 +16,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cathrt.export.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime import bundles
-from cathrt.runtime.bundle import Artifact, open_bundle
+from cathrt.runtime.bundle import (
+    Artifact,
+    KeyframeLabel,
+    KeyframeSemantics,
+    Manifest,
+    Preprocessing,
+    open_bundle,
+)
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.manifest_check import manifest_from_json
+from cathrt.runtime.ports import TensorSpec
 from tests.golden import conv_model, golden_manifest
 
+ROOT = Path(__file__).resolve().parent.parent
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MODEL = conv_model().SerializeToString()
 
@@ -195,3 +205,22 @@ def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatc
     (tmp_path / "demonstration.pub").write_text(public_key(KEY) + "\n")
     assert bundles.demonstration_bundle() == tmp_path / "demonstration"
     assert bundles.shipped_keys() == (public_key(KEY),)
+
+
+@pytest.mark.parametrize("schema", [Manifest, Artifact, TensorSpec, Preprocessing, KeyframeSemantics, KeyframeLabel])
+def test_every_key_of_the_manifest_stands_in_the_docs(schema: type) -> None:
+    text = (ROOT / "docs" / "bundle.md").read_text()
+    for field in dataclasses.fields(schema):
+        if field.name.endswith("_threshold"):
+            assert "the three thresholds" in text
+        else:
+            assert f"`{field.name}`" in text
+
+
+def test_the_signing_example_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "bundle.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"Path": Path, "manifest": golden_manifest(), "onnx_bytes": MODEL}
+    exec(example, names)
+    assert open_bundle(tmp_path / "my-bundle", [names["public"]]).read("model.onnx") == MODEL

@@ -101,9 +101,9 @@ def open_onnxruntime(bundle: Bundle, artifact: Artifact, threads: int) -> OnnxRu
     model = bundle.read(artifact.file)
     try:
         session = ort.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+        engine = OnnxRuntimeEngine(session)
     except _ERRORS as exc:
         raise EngineError(f"onnxruntime: {artifact.file} cannot be loaded: {str(exc)[:300]}: export it again") from exc
-    engine = OnnxRuntimeEngine(session)
     for _ in range(2):  # the first call still grows the arena, the second runs as all later ones
         engine.infer(engine.input_buffers)
     return engine

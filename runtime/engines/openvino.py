@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle import Artifact, Bundle
 from cathrt.runtime.cpu import sums_int8_exactly
+from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.engines.tensors import feed, page_aligned
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.ports import TensorSpec
@@ -24,6 +24,20 @@ _NAME = "openvino"
 # What INFERENCE_PRECISION_HINT must be for each precision of the manifest. Left alone, OpenVINO takes bf16 on CPUs with
 # AMX. int8 stands in the graph as Q/DQ pairs; the hint rules the layers between them. float16 has no entry: see below.
 _PRECISION_HINTS = {"float32": ov.Type.f32, "bfloat16": ov.Type.bf16, "int8": ov.Type.f32}
+
+# OpenVINO's own to_dtype() calls bf16 float16 and u4 uint8: whoever believed it would read garbage.
+_DTYPES = {
+    "f32": "float32",
+    "f16": "float16",
+    "f64": "float64",
+    "i8": "int8",
+    "u8": "uint8",
+    "i16": "int16",
+    "u16": "uint16",
+    "i32": "int32",
+    "i64": "int64",
+    "boolean": "bool",
+}
 
 
 class OpenVinoEngine:
@@ -62,7 +76,7 @@ class OpenVinoEngine:
         try:
             self._request.infer()
         except RuntimeError as exc:
-            raise EngineError(f"openvino: inference failed: {_first_line(exc)}") from exc
+            raise EngineError(f"openvino: inference failed: {_reason(exc)}") from exc
         return self._output_buffers
 
     def close(self) -> None:
@@ -88,14 +102,14 @@ def open_openvino(bundle: Bundle, artifact: Artifact, threads: int) -> OpenVinoE
             },
         )
         used = compiled.get_property("INFERENCE_PRECISION_HINT")
+        engine = OpenVinoEngine(compiled)
     except RuntimeError as exc:
-        raise EngineError(f"openvino: {artifact.file} cannot be compiled: {_first_line(exc)}: export it again") from exc
+        raise EngineError(f"openvino: {artifact.file} cannot be compiled: {_reason(exc)}: export it again") from exc
     if used != hint:
         raise EngineError(
             f"openvino: {artifact.file} must run in {artifact.precision}, this CPU would run it in {used.to_string()}: "
             "use a bundle of float32, or a CPU with native support"
         )
-    engine = OpenVinoEngine(compiled)
     for _ in range(2):  # the first call still packs weights, the second runs as all later ones
         engine.infer(engine.input_buffers)
     return engine
@@ -125,16 +139,16 @@ def _read(core: ov.Core, bundle: Bundle, file: str) -> ov.Model:
 
 
 def _spec(port: ov.ConstOutput) -> TensorSpec:
-    shape = port.get_partial_shape()
+    name, shape, element = port.get_any_name(), port.get_partial_shape(), port.get_element_type().get_type_name()
     if shape.is_dynamic:
-        raise EngineError(
-            f"openvino: tensor {port.get_any_name()} has shape {shape}, expected a static one: export it so"
-        )
-    return TensorSpec(port.get_any_name(), tuple(shape.to_shape()), port.get_element_type().to_dtype().name)
+        raise EngineError(f"openvino: tensor {name} has shape {shape}, expected a static one: export it so")
+    if element not in _DTYPES:
+        raise EngineError(f"openvino: tensor {name} is {element}, expected one of {sorted(_DTYPES)}: export it so")
+    return TensorSpec(name, tuple(shape.to_shape()), _DTYPES[element])
 
 
-def _first_line(exc: RuntimeError) -> str:
-    """The sentence in a vendor's message: its first lines say only where in the library it was thrown."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Exception from")]
-    return (told or lines or ["no reason given"])[0][:300]
+def _reason(exc: RuntimeError) -> str:
+    """What a vendor's message tells, without the lines that say where in its library it was thrown."""
+    lines = [line.strip() for line in str(exc).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return (" ".join(told) or "no reason given")[:300]

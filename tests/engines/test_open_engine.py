@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from cathrt.runtime import cpu
 from cathrt.runtime.bundle import Artifact, Bundle
@@ -21,6 +20,7 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, open_engine
 from cathrt.runtime.engines import onnxruntime as ort_engine
 from cathrt.runtime.engines import openvino as ov_engine
+from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.errors import EngineError, ManifestError
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.ports import TensorSpec
@@ -68,6 +68,23 @@ def test_onnxruntime_refuses_an_opset_that_it_does_not_know(unchecked: Any) -> N
     model = conv_model(opset=99).SerializeToString()
     with pytest.raises(EngineError, match=r"onnxruntime: model\.onnx cannot be loaded"):
         open_engine("onnxruntime", unchecked({"model.onnx": model}), ONE_THREAD)
+
+
+@BOTH
+def test_the_message_says_what_the_vendor_could_not_do(unchecked: Any, name: str) -> None:
+    with pytest.raises(EngineError, match=r"cannot be .*: .*Rela"):
+        open_engine(name, unchecked({"model.onnx": BROKEN["unknown operator"]}), ONE_THREAD)
+
+
+@BOTH
+def test_a_network_with_bfloat16_tensors_is_refused(unchecked: Any, name: str) -> None:
+    model = conv_model()
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    last = model.graph.node[-1]
+    last.output[0] = "float_logits"
+    model.graph.node.append(helper.make_node("Cast", ["float_logits"], [OUTPUT], to=TensorProto.BFLOAT16))
+    with pytest.raises(EngineError, match=f"{name}: tensor logits is .*bf(loat)?16.*, expected one of"):
+        open_engine(name, unchecked({"model.onnx": model.SerializeToString()}), ONE_THREAD)
 
 
 @BOTH
