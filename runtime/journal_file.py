@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from cathrt.runtime.errors import JournalError
@@ -62,15 +63,11 @@ class Head:
     chain: bytes = bytes(32)
 
     def next(self, kind: bytes, id_: bytes, body: bytes) -> Head:
-        """The head once a row of this content is appended: sha256(previous chain | kind | id | body)."""
-        link = hashlib.sha256(self.chain)
-        link.update(b"%b\n%b\n" % (kind, id_))
-        link.update(body)
-        return Head(self.seq + 1, link.digest())
+        """The head once a row of this content is appended."""
+        return Head(self.seq + 1, _link(self.chain, kind, id_, body))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row that has been checked; text is UTF-8 as stored."""
 
     seq: int
@@ -213,23 +210,22 @@ def checked_rows(connection: sqlite3.Connection, path: Path, noted: Head | None)
     stored = connection.execute("SELECT head_seq, head_chain FROM meta").fetchall()
     if len(stored) != 1:
         raise _tampered(path, 0, f"{len(stored)} heads, expected one")
-    head = Head()
-    for fields in connection.execute("SELECT seq, id, kind, body, chain FROM record ORDER BY seq"):
-        row = Row(*fields)
-        if row.seq != head.seq + 1:
-            raise _tampered(path, head.seq + 1, f"it is missing, {row.seq} follows {head.seq}")
-        head = head.next(row.kind, row.id, row.body)
-        if head.chain != row.chain:
+    seq, chain = Head().seq, Head().chain
+    rows = connection.execute("SELECT seq, id, kind, body, chain FROM record ORDER BY seq")
+    for row in map(Row._make, rows):
+        if row.seq != seq + 1:
+            raise _tampered(path, seq + 1, f"it is missing, {row.seq} follows {seq}")
+        seq, chain = row.seq, _link(chain, row.kind, row.id, row.body)
+        if chain != row.chain:
             raise _tampered(path, row.seq, "it, or a row before it, is not what was written")
-        if noted is not None and noted.seq == row.seq and noted.chain != row.chain:
+        if noted is not None and noted.seq == seq and noted.chain != chain:
             raise _tampered(path, row.seq, f"{head_path(path).name} remembers another row of that number")
         yield row
-    if Head(*stored[0]) != head:
-        raise _tampered(
-            path, head.seq + 1, f"the head says {stored[0][0]} rows, {head.seq} are there, or its hash differs"
-        )
-    if noted is not None and noted.seq > head.seq:
-        raise _tampered(path, head.seq + 1, f"rows up to {noted.seq} had been committed and are gone")
+    head_seq, head_chain = stored[0]
+    if (head_seq, head_chain) != (seq, chain):
+        raise _tampered(path, seq + 1, f"the head says {head_seq} rows, {seq} are there, or its hash differs")
+    if noted is not None and noted.seq > seq:
+        raise _tampered(path, seq + 1, f"rows up to {noted.seq} had been committed and are gone")
 
 
 @contextmanager
@@ -262,6 +258,11 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if found != {statement.encode() for statement in _SCHEMA}:
         raise JournalError(f"{path}: its tables are not those of journal schema {SCHEMA_VERSION}: {_DAMAGED}")
+
+
+def _link(chain: bytes, kind: bytes, id_: bytes, body: bytes) -> bytes:
+    """sha256(previous chain | kind | id | body); the body repeats kind and id, so the joints cannot be moved."""
+    return hashlib.sha256(b"%b%b\n%b\n%b" % (chain, kind, id_, body)).digest()
 
 
 def _tampered(path: Path, seq: int, what: str) -> JournalError:
