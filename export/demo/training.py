@@ -36,7 +36,7 @@ class Plan:
     steps: int = 2000
     batch: int = 48
     seed: int = 0
-    resolutions: tuple[tuple[int, float], ...] = ((112, 0.85), (224, 0.15))
+    resolutions: tuple[tuple[int, float], ...] = ((112, 0.9), (224, 0.1))
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
     weight_decay: float = 0.05
