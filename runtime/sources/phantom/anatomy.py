@@ -73,8 +73,8 @@ class CoronaryTree:
 def dodge_point_mm(name: str, deviation: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """A tabulated point, mm from the ostium of its artery; deviation: how many SDs off in radius, theta and phi.
 
-    Near the pole an angle's spread overstates the distance (R3 and RD have a theta SD of 60 degrees), so the shift along
-    theta is held to 15 mm.
+    Near the pole an angle's spread overstates the distance (R3 and RD have a theta SD of 60 degrees), so the shift
+    along theta is held to 15 mm.
     """
     radius, theta, phi = dodge.POSITION[name]
     if deviation is not None:
@@ -84,9 +84,7 @@ def dodge_point_mm(name: str, deviation: NDArray[np.float64] | None = None) -> N
         widest = np.degrees(1.5 / max(radius * np.cos(np.radians(phi)), 0.1))
         theta += float(np.clip(deviation[1] * spread[1], -widest, widest))
     theta, phi = np.radians([theta, phi])
-    return np.asarray(
-        10.0 * radius * np.array([np.cos(phi) * np.sin(theta), np.sin(phi), np.cos(phi) * np.cos(theta)])
-    )
+    return np.asarray(10.0 * radius * np.array([np.cos(phi) * np.sin(theta), np.sin(phi), np.cos(phi) * np.cos(theta)]))
 
 
 def catmull_rom(controls: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -203,7 +201,7 @@ class _Builder:
     def point(self, name: str) -> NDArray[np.float64]:
         """A tabulated point with this heart's size and spread: three quarters of the variance common to the tree."""
         deviation = np.sqrt(0.75) * self._shared + 0.5 * self._normal(3, limit=1.7)
-        return self._size * dodge_point_mm(name, deviation)
+        return np.asarray(self._size * dodge_point_mm(name, deviation))
 
     def trunk(self, name: str, diameter_names: list[str], controls: list[NDArray[np.float64]]) -> None:
         """The artery that begins at the ostium."""
@@ -253,9 +251,7 @@ class _Builder:
         diameters = [origin_name, *(p for p in points if p != origin_name), points[-1]]
         self._lay(name, diameters, np.array(controls), start_arc_mm=float(trunk.arc_mm[joint]))
 
-    def _lay(
-        self, name: str, diameter_names: list[str], controls: NDArray[np.float64], *, start_arc_mm: float
-    ) -> None:
+    def _lay(self, name: str, diameter_names: list[str], controls: NDArray[np.float64], *, start_arc_mm: float) -> None:
         calibre = self._calibre
         if self.dominance == "left":
             calibre *= {"R": dodge.LEFT_DOMINANT_RCA_FACTOR, "LCx": dodge.LEFT_DOMINANT_LCX_FACTOR}.get(name, 1.0)
@@ -358,6 +354,4 @@ class _Builder:
             points = points * (1.0 + 0.7 * (wall / distance - 1.0))
         radii = radius * self._calibre * np.linspace(1.0, 0.45, len(points))
         skip = min(int(0.8 * parent.radii[at] / STEP_MM), 2)
-        self.vessels.append(
-            Vessel(name, points[skip:], radii[skip:], parent.arc_mm[at] + arc_length(points)[skip:])
-        )
+        self.vessels.append(Vessel(name, points[skip:], radii[skip:], parent.arc_mm[at] + arc_length(points)[skip:]))

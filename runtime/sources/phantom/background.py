@@ -68,7 +68,7 @@ def sample_chest(rng: np.random.Generator) -> Chest:
 
 
 def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin: int) -> Layers:
-    """Project the chest once. table_mm: where the patient's origin lies from the isocentre. margin: pixels, multiple of 2."""
+    """Project the chest once. table_mm: the patient's origin from the isocentre. margin: pixels, a multiple of 2."""
     rng = np.random.Generator(np.random.PCG64(chest.seed))
     columns = np.arange(-margin + 0.5, carm.columns + margin, 2.0)
     rows = np.arange(-margin + 0.5, carm.rows + margin, 2.0)
@@ -76,8 +76,8 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
     source = source - table_mm
 
     # No organ is an ellipsoid: each is seen through its own smooth warp of the rays.
-    for_lungs = _warped(rng, direction, carm, 6.0)
-    for_heart = _warped(rng, direction, carm, 4.0)
+    for_lungs = _warped(rng, direction, carm, 5.0)
+    for_heart = _warped(rng, direction, carm, 3.5)
     for_domes = _warped(rng, direction, carm, 5.0)
     lift = chest.inspiration_mm
     wall = _ellipsoid(source, direction, [MIDLINE_X_MM, 0, -35], np.array([170, 4000, 112]) * chest.girth)
@@ -95,8 +95,8 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
         in_lung += _length(_meet(side, heart))
         under = _meet(side, dome)
         liver += _length(under) - _length(_meet(under, heart))
-    airy = WATER_PER_MM * (1.0 - LUNG_DENSITY)
-    still = _enlarge(WATER_PER_MM * body - airy * lung)
+    airy = np.float32(WATER_PER_MM * (1.0 - LUNG_DENSITY))
+    still = _enlarge(np.float32(WATER_PER_MM) * body - airy * lung)
     breathing = _enlarge(airy * liver)
     beating = _enlarge(airy * in_lung)
 
@@ -145,10 +145,15 @@ def _warped(
 ) -> NDArray[np.float64]:
     """The rays, each bent a little, smoothly over the field: deviation_mm at the isocentre."""
     right, up, _ = carm.axes()
-    share = deviation_mm / carm.source_to_isocentre_mm
-    shape = direction.shape[:2]
-    across, along = (_texture(rng, shape, share, 4.2)[..., None].astype(float) for _ in range(2))
-    return direction + across * right + along * up
+    cells = 5
+    spread = [
+        np.exp(-0.5 * ((np.arange(count)[:, None] / count * cells - np.arange(-1, cells + 2)) / 0.75) ** 2)
+        for count in direction.shape[:2]
+    ]
+    rows, columns = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in spread)
+    coarse = rng.normal(0.0, deviation_mm / carm.source_to_isocentre_mm, (2, cells + 3, cells + 3))
+    across, along = rows @ coarse @ columns.T
+    return np.asarray(direction + across[..., None] * right + along[..., None] * up)
 
 
 _Interval = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -192,7 +197,7 @@ def _meet(first: _Interval, second: _Interval) -> _Interval:
 
 
 def _length(interval: _Interval) -> NDArray[np.float32]:
-    return np.maximum(interval[1] - interval[0], np.float32(0.0))
+    return np.asarray(np.maximum(interval[1] - interval[0], np.float32(0.0)))
 
 
 def _enlarge(half: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -245,7 +250,9 @@ def _spine(chest: Chest, rng: np.random.Generator) -> list[tuple[TubeBundle, flo
             posts.append(_rounded([x + 12 * aside, y + 16, z - 8], [x + 14 * aside, y + 15, z - 30], 4.5))
             posts.append(_rounded([x + 12 * aside, y + 14, z - 25], [x + 36 * aside, y + 20, z - 38], 4.0))
         posts.append(_rounded([x, y + 12, z - 26], [x + rng.normal(0.0, 1.0), y - 14, z - 52], 4.0))
-    aorta = catmull_rom(np.array([[-12.0, 100, -62], [-11, 50, -74], [-12, 0, -76], [-16, -60, -80], [-20, -150, -84]]), 8)
+    aorta = catmull_rom(
+        np.array([[-12.0, 100, -62], [-11, 50, -74], [-12, 0, -76], [-16, -60, -80], [-20, -150, -84]]), 8
+    )
     wall = [(aorta, np.full(len(aorta), 12.0))]
     return [
         (TubeBundle.from_polylines(*map(list, zip(*parts, strict=True))), per_mm)
@@ -270,27 +277,28 @@ def _ribs(chest: Chest, rng: np.random.Generator) -> list[tuple[TubeBundle, floa
 
 
 def _lung_vessels(rng: np.random.Generator) -> TubeBundle:
-    """Arteries and veins of both lungs: they leave the hilum, fork, and taper to the pleura."""
-    lines, radii = [], []
-    for aside, hilum in ((1.0, [8.0, 38.0, -45.0]), (-1.0, [-70.0, 38.0, -42.0])):
-        for _ in range(22):
-            heading = rng.normal(size=3) * [0.6, 1.0, 0.8] + [0.9 * aside, -0.3, 0.0]
-            heading /= np.linalg.norm(heading)
-            root = np.array(hilum) + rng.normal(0.0, 9.0, 3) + rng.uniform(4.0, 30.0) * heading
-            stack = [(root, heading, rng.uniform(1.0, 2.4), 0)]
-            while stack:
-                start, heading, radius, depth = stack.pop()
-                steps = int(rng.integers(5, 10))
-                wander = np.cumsum(rng.normal(0.0, 0.07, (steps, 3)), axis=0)
-                headings = heading + wander
-                headings /= np.linalg.norm(headings, axis=1, keepdims=True)
-                points = start + np.concatenate([np.zeros((1, 3)), np.cumsum(4.0 * headings, axis=0)])
-                lines.append(points)
-                radii.append(np.linspace(radius, 0.8 * radius, steps + 1))
-                if depth < 4:
-                    for _ in range(2):
-                        turn = headings[-1] + rng.normal(0.0, 0.32, 3)
-                        stack.append((points[-1], turn / np.linalg.norm(turn), radius * rng.uniform(0.55, 0.78), depth + 1))
+    """Arteries and veins of both lungs: they leave the hila, fork five times, and taper to the pleura."""
+    roots, steps, step_mm = 30, 8, 3.6
+    left = np.arange(roots) % 2 == 0
+    aside = np.where(left, 1.0, -1.0)
+    heading = rng.standard_normal((roots, 3)) * [0.6, 1.0, 0.8]
+    heading += np.column_stack([0.9 * aside, np.full(roots, -0.3), np.zeros(roots)])
+    heading /= np.linalg.norm(heading, axis=1, keepdims=True)
+    hilum = np.where(left[:, None], [8.0, 38.0, -45.0], [-70.0, 38.0, -42.0])
+    start = hilum + rng.normal(0.0, 9.0, (roots, 3)) + rng.uniform(4.0, 30.0, (roots, 1)) * heading
+    radius = rng.uniform(1.0, 2.4, roots)
+    lines: list[NDArray[np.float64]] = []
+    radii: list[NDArray[np.float64]] = []
+    for _ in range(5):
+        headings = heading[:, None, :] + np.cumsum(rng.normal(0.0, 0.07, (len(start), steps, 3)), axis=1)
+        headings /= np.linalg.norm(headings, axis=2, keepdims=True)
+        onward = start[:, None, :] + step_mm * np.cumsum(headings, axis=1)
+        lines += list(np.concatenate([start[:, None, :], onward], axis=1))
+        radii += list(radius[:, None] * np.linspace(1.0, 0.8, steps + 1))
+        start, last, radius = (np.repeat(part, 2, axis=0) for part in (onward[:, -1], headings[:, -1], radius))
+        heading = last + rng.normal(0.0, 0.32, last.shape)
+        heading /= np.linalg.norm(heading, axis=1, keepdims=True)
+        radius = radius * rng.uniform(0.55, 0.78, len(radius))
     return TubeBundle.from_polylines(lines, radii)
 
 

@@ -57,7 +57,9 @@ class CArm:
         u = (columns - (self.columns - 1) / 2) * self.pixel_mm
         v = ((self.rows - 1) / 2 - rows) * self.pixel_mm
         towards = (
-            u[None, :, None] * right + v[:, None, None] * up + np.asarray(self.source_to_detector_mm * depth)[None, None]
+            u[None, :, None] * right
+            + v[:, None, None] * up
+            + np.asarray(self.source_to_detector_mm * depth)[None, None]
         )
         towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
         return -self.source_to_isocentre_mm * depth, towards

@@ -71,7 +71,9 @@ def chamber_path(
     body = chord_through_ellipsoid(carm, centre + shift, np.array([long_mm, short_mm, short_mm]), frame)
     # The inferior wall bulges at its base, so the outline is no ellipse.
     bulge = centre - 0.42 * long_mm * axis - 0.3 * short_mm * np.array([0.0, 0.8, 0.6])
-    base = chord_through_ellipsoid(carm, bulge + shift, np.array([0.5 * long_mm, 0.9 * short_mm, 0.8 * short_mm]), frame)
+    base = chord_through_ellipsoid(
+        carm, bulge + shift, np.array([0.5 * long_mm, 0.9 * short_mm, 0.8 * short_mm]), frame
+    )
     ring = centre - 0.75 * long_mm * axis
     centreline = catmull_rom(np.array([ring, ROOT_MM, AORTA_MM[1], AORTA_MM[2]]) + shift, 4.0)
     radii = np.interp(np.linspace(0, 1, len(centreline)), [0, 0.2, 0.35, 1], [0.7, 0.75, 1.05, 0.9])
@@ -80,9 +82,7 @@ def chamber_path(
     return np.asarray(share * np.maximum(np.maximum(body, base), streamed))
 
 
-def sample_chamber(
-    rng: np.random.Generator, chamber: Literal["ventricle", "aorta"], run_s: float
-) -> ChamberInjection:
+def sample_chamber(rng: np.random.Generator, chamber: Literal["ventricle", "aorta"], run_s: float) -> ChamberInjection:
     """Draw a power injection of 30 to 40 ml."""
     return ChamberInjection(
         chamber=chamber,

@@ -20,7 +20,7 @@ _SHARE = np.array([0.42, 0.36, 0.22])
 
 
 def iodine_transmission(path_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share of the primary beam left after path_mm of contrast medium at 350 mg iodine per ml: three-bin Beer-Lambert."""
+    """Share of the primary left after path_mm of contrast medium at 350 mg iodine per ml: three-bin Beer-Lambert."""
     left = np.zeros_like(path_mm)
     for mu, share in zip(_DELTA_MU_370_PER_MM * (FULL_IODINE_MG_ML / 370.0), _SHARE, strict=True):
         left += np.float32(share) * np.exp(np.float32(-mu) * path_mm)
@@ -66,7 +66,7 @@ class Bolus:
 
 
 def sample_bolus(rng: np.random.Generator, run_s: float, *, right: bool) -> Bolus:
-    """Draw an injection that starts after some frames and mostly ends within the run. LCA 8 ml at 4 ml/s, RCA 6 at 3."""
+    """Draw an injection that mostly begins and ends within the run. LCA 8 ml at 4 ml/s, RCA 6 at 3."""
     slow = rng.random() < 0.08
     return Bolus(
         start_s=float(rng.uniform(0.12, 0.32)) * min(run_s, 5.0),

@@ -56,7 +56,7 @@ class Display:
 
 
 class LowPass:
-    """Gaussian low-pass of a whole image through its 16-pixel block means: cheap, and exact enough for glare and scatter."""
+    """Gaussian low-pass of a whole image through its 16-pixel block means: cheap, and fine enough for scatter."""
 
     def __init__(self, rows: int, columns: int, sigma_pixels: float) -> None:
         self._shape = (-(-rows // _BLOCK), -(-columns // _BLOCK))

@@ -71,7 +71,7 @@ def sample_catheter(
         end = RIGHT_OSTIUM_MM
     else:
         end = ROOT_MM + (np.array([0.0, 10.0, 2.0]) if tip == "root" else np.array([34.0, -26.0, 18.0]))
-        hook = np.array([[-43.0, 62.0, -6.0], [-40.0, 44.0, -8.0], ROOT_MM + [2.0, 12.0, 0.0]])
+        hook = np.array([[-43.0, 62.0, -6.0], [-40.0, 44.0, -8.0], ROOT_MM + np.array([2.0, 12.0, 0.0])])
     hook = hook + rng.normal(0.0, 2.5, hook.shape)
     if tip in ("left", "right"):
         inward = np.array([1.0, 0.0, 0.0]) if towards is None else towards

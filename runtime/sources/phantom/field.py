@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Blades as shares of the matrix from its left and top; below 0 or above 1 a blade is out of sight. round_radius: of the round field
-    as a share of half the width, or None. penumbra: pixels of a 512 matrix. leak: share of the beam under the blades.
-    blanked: the display paints the outside black. declared: the run tells where the field ends.
+    """Blades as shares of the matrix from its left and top; below 0 or above 1 a blade is out of sight.
+
+    round_radius: of the round field as a share of half the width, or None. penumbra: pixels of a 512 matrix.
+    leak: share of the beam under the blades. blanked: the display paints the outside black.
+    declared: the run tells where the field ends.
     """
 
     left: float
@@ -60,7 +62,7 @@ def sample_field(rng: np.random.Generator, *, closed: bool) -> Field:
     left = right = top = bottom = _OPEN
     if 0.3 <= style < 0.65:
         left, right, top, bottom = (float(v) for v in np.where(rng.random(4) < 0.7, rng.uniform(0.0, 0.03, 4), _OPEN))
-    elif 0.65 <= style:
+    elif style >= 0.65:
         left, right, top, bottom = (float(v) for v in np.where(rng.random(4) < 0.6, rng.uniform(0.01, 0.12, 4), _OPEN))
     if closed:
         across, gap = rng.uniform(0.2, 0.8), rng.uniform(-0.02, 0.03)

@@ -49,10 +49,11 @@ def label_frames(scene: Scene) -> tuple[FrameLabel, ...]:
     """One label per frame of the scene, from its geometry and bolus alone."""
     if scene.tree is None or scene.bolus is None:
         return tuple(FrameLabel(None, 0.0, 0.0, "others") for _ in range(scene.frame_count))
-    return tuple(_label(scene, index) for index in range(scene.frame_count))
+    exposed = scene.field.exposed_columns(scene.carm.rows, scene.carm.columns)
+    return tuple(_label(scene, exposed, index) for index in range(scene.frame_count))
 
 
-def _label(scene: Scene, index: int) -> FrameLabel:
+def _label(scene: Scene, exposed: NDArray[np.int32], index: int) -> FrameLabel:
     tree, bolus = scene.tree, scene.bolus
     assert tree is not None
     assert bolus is not None
@@ -70,7 +71,7 @@ def _label(scene: Scene, index: int) -> FrameLabel:
         contrast >= BETTER_FROM
         and speed * scene.exposure_ms * 1e-3 <= BLUR_LIMIT_MM
         and _length_shown(scene, placed) >= LENGTH_SHOWN_FROM
-        and _in_field(scene, placed) >= IN_FIELD_FROM
+        and _in_field(scene, exposed, placed) >= IN_FIELD_FROM
     )
     return FrameLabel(tree.side, contrast, speed, "better" if better else "bad")
 
@@ -84,11 +85,10 @@ def _length_shown(scene: Scene, placed: NDArray[np.float64]) -> float:
     return float(seen[within].sum() / length[within].sum())
 
 
-def _in_field(scene: Scene, placed: NDArray[np.float64]) -> float:
+def _in_field(scene: Scene, exposed: NDArray[np.int32], placed: NDArray[np.float64]) -> float:
     """Share of the main arteries' points that fall on the exposed part of the detector."""
     carm = scene.carm
     column, row = np.rint(carm.project(placed)[0]).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < carm.columns) & (row < carm.rows)
-    exposed = scene.field.exposed_columns(carm.rows, carm.columns)
     bounds = exposed[np.clip(row, 0, carm.rows - 1)]
     return float((inside & (column >= bounds[:, 0]) & (column < bounds[:, 1])).mean())

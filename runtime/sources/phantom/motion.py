@@ -55,9 +55,7 @@ class HeartMotion:
         swing = 0.5 - 0.5 * np.cos(2 * np.pi * (time_s / self.breath_period_s + self.breath_phase))
         return np.asarray(self.breath_mm * swing * _INSPIRATION)
 
-    def displace(
-        self, points: NDArray[np.float64], freedom: NDArray[np.float64], time_s: float
-    ) -> NDArray[np.float64]:
+    def displace(self, points: NDArray[np.float64], freedom: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
         """Where (N, 3) end-diastolic points are at time_s. freedom: (N,) how far each follows the wall (the aortic
         root holds the ostia back)."""
         axis = APEX_MM - BASE_MM

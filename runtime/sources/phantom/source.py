@@ -46,7 +46,7 @@ class PhantomSource:
         self._freedom = None if scene.tree is None else freedom_by_arc(scene.tree.arc_mm)
         self._layers = self._project_layers()
         self._gain = self._expose_automatically()
-        self._low, self._high = self._set_window()
+        self._low, self._high, self._voi = self._set_window()
 
     @property
     def scene(self) -> Scene:
@@ -63,10 +63,6 @@ class PhantomSource:
         """The run as a DICOM object of this kind would describe it."""
         scene, carm, display = self._scene, self._scene.carm, self._scene.display
         identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}"
-        voi = None
-        full = (1 << display.bits_stored) - 1
-        if display.relationship != "DISP":
-            voi = VoiWindow(center=0.5 * full, width=float(full))
         return Run(
             run_id=run_id(hashlib.sha256(identity.encode()).hexdigest()),
             source=f"phantom seed {scene.seed}",
@@ -75,7 +71,7 @@ class PhantomSource:
             columns=carm.columns,
             grayscale=Grayscale(
                 bits_stored=display.bits_stored,
-                voi=voi,
+                voi=self._voi,
                 exposed=self._exposed if scene.field.declared else None,
                 pixel_intensity_relationship=display.relationship,
             ),
@@ -125,7 +121,7 @@ class PhantomSource:
         return stored
 
     def iodine_path(self, index: int) -> NDArray[np.float32]:
-        """Path through contrast medium, mm at 350 mg iodine per ml, (rows, columns): arteries, catheter, cloud, chamber."""
+        """Path through contrast medium, mm at 350 mg iodine per ml, (rows, columns), of all that holds any."""
         scene, carm = self._scene, self._scene.carm
         time_s = scene.time_s(index)
         table = scene.table_at(time_s)
@@ -237,29 +233,41 @@ class PhantomSource:
 
     def _expose_automatically(self) -> float:
         """Factor that brings the mean signal in the middle of the open field to 1."""
-        signal = expose(self._anatomy(0.0), self._scene.detector, self._scatter, self._scene.carm.pixel_mm, 1.0, 0.0, None)
+        signal = expose(
+            self._anatomy(0.0), self._scene.detector, self._scatter, self._scene.carm.pixel_mm, 1.0, 0.0, None
+        )
         rows, columns = signal.shape
         middle = np.zeros(signal.shape, dtype=bool)
         middle[rows // 5 : -rows // 5, columns // 5 : -columns // 5] = True
         measured = middle & (self._open > 0.5)
         return 1.0 / float(signal[measured if measured.sum() > 500 else middle].mean())
 
-    def _set_window(self) -> tuple[float, float]:
-        """Processed values to store as 0 and full scale, from the first frame as it would be without iodine or noise."""
+    def _set_window(self) -> tuple[float, float, VoiWindow | None]:
+        """Processed values to store as 0 and full scale, from the first frame without iodine or noise; and the VOI
+        window that shows the anatomy, in stored values."""
         scene = self._scene
         signal = expose(self._anatomy(0.0), scene.detector, self._scatter, scene.carm.pixel_mm, self._gain, 0.0, None)
         picture = develop(signal, scene.display, self._glare)
         inside = self._open > 0.5
         seen = picture[inside if inside.sum() > 500 else np.ones_like(inside)][::7]
-        low, high = (float(v) for v in np.percentile(seen, [scene.display.low_percentile, scene.display.high_percentile]))
-        if scene.display.relationship == "LIN":
-            return 0.0, high * 1.3
+        low, high = (
+            float(v) for v in np.percentile(seen, [scene.display.low_percentile, scene.display.high_percentile])
+        )
         # Iodine is darker than all anatomy: leave it room below, so that arteries over the spine are not cut off.
-        room = max(high - low, 0.5)
-        return low - 0.25 * room, high + 0.03 * room
+        room = max(high - low, 0.5 if scene.display.relationship != "LIN" else 0.1)
+        dark, bright = low - 0.25 * room, high + 0.03 * room
+        if scene.display.relationship == "DISP":
+            return dark, bright, None
+        full = (1 << scene.display.bits_stored) - 1
+        first, last = (0.0, 1.3 * high) if scene.display.relationship == "LIN" else (dark - room, bright + room)
+        scale = full / (last - first)
+        center, width = (0.5 * (dark + bright) - first) * scale, (bright - dark) * scale
+        return first, last, VoiWindow(round(center, 1), round(width, 1))
 
     def _develop(self, primary: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         scene = self._scene
         gain = self._gain * scene.overexposure
-        signal = expose(primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, scene.display.noise_share, rng)
+        signal = expose(
+            primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, scene.display.noise_share, rng
+        )
         return develop(signal, scene.display, self._glare)
