@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.alert import Record, Refusal, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
@@ -79,6 +79,7 @@ class Journal:
         self._work = threading.Condition(self._lock)  # the writer waits for it
         self._progress = threading.Condition(self._lock)  # callers wait for it
         self._queue: deque[_Entry] = deque()
+        self._group: Sequence[_Entry] = ()  # taken from the queue, not yet shown
         self._commit_now = False
         self._closing = False
         self._closed = False
@@ -124,7 +125,16 @@ class Journal:
         self._raise_sink_failures()
 
     def stored(self, pass_id: str) -> tuple[Record, ...]:
-        """The durable records of one pass, oldest first: what a line that takes up a killed pass must keep to."""
+        """The durable records of one pass, oldest first: what a line that takes up a killed pass must keep to.
+
+        Waits for the disk only if records of that very pass are on their way. Raises JournalError as append() does.
+        """
+        with self._lock:
+            while not self._stopped and any(_is_of(entry.record, pass_id) for entry in (*self._group, *self._queue)):
+                self._commit_now = True
+                self._work.notify()
+                self._progress.wait()
+            self._refuse_if_stopped()
         connection = open_for_reading(self.path)
         try:
             with translated(self.path):
@@ -235,7 +245,7 @@ class Journal:
                 if left_ns <= 0:
                     break
                 self._work.wait(left_ns / 1e9)
-            group = list(self._queue)
+            self._group = group = list(self._queue)
             self._queue.clear()
             self._commit_now = False
             self._progress.notify_all()
@@ -295,6 +305,7 @@ class Journal:
         shown_ns = time.monotonic_ns()
         with self._lock:
             self._shown += len(group)
+            self._group = ()
             self._costs.shown(shown_ns - entry.appended_ns for entry in group if not isinstance(entry.record, Verdict))
             self._progress.notify_all()
 
@@ -325,3 +336,7 @@ class Journal:
         self._connection.execute("BEGIN IMMEDIATE")
         self._update_cursors()
         self._connection.execute("COMMIT")
+
+
+def _is_of(record: Record, pass_id: str) -> bool:
+    return not isinstance(record, Refusal) and record.pass_id == pass_id

@@ -210,6 +210,21 @@ def test_stored_gives_back_one_pass_as_it_was_written(path: Path) -> None:
         assert journal.stored("no such pass") == ()
 
 
+def test_stored_waits_for_records_of_that_pass_that_are_on_their_way_and_for_no_others(path: Path) -> None:
+    mine, slow_disk = whole_pass(12, "run a"), Gate()
+    with Journal(path, NEVER) as journal:
+        for record in mine[:5]:
+            journal.append(record)
+        assert journal.stored(pass_of("run a")) == tuple(mine[:5])
+        with armed("journal.before_commit", slow_disk):
+            for record in mine[5:]:
+                journal.append(record)
+            assert slow_disk.reached.wait(PATIENCE_S)
+            assert journal.stored(pass_of("run b")) == ()
+            threading.Timer(0.02, slow_disk.open).start()
+            assert journal.stored(pass_of("run a")) == tuple(mine)
+
+
 @pytest.mark.parametrize("point", ["journal.before_insert", "journal.mid_transaction", "journal.before_commit"])
 def test_an_io_error_stops_the_journal_and_nothing_undurable_is_shown(path: Path, point: str) -> None:
     def broken_disk() -> None:
