@@ -38,9 +38,8 @@ MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 MAX_DEPTH = 100  # protobuf's own limit on nested messages
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # fields of TensorProto
 OPSET_DOMAIN, OPSET_VERSION = 1, 2  # fields of OperatorSetIdProto
-OPSETS = range(
-    9, 26
-)  # 9 to 25: what TensorRT 11's parser documents; ONNX Runtime 1.31 and OpenVINO 2026.4 read all of it
+# What TensorRT 11's parser documents, the narrowest of the engines.
+OPSETS = range(9, 26)
 
 _OPSETS_TEXT = f"{OPSETS.start} to {OPSETS.stop - 1}"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 (groups) do not occur in ONNX

@@ -133,8 +133,12 @@ def _read(core: ov.Core, bundle: Bundle, file: str) -> ov.Model:
     if file.endswith(".onnx"):
         return core.read_model(bundle.read(file))
     if file.endswith(".xml"):
+        graph = bundle.read(file)
+        # OpenVINO goes by content, not by name: an ONNX file in this place would not have been through check_onnx.
+        if not graph.lstrip().startswith(b"<"):
+            raise EngineError(f"openvino: {file} is not XML: export the bundle again")
         weights = np.frombuffer(bundle.read(file.removesuffix(".xml") + ".bin"), np.uint8)
-        return core.read_model(bundle.read(file), ov.Tensor(weights))
+        return core.read_model(graph, ov.Tensor(weights))
     raise EngineError(f"openvino: {file} is neither .onnx nor .xml: export the bundle again")
 
 

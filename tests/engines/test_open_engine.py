@@ -234,6 +234,12 @@ def test_openvino_refuses_ir_whose_weights_are_cut_short(unchecked: Any, tmp_pat
         open_engine("openvino", unchecked(payload, openvino=Artifact("net.xml", "float32")), ONE_THREAD)
 
 
+def test_openvino_refuses_onnx_under_the_name_of_ir(unchecked: Any) -> None:
+    payload = {"net.xml": MODEL, "net.bin": b""}
+    with pytest.raises(EngineError, match=r"net\.xml is not XML"):
+        open_engine("openvino", unchecked(payload, openvino=Artifact("net.xml", "float32")), ONE_THREAD)
+
+
 @BOTH
 def test_no_thread_count_means_the_cpu_quota(unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
