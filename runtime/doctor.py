@@ -122,7 +122,11 @@ def _threads(config: Config) -> Check:
 def _engine(module: str, purpose: str, *, needed: bool) -> Check:
     # Imported, not looked up: a folder of that name beside the checkout would look installed.
     try:
-        found = str(import_module(module).__version__).split("-")[0]
+        if module == "openvino":
+            from cathrt.runtime.engines.silent_openvino import ov as package
+        else:
+            package = import_module(module)
+        found = str(package.__version__).split("-")[0]
     except (ImportError, AttributeError) as exc:
         return Check(f"engine {module}", "missing" if needed else "ok", f"not installed ({purpose}): {exc}", {})
     return Check(f"engine {module}", "ok", f"{found} ({purpose})", {"version": found})
