@@ -16,6 +16,14 @@ std::int64_t count_exposed(const StoredFrame& frame);
 // 1-based rank of a percentile among count values: ceil(percent * count / 100), at least 1.
 std::int64_t nearest_rank(double percent, std::int64_t count);
 
+// A range of stored values [low, high] and how many exposed pixels lie below and above it.
+struct Bracket {
+    std::uint16_t low;
+    std::uint16_t high;
+    std::int64_t below;
+    std::int64_t above;
+};
+
 // Owns the scratch of one frame size and bit depth, so that counting allocates nothing. Not thread-safe.
 class Histogram {
   public:
@@ -32,6 +40,9 @@ class Histogram {
     std::uint16_t ranked_by(const std::vector<std::uint16_t>& order, std::int64_t rank) const;
 
   private:
+    bool guess(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
+               std::array<Bracket, 2>& brackets);
+
     std::vector<std::uint32_t> counts_;
     std::vector<std::uint32_t> parts_;
 };

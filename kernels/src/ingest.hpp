@@ -84,7 +84,9 @@ class Ingest {
 
   private:
     LinearWindow window_of(const StoredFrame& frame);
-    void map_row(const StoredFrame& frame, std::int32_t y, const LinearWindow& window, float* grey) const;
+    void map(const StoredFrame& frame, std::int32_t y, Span span, const LinearWindow& window, float* grey) const;
+    void map_rows(const StoredFrame& frame, std::int32_t first, std::int32_t last, std::int32_t strip,
+                  const LinearWindow& window);
     void write_rows(std::int32_t first, std::int32_t count, float* out);
 
     std::int32_t rows_;
@@ -99,10 +101,13 @@ class Ingest {
     std::vector<std::uint16_t> order_;  // stored values by rising table entry
     ResizeAxis vertical_;
     ResizeAxis horizontal_;
-    Scratch ring_;     // the last vertical_.taps mapped rows
-    Scratch reduced_;  // kLanes rows after the vertical resize
-    Scratch columns_of_lanes_;
-    Scratch lanes_;  // (width, kLanes)
+    std::array<float, 3> scale_;   // 1 / std
+    std::array<float, 3> offset_;  // -mean / std
+    Scratch ring_;                 // (strips, taps, kStrip): the last mapped rows of each strip
+    Scratch reduced_;              // (kLanes, columns) after the vertical resize
+    Scratch columns_of_lanes_;     // the same, (columns, kLanes)
+    Scratch lanes_;                // (width, kLanes) after the horizontal resize
+    Scratch row_;                  // (width,) of one lane
 };
 
 }  // namespace cathrt
