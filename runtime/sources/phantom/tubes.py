@@ -19,8 +19,6 @@ from cathrt.runtime.sources.phantom.carm import CArm
 _PATCH_HALF = (3, 4, 5, 6, 8, 11, 16, 24, 40, 64, 96, 160)
 # A vessel seen end-on: its chord is cut off at its own radius times this.
 _MAX_OBLIQUITY = 6.0
-# Variance of one pixel's aperture, pixel²: what keeps tubes thinner than a pixel from flickering.
-_APERTURE_VARIANCE = 0.16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +72,13 @@ def chord_map(
     along = link_vector / np.maximum(link_pixels, 1e-6)[:, None]
     obliquity = np.minimum(length / np.maximum(link_pixels, 1e-6), _MAX_OBLIQUITY)
 
-    variance = np.broadcast_to(np.asarray(blur_variance, dtype=float), tubes.radii.shape) + _APERTURE_VARIANCE
+    variance = np.broadcast_to(np.asarray(blur_variance, dtype=float), tubes.radii.shape)
     true_square = (tubes.radii * pixels_per_mm) ** 2
     seen_square = true_square + 4.0 * variance  # an ellipse of radius r has variance r²/4 across
     thinning = true_square / seen_square / pixels_per_mm * (1.0 if weight is None else weight)
 
+    # Half a pixel's width across the link, so that the pixels of a row or column tile its profile exactly.
+    aperture = 0.5 * np.abs(along).max(axis=1)
     # Bisector at each joint; at a free end, the link's own direction.
     normal_at = np.zeros((len(tubes.points), 2))
     np.add.at(normal_at, links, along)
@@ -129,10 +129,10 @@ def chord_map(
         np.clip(fraction, 0.0, 1.0, out=fraction)
         square_start = seen_square[links[here]].astype(np.float32)[:, None, None]
         square_end = seen_square[links[here] + 1].astype(np.float32)[:, None, None]
-        chord = square_start + fraction * (square_end - square_start) - distance * distance
-        inside &= chord > 0
+        radius = np.sqrt(square_start + fraction * (square_end - square_start))
+        inside &= np.abs(distance) < radius + aperture[here].astype(np.float32)[:, None, None]
         patch, row, column = np.nonzero(inside)
-        value = 2.0 * np.sqrt(chord[inside]) * obliquity[here][patch]
+        value = _mean_chord(distance[inside], radius[inside], aperture[here][patch]) * obliquity[here][patch]
         thin_start, thin_end = thinning[links[here]], thinning[links[here] + 1]
         value *= thin_start[patch] + fraction[inside] * (thin_end - thin_start)[patch]
         row += corner[patch, 1] - half
@@ -142,3 +142,16 @@ def chord_map(
         values.append(value[on_canvas])
     image = np.bincount(np.concatenate(flats), weights=np.concatenate(values), minlength=height * width)
     return image.reshape(height, width).astype(np.float32)
+
+
+def _mean_chord(
+    distance: NDArray[np.float32], radius: NDArray[np.float32], aperture: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Chord 2 sqrt(radius² - x²) averaged over x within distance +- aperture: the area between two lines by its width.
+
+    This is what keeps tubes thinner than a pixel from flickering as they move.
+    """
+    near = np.clip((distance - aperture) / radius, -1.0, 1.0)
+    far = np.clip((distance + aperture) / radius, -1.0, 1.0)
+    area = far * np.sqrt(1.0 - far * far) + np.arcsin(far) - near * np.sqrt(1.0 - near * near) - np.arcsin(near)
+    return np.asarray(area * radius * radius / (2.0 * aperture))
