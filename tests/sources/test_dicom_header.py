@@ -278,7 +278,7 @@ def test_what_is_no_x_ray_run_is_refused_by_name(
 
 
 def test_limits_are_those_of_the_configuration(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="limits.max_frames = 2"):
+    with pytest.raises(SourceError, match=r"limits\.max_frames = 2"):
         read_bytes_here(tmp_path, xa_file(), LimitsConfig(max_frames=2))
     with pytest.raises(SourceError, match=r"limits.max_rows x max_columns = 8x4096"):
         read_bytes_here(tmp_path, xa_file(), LimitsConfig(max_rows=8))

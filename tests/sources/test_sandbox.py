@@ -1,0 +1,252 @@
+"""The wall between a decoder and the line: what the child cannot do, and what the parent does not believe."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.discover import Input
+from cathrt.runtime.sources.messages import Request
+from cathrt.runtime.sources.sandbox import SandboxedSource, open_source, source_from_decoder
+from tests.sources.dicom_bytes import native, part10, pictures, xa_elements, xa_file
+from tests.sources.reading import LIMITS, only_input, read_sandboxed
+
+CONFINED = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=5)\n"
+
+
+def confined(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-P", "-c", CONFINED + code], capture_output=True, text=True, timeout=60)
+
+
+def test_a_confined_process_writes_no_file(tmp_path: Path) -> None:
+    existing = tmp_path / "existing"
+    existing.write_text("before")
+    for code in (f"open({str(tmp_path / 'new')!r}, 'w')", f"open({str(existing)!r}, 'r+').write('x' * 10)"):
+        done = confined(code)
+        assert done.returncode != 0, code
+        assert "PermissionError" in done.stderr or "File too large" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["existing"]
+    assert existing.read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import os; os.execv('/bin/true', ['true'])", "PermissionError"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "PermissionError"),
+        ("bytearray(1 << 30)", "MemoryError"),
+        ("import os; [os.dup(0) for _ in range(100)]", "Too many open files"),
+    ],
+)
+def test_a_confined_process_runs_connects_and_allocates_nothing(code: str, error: str) -> None:
+    done = confined(code)
+    assert done.returncode == 1
+    assert error in done.stderr
+
+
+def test_a_confined_process_that_spins_is_stopped_by_its_cpu_limit() -> None:
+    code = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=1)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=60)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+
+
+def test_the_decoder_runs_confined(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(xa_file(9))
+    source = open_source(only_input(path), LIMITS)
+    limits = Path(f"/proc/{source.decoder_pid}/limits").read_text()
+    status = Path(f"/proc/{source.decoder_pid}/status").read_text()
+    source.close()
+    assert f"{LIMITS.decoder_memory_mib << 20}" in next(row for row in limits.splitlines() if "address space" in row)
+    assert next(row for row in limits.splitlines() if "Max file size" in row).split()[3] == "0"
+    assert "NoNewPrivs:\t1" in status
+    assert "decoder_without_landlock" not in source.run.flags
+
+
+def test_a_decoder_killed_in_mid_run_costs_the_frames_it_still_owed(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
+    source = open_source(only_input(path), LIMITS)
+    frames = source.frames()
+    items = [next(frames)]
+    os.kill(source.decoder_pid, signal.SIGKILL)
+    items += frames
+    assert [item.index for item in items] == list(range(40))
+    lost = [item for item in items if isinstance(item, LostFrame)]
+    assert len(lost) >= 30
+    assert all(item.failed and "SIGKILL" in item.reason for item in lost)
+
+
+def test_a_frame_that_takes_too_long_ends_the_decoder_and_the_run_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
+    source = open_source(only_input(path), LimitsConfig(decoder_memory_mib=768, frame_s=0.3))
+    frames = source.frames()
+    items = [next(frames)]
+    os.kill(source.decoder_pid, signal.SIGSTOP)
+    began = time.monotonic()
+    items += frames
+    assert time.monotonic() - began < 3.0
+    assert len(items) == 40
+    assert isinstance(items[-1], LostFrame)
+    assert "limits.frame_s = 0.3" in items[-1].reason
+
+
+def test_a_file_too_big_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(xa_file() + bytes(2 << 20))
+    with pytest.raises(SourceError, match=r"limits\.max_file_mib = 1"):
+        open_source(only_input(path), LimitsConfig(max_file_mib=1))
+
+
+def test_a_fifo_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.dcm")
+    with pytest.raises(SourceError, match="not a regular file"):
+        open_source(Input("dicom", "pipe.dcm", (tmp_path / "pipe.dcm",)), LIMITS)
+
+
+@pytest.mark.slow
+def test_a_long_run_is_never_in_memory_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    with path.open("wb") as file:
+        head = part10(xa_elements(2000, 512, 512), b"")
+        size = 2000 * 512 * 512 * 2
+        file.write(head + b"\xe0\x7f\x10\x00OW\0\0" + size.to_bytes(4, "little"))
+        for _ in range(2000):
+            file.write(pictures(1, 512, 512)[0].tobytes())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    source = open_source(only_input(path), LimitsConfig(decoder_memory_mib=512))
+    assert sum(isinstance(item, Frame) for item in source.frames()) == 2000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB; the run has 1 GiB
+
+
+RUN = """{"run_id": "00000000-0000-5000-8000-000000000000", "frame_count": 3, "rows": 2, "columns": 2,
+ "bits_stored": 10, "photometric_interpretation": "MONOCHROME2", "modality_transform": null, "voi": null,
+ "exposed": null, "pixel_intensity_relationship": null,
+ "timing": {"frame_rate_hz": 15.0, "origin": "default", "frame_time_vector_ms": null}, "geometry": {}, "dicom": null,
+ "modality": "XA", "radiation_setting": null, "flags": []}""".replace("\n", "")
+
+LIAR = """
+import json, mmap, os, sys
+replies, credits, ring = map(int, sys.argv[1:])
+say = lambda text: os.write(replies, text.encode() + b"\\n")
+run = json.loads(RUN)
+def show(value):
+    os.read(credits, 1)
+    mmap.mmap(ring, 4 * 8)[:] = int(value).to_bytes(2, "little") * 16
+""".replace("RUN", repr(RUN))
+
+
+def liar(behaviour: str, limits: LimitsConfig = LIMITS) -> SandboxedSource:
+    """A source whose decoder is a script that misbehaves as told."""
+    request = Request("dicom", "liar", ("/dev/null",), limits)
+    decoder = DecoderProcess(request, ("-c", LIAR + behaviour))
+    return source_from_decoder(decoder, "liar", limits, time.monotonic_ns)
+
+
+SAY_RUN = "say(json.dumps({'run': run, 'landlock': True}))\n"
+
+
+def test_the_script_that_stands_in_for_a_decoder_can_tell_the_truth() -> None:
+    source = liar(SAY_RUN + "for i in range(3): show(7); say(json.dumps({'frame': i, 'angles': [None, 1.5]}))")
+    frames = list(source.frames())
+    assert all(isinstance(frame, Frame) and (frame.pixels == 7).all() for frame in frames)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        "say('no json')",
+        "say('[1, 2]')",
+        "say('[' * 100000)",
+        "say('{}')",
+        "run['rows'] = 1 << 40; " + SAY_RUN,
+        "run['rows'] = -1; " + SAY_RUN,
+        "run['frame_count'] = 10**9; " + SAY_RUN,
+        "run['bits_stored'] = 64; " + SAY_RUN,
+        "run['run_id'] = '../../etc'; " + SAY_RUN,
+        "run['flags'] = ['<script>']; " + SAY_RUN,
+        "run['modality'] = 'xa\\n[ERROR]'; " + SAY_RUN,
+        "run['timing']['frame_rate_hz'] = 0; " + SAY_RUN,
+        "run['timing']['frame_time_vector_ms'] = [0.0]; " + SAY_RUN,
+        "run['exposed'] = [[0, 9], [0, 1]]; " + SAY_RUN,
+        "run['exposed'] = [[0, 1]]; " + SAY_RUN,
+        "run['geometry'] = {'positioner_primary_angle_deg': float('nan')}; " + SAY_RUN,
+        "run['voi'] = {'first_input': 0, 'values': [], 'bits': 12}; " + SAY_RUN,
+        "run['dicom'] = dict.fromkeys(['sop_class_uid', 'sop_instance_uid', 'study_instance_uid', "
+        "'series_instance_uid', 'transfer_syntax_uid'], '../x'); " + SAY_RUN,
+        "os.write(replies, b'x' * (9 << 20))",
+        "sys.exit('gone')",
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(behaviour: str) -> None:
+    with pytest.raises(SourceError, match=r"^liar: "):
+        liar(behaviour)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ('show(7); say(\'{"frame": 2, "angles": [null, null]}\')', "frame 0 was due"),
+        ('show(7); say(\'{"frame": 0, "angles": [1e9, null]}\')', "an angle is none"),
+        ("show(7); say('{\"frame\": 0}')", "angles are no pair"),
+        ('show(1024); say(\'{"frame": 0, "angles": [null, null]}\')', "beyond 10 bits"),
+        ('say(\'{"lost": 1, "reason": "x", "failed": true}\')', "frame 0 was due"),
+        ("say('x' * 100000)", "the decoder was stopped"),
+        ("os._exit(3)", "ended with status 3"),
+        ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("say(json.dumps({'refused': 'no \\x1b[31mmore'}))", "no  [31mmore"),
+    ],
+)
+def test_a_frame_that_cannot_be_ends_the_decoder_and_the_run_adds_up(behaviour: str, reason: str) -> None:
+    source = liar(SAY_RUN + behaviour)
+    items = list(source.frames())
+    assert len(items) == 3
+    assert all(isinstance(item, LostFrame) and item.failed and reason in item.reason for item in items), items
+
+
+def test_a_decoder_cannot_shrink_the_ring_under_its_parent() -> None:
+    source = liar(
+        SAY_RUN + "os.read(credits, 1)\ntry: os.ftruncate(ring, 0)\nexcept PermissionError: sys.exit('sealed')"
+    )
+    items = list(source.frames())
+    assert isinstance(items[0], LostFrame)
+    assert "sealed" in items[0].reason
+
+
+def test_a_decoder_that_says_nothing_is_stopped() -> None:
+    with pytest.raises(SourceError, match=r"limits.first_frame_s = 0.5"):
+        liar("import time; time.sleep(60)", LimitsConfig(first_frame_s=0.5))
+
+
+def test_a_decoder_that_floods_standard_error_does_not_block() -> None:
+    source = liar(
+        "os.write(2, b'noise' * 100000)\n"
+        + SAY_RUN
+        + "for i in range(3): show(7); os.write(2, b'noise' * 100000); "
+        + "say(json.dumps({'frame': i, 'angles': [None, None]}))"
+    )
+    assert all(isinstance(item, Frame) for item in source.frames())
+    source.close()
+
+
+def test_reading_leaves_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(xa_file())
+    read_sandboxed(only_input(path))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        read_sandboxed(only_input(path))
+    assert len(os.listdir("/proc/self/fd")) == before
