@@ -463,8 +463,10 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 journal = Journal(Path(sys.argv[1]), GROUPED, (JsonlSink(sys.stdout.buffer),))
 try:
-    for record in whole_pass(5000):
+    for number, record in enumerate(whole_pass(5000)):
         journal.append(record)
+        if number == 20:
+            journal.sync()
     journal.close()
 except JournalError as exc:
     print(exc, file=sys.stderr)
@@ -477,7 +479,7 @@ except JournalError as exc:
     assert ended.returncode == JournalError.exit_code, ended.stderr
     assert "the disk" in ended.stderr
     stored = rows(path)
-    assert 0 < len(ended.stdout.splitlines()) <= len(stored) < 5000
+    assert 21 <= len(ended.stdout.splitlines()) <= len(stored) < 5000
     for (_, id_), line in zip(stored, ended.stdout.splitlines(), strict=False):
         assert id_ in line
     write(path, whole_pass(5000))

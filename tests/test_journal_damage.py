@@ -321,6 +321,22 @@ def test_every_flipped_byte_of_every_body_is_refused(sound: Path, tmp_path: Path
                 verify_journal(path)
 
 
+def test_a_damaged_index_is_refused_since_a_record_could_be_stored_twice_through_it(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    (page,) = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'record' AND sql IS NULL"
+    ).fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    at = content.index(RECORDS[7].id.encode(), (page - 1) * page_size)
+    assert at < page * page_size
+    content[at + 35] ^= 1
+    path.write_bytes(content)
+
+    refused(path, "index")
+
+
 @pytest.mark.parametrize("action", ["UPDATE record SET kind = 'run'", "DELETE FROM record"])
 def test_the_file_itself_refuses_changes_by_mistake(path: Path, action: str) -> None:
     connection = sqlite3.connect(path)

@@ -196,3 +196,12 @@ def test_killed_after_the_commit_the_rows_are_there_though_nothing_was_shown(dri
 
     assert (tmp_path / "shown").read_bytes() == b""
     assert len(stored_bodies(tmp_path)) >= 1
+
+
+def test_a_durable_sink_gets_at_most_the_last_group_again_after_a_kill(drive: Drive, tmp_path: Path) -> None:
+    assert drive(tmp_path, "journal.after_emit", GROUPS - 1, 1) == -signal.SIGKILL
+    assert drive(tmp_path, FINISH, 0, 2) == 0
+
+    times = Counter((tmp_path / "delivered").read_bytes().splitlines())
+    assert len(times) == len(RECORDS)
+    assert times.total() - len(times) <= SYNC_EVERY
