@@ -19,11 +19,11 @@ BLUR_TAPS = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
 def augment(images: Tensor, side: int, generator: Generator) -> Tensor:
     """(B, 1, H, H) uint8 to (B, 1, side, side) float32 in [0, 1]. side <= H."""
     grey = images.float() / 255.0
+    if side != grey.shape[-1]:
+        grey = F.interpolate(grey, size=(side, side), mode="area")
     grey = _move(grey, generator)
     grey = _illuminate(grey, generator)
     grey = _sharpen_or_blur(grey, generator)
-    if side != grey.shape[-1]:
-        grey = F.interpolate(grey, size=(side, side), mode="area")
     grey = _window(grey, generator)
     grey = _add_noise(grey, generator)
     grey = _cover(grey, generator)

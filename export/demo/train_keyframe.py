@@ -221,9 +221,9 @@ def _run_onnxruntime(onnx_bytes: bytes) -> Infer:
 
 
 def _run_openvino(onnx_bytes: bytes) -> Infer:
-    import openvino
+    from cathrt.runtime.engines.silent_openvino import ov
 
-    core = openvino.Core()
+    core = ov.Core()
     compiled = core.compile_model(core.read_model(onnx_bytes), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda image: np.array(compiled({PREPROCESSING.input: image})[OUTPUT])
 

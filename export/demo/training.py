@@ -29,7 +29,8 @@ class Plan:
 
     resolutions: (side in pixels, share of the steps), in order. Most steps are taken at half resolution, a quarter of
     the work; the last ones at full resolution, where the network will run.
-    layer_scale: first value of gamma, see ConvNext. average: weight of the past in the moving average of the weights.
+    warmup_share: of the steps. layer_scale: first value of gamma, see ConvNext. average: weight of the past in the
+    moving average of the weights.
     """
 
     arch: str = "convnext_atto"
@@ -38,7 +39,7 @@ class Plan:
     seed: int = 0
     resolutions: tuple[tuple[int, float], ...] = ((112, 0.9), (224, 0.1))
     learning_rate: float = 1.5e-3
-    warmup_steps: int = 100
+    warmup_share: float = 0.06
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     layer_scale: float = 0.5
@@ -57,9 +58,10 @@ class Plan:
 
     def learning_rate_at(self, step: int) -> float:
         """Linear rise, then half a cosine down to a hundredth."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        rising = max(1, round(self.warmup_share * self.steps))
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        done = (step - rising) / max(1, self.steps - rising)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 

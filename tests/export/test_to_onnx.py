@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from cathrt.export.models.convnext import ARCHS, ConvNext
 from cathrt.export.to_onnx import Storage, onnx_from_state
+from cathrt.runtime.engines.silent_openvino import ov
 
 # Single precision, other orders of summation: 1e-6 was seen, 1e-4 is the agreement that every export must keep.
 RELATIVE_TOLERANCE = 1e-4
@@ -57,8 +57,8 @@ def onnxruntime_session(model_bytes: bytes, optimized: Path | None = None) -> on
     return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
 
 
-def openvino_model(model_bytes: bytes) -> openvino.CompiledModel:
-    core = openvino.Core()
+def openvino_model(model_bytes: bytes) -> ov.CompiledModel:
+    core = ov.Core()
     return core.compile_model(core.read_model(model_bytes), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 

@@ -13,7 +13,7 @@ from cathrt.export.demo.augment import augment
 from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
 
 PLAN = Plan(
-    steps=6, batch=8, resolutions=((32, 0.5), (64, 0.5)), warmup_steps=2, learning_rate=1e-3, average=0.9, seed=3
+    steps=6, batch=8, resolutions=((32, 0.5), (64, 0.5)), warmup_share=0.3, learning_rate=1e-3, average=0.9, seed=3
 )
 
 
@@ -46,7 +46,7 @@ def states_equal(one: Training, other: Training) -> bool:
 
 def test_the_loss_falls_far_below_guessing(stripes: TrainingFrames) -> None:
     losses: list[float] = []
-    plan = replace(PLAN, steps=60, batch=16, resolutions=((32, 1.0),), warmup_steps=5)
+    plan = replace(PLAN, steps=60, batch=16, resolutions=((32, 1.0),), warmup_share=0.1)
     Training(plan, classes=2).run(stripes, report=lambda progress: losses.append(progress.loss))
     guessing = 0.693
     assert sum(losses[:5]) / 5 == pytest.approx(guessing, abs=0.15)
@@ -90,7 +90,7 @@ def test_each_step_takes_the_resolution_of_its_share(stripes: TrainingFrames) ->
 
 
 def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
-    plan = Plan(steps=1000, warmup_steps=100, learning_rate=2e-3)
+    plan = Plan(steps=1000, warmup_share=0.1, learning_rate=2e-3)
     rates = [plan.learning_rate_at(step) for step in range(1000)]
     assert max(rates) == pytest.approx(2e-3)
     assert rates.index(max(rates)) in (99, 100)
