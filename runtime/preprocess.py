@@ -73,13 +73,18 @@ def _window(grayscale: Grayscale, spec: Preprocessing) -> Window:
 
 def _percentile_window(grayscale: Grayscale, percentiles: tuple[float, float], invert: bool) -> Window:
     low, high = percentiles
-    try:
-        if isinstance(grayscale.modality, LookupTable):
+    if not 0.0 <= low < high <= 100.0:
+        raise ManifestError(
+            f"manifest preprocessing: percentiles are {low}, {high}: expected 0 <= low < high <= 100: "
+            "build the bundle again"
+        )
+    if isinstance(grayscale.modality, LookupTable):
+        try:
             return Window.table_percentile(low, high, _modality_values(grayscale).astype(np.float32), invert)
-        descending = grayscale.modality is not None and grayscale.modality.slope < 0
-        return Window.percentile(low, high, descending, invert)
-    except ValueError as exc:
-        raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
+        except ValueError as exc:
+            raise SourceError(f"modality LUT: {exc}: correct (0028,3000)") from exc
+    descending = grayscale.modality is not None and grayscale.modality.slope < 0
+    return Window.percentile(low, high, descending, invert)
 
 
 def _line(modality: Rescale | LookupTable | None, voi: VoiWindow) -> tuple[float, float, float] | None:

@@ -98,17 +98,17 @@ std::vector<Span> checked_spans(const std::optional<Spans>& exposed, std::int32_
     return spans;
 }
 
-std::vector<float> checked_table(const Table& table) {
+// smallest: magnitude that entries other than 0 must have. The kernel relies on finite results.
+std::vector<float> checked_table(const Table& table, float smallest) {
     require(table.dtype() == nb::dtype<float>() && table.ndim() == 1 && table.stride(0) == 1,
             "table is " + describe(table) + ": expected contiguous float32 (entries,)");
     const auto* values = static_cast<const float*>(table.data());
     std::vector<float> entries(values, values + table.shape(0));
-    // The kernel divides by differences of entries and relies on finite results.
     for (std::size_t i = 0; i < entries.size(); ++i) {
         const float magnitude = std::abs(entries[i]);
-        require(magnitude == 0.0F || (magnitude >= 1e-9F && magnitude <= 1e9F),
+        require(magnitude == 0.0F || (magnitude >= smallest && magnitude <= kMaxLine),
                 "table[" + std::to_string(i) + "] is " + std::to_string(entries[i]) +
-                    ": expected 0 or a magnitude from 1e-9 to 1e9");
+                    ": expected 0 or a magnitude from " + std::to_string(smallest) + " to 1e9");
     }
     return entries;
 }
@@ -121,7 +121,7 @@ cathrt::Window linear_window(float origin, float slope, float intercept, bool in
 }
 
 cathrt::Window table_window(const Table& grey, bool invert) {
-    return {checked_table(grey), cathrt::LinearWindow{0.0F, 1.0F, 0.0F}, std::nullopt, invert};
+    return {checked_table(grey, 0.0F), cathrt::LinearWindow{0.0F, 1.0F, 0.0F}, std::nullopt, invert};
 }
 
 void require_percentiles(double low, double high) {
@@ -136,7 +136,8 @@ cathrt::Window percentile_window(double low, double high, bool descending, bool 
 
 cathrt::Window table_percentile_window(double low, double high, const Table& modality, bool invert) {
     require_percentiles(low, high);
-    return {checked_table(modality), std::nullopt, cathrt::PercentileWindow{low, high, false}, invert};
+    // The percentile window divides by the difference of two entries.
+    return {checked_table(modality, 1e-6F), std::nullopt, cathrt::PercentileWindow{low, high, false}, invert};
 }
 
 cathrt::TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channels_last,

@@ -1,0 +1,86 @@
+// Runs the kernels over awkward sizes, spans and dirty bits with exactly sized heap buffers, so that AddressSanitizer
+// and UBSan see any step outside. Built by tests/kernels/test_memory_safety.py; prints the number of runs.
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "ingest.hpp"
+
+namespace {
+
+std::mt19937 rng(20);
+
+int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(rng); }
+
+template <typename Stored>
+void run(int rows, int columns, int height, int width, int bits) {
+    const int padding = pick(0, 3);
+    const std::size_t count = static_cast<std::size_t>((columns + padding) * (rows - 1) + columns);
+    auto pixels = std::make_unique<Stored[]>(count);
+    const bool noisy = pick(0, 1) == 1;
+    for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<Stored>(noisy ? rng() : i / 64);
+    std::vector<cathrt::Span> spans;
+    if (pick(0, 1) == 1) {
+        for (int y = 0; y < rows; ++y) {
+            const int start = pick(0, columns);
+            spans.push_back({start, pick(start, columns)});
+        }
+    }
+    cathrt::Window window{{}, std::nullopt, std::nullopt, pick(0, 1) == 1};
+    const int kind = pick(0, 3);
+    if (kind >= 2) {
+        window.table.resize(std::size_t{1} << bits);
+        for (float& entry : window.table) entry = static_cast<float>(pick(-1000, 1000));
+    }
+    if (kind % 2 == 0)
+        window.percentile = cathrt::PercentileWindow{0.5, 99.5, pick(0, 1) == 1};
+    else
+        window.fixed = cathrt::LinearWindow{100.0F, 0.01F, 0.5F};
+    const bool bottom_up = pick(0, 1) == 1;
+    const auto stride = static_cast<std::ptrdiff_t>(sizeof(Stored)) * (columns + padding);
+    const auto* first = reinterpret_cast<const std::byte*>(pixels.get());
+    const cathrt::StoredFrame frame{bottom_up ? first + stride * (rows - 1) : first,
+                                    bottom_up ? -stride : stride,
+                                    rows,
+                                    columns,
+                                    sizeof(Stored) == 2,
+                                    static_cast<std::uint16_t>((1U << bits) - 1U),
+                                    nullptr};
+    const std::size_t floats = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    auto out = std::make_unique<float[]>(floats);
+    cathrt::Ingest ingest(rows, columns, bits, spans, window,
+                          {height, width, pick(0, 1) == 1, {0.5F, 0.4F, 0.3F}, {0.2F, 0.3F, 0.4F}, 0.1F});
+    for (int again = 0; again < 2; ++again) ingest.run(frame, out.get());
+    for (std::size_t i = 0; i < floats; ++i) {
+        if (!(out[i] > -1e3F && out[i] < 1e3F)) {
+            std::fprintf(stderr, "%dx%d to %dx%d, %d bits: out[%zu] is %g\n", rows, columns, height, width, bits, i,
+                         static_cast<double>(out[i]));
+            std::abort();
+        }
+    }
+}
+
+}  // namespace
+
+int main(int argc, char**) {
+    // With any argument: prove that the sanitizer is awake by reading past a buffer.
+    if (argc > 1) {
+        auto bytes = std::make_unique<char[]>(8);
+        volatile int index = 8 + argc - 2;
+        return bytes[static_cast<std::size_t>(index)];
+    }
+    const int sizes[][4] = {{1, 1, 224, 224},  {1, 7, 3, 5},         {7, 1, 1, 1},       {31, 17, 64, 97},
+                            {97, 513, 33, 65}, {512, 512, 224, 224}, {509, 1021, 64, 7}, {300, 300, 300, 300}};
+    int runs = 0;
+    for (const auto& size : sizes) {
+        for (int bits = 8; bits <= 16; bits += 2) {
+            for (int repeat = 0; repeat < 6; ++repeat, ++runs) {
+                run<std::uint16_t>(size[0], size[1], size[2], size[3], bits);
+                if (bits == 8) run<std::uint8_t>(size[0], size[1], size[2], size[3], bits);
+            }
+        }
+    }
+    std::printf("%d\n", runs);
+    return 0;
+}

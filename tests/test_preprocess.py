@@ -1,0 +1,179 @@
+"""Preprocessor: each grey scale a run can declare, under each policy of the manifest, against the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cathrt.kernels import reference
+from cathrt.runtime.bundle import Preprocessing
+from cathrt.runtime.errors import ManifestError, SourceError
+from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow
+from cathrt.runtime.preprocess import Preprocessor
+
+SPEC = Preprocessing(
+    input="image",
+    layout="NCHW",
+    height=64,
+    width=48,
+    window="voi_else_percentile",
+    percentiles=(0.5, 99.5),
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    masked_value=0.1,
+)
+RNG = np.random.default_rng(4)
+PIXELS = RNG.normal(1900, 500, (301, 257)).clip(0, 4095).astype(np.uint16)
+TABLE = LookupTable(500, np.cumsum(RNG.integers(0, 12, 3000)).astype(np.float32), 16)
+RANDOM_TABLE = LookupTable(0, RNG.permutation(4096).astype(np.float32), 12)
+SPANS = np.tile(np.array([[20, 240]], dtype=np.int32), (301, 1))
+
+
+def run_of(grayscale: Grayscale, shape: tuple[int, int] = (301, 257)) -> Run:
+    return Run("id", "a test", 1, shape[0], shape[1], grayscale, Timing(15.0, "default"))
+
+
+def tensor_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArray[Any] = PIXELS) -> NDArray[np.float32]:
+    shape = (1, 3, spec.height, spec.width) if spec.layout == "NCHW" else (1, spec.height, spec.width, 3)
+    out = np.full(shape, np.nan, dtype=np.float32)
+    shown = Preprocessor(run_of(grayscale, pixels.shape), spec)(pixels, out)
+    assert shown
+    return out
+
+
+def expected_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArray[Any] = PIXELS) -> NDArray[Any]:
+    modality: Any = None
+    if isinstance(grayscale.modality, Rescale):
+        modality = partial(reference.rescale, slope=grayscale.modality.slope, intercept=grayscale.modality.intercept)
+    elif grayscale.modality is not None:
+        modality = partial(
+            reference.lookup, first_input=grayscale.modality.first_input, table=grayscale.modality.values
+        )
+    window: Any = reference.Percentiles(*spec.percentiles)
+    voi = None if spec.window == "percentile" else grayscale.voi
+    if isinstance(voi, VoiWindow):
+        functions = {
+            "LINEAR": reference.voi_linear,
+            "LINEAR_EXACT": reference.voi_linear_exact,
+            "SIGMOID": reference.voi_sigmoid,
+        }
+        window = partial(functions[voi.function], center=voi.center, width=voi.width)
+    elif voi is not None:
+        window = partial(reference.voi_lut, first_input=voi.first_input, table=voi.values, bits=voi.bits)
+    grey = reference.to_grey(
+        pixels,
+        grayscale.bits_stored,
+        modality,
+        window,
+        invert=grayscale.photometric_interpretation == "MONOCHROME1",
+        exposed=grayscale.exposed,
+        masked_value=spec.masked_value,
+    )
+    resized = reference.resize(grey, spec.height, spec.width)
+    return reference.normalise(resized, spec.mean, spec.std, channels_last=spec.layout == "NHWC")
+
+
+MODALITIES = {
+    "none": None,
+    "rescale": Rescale(0.5, -200.0),
+    "falling rescale": Rescale(-1.25, 4000.0),
+    "tiny rescale": Rescale(1e-6, 3.0),
+    "table": TABLE,
+    "random table": RANDOM_TABLE,
+}
+VOIS = {
+    "none": None,
+    "linear": VoiWindow(1800.0, 900.5),
+    "threshold": VoiWindow(1900.0, 1.0),
+    "nearly a threshold": VoiWindow(1900.0, 1.001),
+    "exact": VoiWindow(1750.25, 0.5, "LINEAR_EXACT"),
+    "wide exact": VoiWindow(1000.0, 6000.0, "LINEAR_EXACT"),
+    "sigmoid": VoiWindow(1700.0, 300.0, "SIGMOID"),
+    "far away": VoiWindow(-1e7, 300.0),
+    "enormous": VoiWindow(1e12, 4e12),
+    "lut": LookupTable(1000, np.linspace(0, 1023, 2500).astype(np.float32), 10),
+}
+
+
+@pytest.mark.parametrize("voi", VOIS)
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_every_grey_scale_agrees_with_the_reference(modality, voi, photometric):
+    grayscale = Grayscale(12, photometric, MODALITIES[modality], VOIS[voi], SPANS)
+    np.testing.assert_allclose(tensor_of(grayscale), expected_of(grayscale), rtol=0, atol=1e-5)
+
+
+def test_the_percentile_policy_ignores_the_objects_window():
+    spec = replace(SPEC, window="percentile")
+    with_voi = Grayscale(12, voi=VoiWindow(100.0, 50.0))
+    np.testing.assert_array_equal(tensor_of(with_voi, spec), tensor_of(Grayscale(12), spec))
+    assert not np.array_equal(tensor_of(with_voi, spec), tensor_of(with_voi, SPEC))
+
+
+def test_the_layout_of_the_manifest_is_kept():
+    spec = replace(SPEC, layout="NHWC")
+    np.testing.assert_array_equal(np.moveaxis(tensor_of(Grayscale(12), spec), 3, 1), tensor_of(Grayscale(12)))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_the_same_picture_at_any_depth_gives_the_same_tensor(bits):
+    grey = RNG.integers(0, 256, (200, 200))
+    deep = (grey << (bits - 8)).astype(np.uint16)
+    shallow = tensor_of(Grayscale(8), pixels=grey.astype(np.uint8))
+    np.testing.assert_allclose(tensor_of(Grayscale(bits), pixels=deep), shallow, atol=1e-5)
+
+
+def test_inverted_stored_values_with_monochrome1_show_the_same_picture():
+    turned = (4095 - PIXELS).astype(np.uint16)
+    voi = VoiWindow(2000.0, 1500.0, "LINEAR_EXACT")
+    mirrored = VoiWindow(4095 - 2000.0, 1500.0, "LINEAR_EXACT")
+    np.testing.assert_allclose(
+        tensor_of(Grayscale(12, "MONOCHROME1", voi=mirrored), pixels=turned),
+        tensor_of(Grayscale(12, voi=voi)),
+        atol=1e-5,
+    )
+
+
+def test_a_shutter_over_everything_is_told_and_gives_the_masked_value():
+    grayscale = Grayscale(12, exposed=np.zeros((301, 2), dtype=np.int32))
+    out = np.full((1, 3, 64, 48), np.nan, dtype=np.float32)
+    assert not Preprocessor(run_of(grayscale), SPEC)(PIXELS, out)
+    for channel in range(3):
+        expected = (SPEC.masked_value - SPEC.mean[channel]) / SPEC.std[channel]
+        np.testing.assert_allclose(out[0, channel], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("grayscale", "message"),
+    [
+        (Grayscale(12, modality=Rescale(0.0, 5.0)), "slope 0.0.*0028,1053"),
+        (Grayscale(12, modality=Rescale(float("nan"), 5.0)), "slope nan"),
+        (Grayscale(12, voi=VoiWindow(100.0, 0.5)), "LINEAR window.*0.5.*at least 1"),
+        (Grayscale(12, voi=VoiWindow(100.0, 0.0, "SIGMOID")), "above 0"),
+        (Grayscale(12, voi=VoiWindow(float("inf"), 10.0)), "finite"),
+        (Grayscale(17), "bits_stored is 17"),
+        (Grayscale(12, exposed=np.zeros((5, 2), dtype=np.int32)), "exposed is int32"),
+        (Grayscale(12, modality=LookupTable(0, np.full(4, 1e20, dtype=np.float32), 16)), "table"),
+    ],
+)
+def test_a_grey_scale_that_cannot_be_applied_is_a_source_error(grayscale, message):
+    with pytest.raises(SourceError, match=message):
+        Preprocessor(run_of(grayscale), SPEC)
+
+
+@pytest.mark.parametrize(
+    "spec", [replace(SPEC, percentiles=(99.0, 1.0)), replace(SPEC, std=(0.2, 0.2, 0.0)), replace(SPEC, height=0)]
+)
+def test_constants_that_cannot_be_applied_are_a_manifest_error(spec):
+    with pytest.raises(ManifestError, match="build the bundle again"):
+        Preprocessor(run_of(Grayscale(12)), spec)
+
+
+def test_a_frame_of_another_size_raises():
+    with pytest.raises(ValueError, match=r"\(301, 257\)"):
+        Preprocessor(run_of(Grayscale(12)), SPEC)(PIXELS[:300], np.zeros((1, 3, 64, 48), dtype=np.float32))
