@@ -1,7 +1,7 @@
 """What the beam crosses besides arteries: chest wall, lungs with their vessels, heart, diaphragm, spine and ribs.
 
 Soft parts are ellipsoids whose overlaps along each ray are worked out exactly; bones and lung vessels are tubes.
-Made once a run as three line-integral layers that later only shift: still, breathing and beating.
+Made once a run as line-integral layers: the still ones, and the organs at a few steps of the heart's contraction.
 Not for: iodine and devices, drawn anew in every frame.
 """
 
@@ -21,6 +21,7 @@ WATER_PER_MM = 0.0205
 LUNG_DENSITY = 0.26
 MIDLINE_X_MM = -30.0
 SPINE_Z_MM = -88.0
+_CONTRACTION_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,22 @@ class Chest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """Line integrals, nepers, (rows + 2 margin, columns + 2 margin) float32."""
+    """Line integrals, nepers, (rows + 2 margin, columns + 2 margin) float32.
+
+    still: chest wall and bones. organs: what moves with the breath, once for each of several steps of the heart's
+    contraction, from end-diastole to end-systole.
+    """
 
     still: NDArray[np.float32]
-    breathing: NDArray[np.float32]
-    beating: NDArray[np.float32]
+    organs: tuple[NDArray[np.float32], ...]
     margin: int
+
+    def organs_at(self, contraction: float) -> NDArray[np.float32]:
+        """The organs at a contraction of 0 to 1, blended from the two nearest steps."""
+        position = float(np.clip(contraction, 0.0, 1.0)) * (len(self.organs) - 1)
+        step = min(int(position), len(self.organs) - 2)
+        share = np.float32(position - step)
+        return np.asarray(self.organs[step] * (1 - share) + self.organs[step + 1] * share)
 
 
 def sample_chest(rng: np.random.Generator) -> Chest:
@@ -72,8 +83,8 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
     rng = np.random.Generator(np.random.PCG64(chest.seed))
     columns = np.arange(-margin + 0.5, carm.columns + margin, 2.0)
     rows = np.arange(-margin + 0.5, carm.rows + margin, 2.0)
-    source, direction = carm.rays(columns, rows)
-    source = source - table_mm
+    source, towards = carm.rays(columns, rows)
+    source, direction = source - table_mm, towards.astype(np.float32)
 
     # No organ is an ellipsoid: each is seen through its own smooth warp of the rays.
     for_lungs = _warped(rng, direction, carm, 5.0)
@@ -83,32 +94,27 @@ def build_layers(chest: Chest, carm: CArm, table_mm: NDArray[np.float64], margin
     wall = _ellipsoid(source, direction, [MIDLINE_X_MM, 0, -35], np.array([170, 4000, 112]) * chest.girth)
     left = _ellipsoid(source, for_lungs, [50, 35, -48], [58 * chest.girth, 150, 84 * chest.girth])
     right = _ellipsoid(source, for_lungs, [-104, 35, -45], [60 * chest.girth, 150, 86 * chest.girth])
-    heart = _heart(source, for_heart, chest.heart)
     dome_right = _ellipsoid(source, for_domes, [-100, -142 - lift, -25], [82, 84, 98])
     dome_left = _ellipsoid(source, for_domes, [42, -152 - lift, -40], [78, 80, 92])
-
-    body = _length(wall)
-    lung = _length(_meet(left, wall)) + _length(_meet(right, wall))
-    in_lung = np.zeros_like(lung)
-    liver = np.zeros_like(lung)
-    for side, dome in ((left, dome_left), (right, dome_right)):
-        in_lung += _length(_meet(side, heart))
-        under = _meet(side, dome)
-        liver += _length(under) - _length(_meet(under, heart))
+    under_left, under_right = _meet(left, dome_left), _meet(right, dome_right)
     airy = np.float32(WATER_PER_MM * (1.0 - LUNG_DENSITY))
-    still = _enlarge(np.float32(WATER_PER_MM) * body - airy * lung)
-    breathing = _enlarge(airy * liver)
-    beating = _enlarge(airy * in_lung)
+    lungs = airy * (_length(under_left) + _length(under_right) - _length(left) - _length(right))
+    lungs += _texture(rng, lungs.shape, 0.35 * chest.clutter, 2.4)
+    still = np.float32(WATER_PER_MM) * _length(wall) + _texture(rng, lungs.shape, chest.clutter, chest.clutter_slope)
 
+    organs = []
+    for squeeze in np.linspace(0.0, 1.0, _CONTRACTION_STEPS):
+        heart = _heart(source, for_heart, chest.heart * (1.0 - 0.06 * squeeze))
+        in_air = [_length(_meet(lung, heart)) for lung in (left, right)]
+        in_dome = [_length(_meet(dome, heart)) for dome in (under_left, under_right)]
+        organs.append(lungs + airy * (in_air[0] + in_air[1] - in_dome[0] - in_dome[1]))
+
+    whole = _enlarge(still)
     for tubes, per_mm in (*_spine(chest, rng), *_ribs(chest, rng)):
-        still += np.float32(per_mm * chest.bone) * _project(carm, tubes, table_mm, margin, soft_mm=1.2)
-    vessels = _lung_vessels(rng)
-    breathing += np.float32(0.75 * WATER_PER_MM * chest.lung_vessels) * _project(carm, vessels, table_mm, margin)
-
-    shape = still.shape
-    still += _texture(rng, shape, chest.clutter, chest.clutter_slope)
-    beating += _texture(rng, shape, 0.35 * chest.clutter, 2.4)
-    return Layers(still, breathing, beating, margin)
+        whole += np.float32(per_mm * chest.bone) * _project(carm, tubes, table_mm, margin, soft_mm=1.2)
+    branches = _project(carm, _lung_vessels(rng), table_mm, margin)
+    branches *= np.float32(0.75 * WATER_PER_MM * chest.lung_vessels)
+    return Layers(whole, tuple(_enlarge(organ) + branches for organ in organs), margin)
 
 
 def shifted(layer: NDArray[np.float32], margin: int, row_shift: float, column_shift: float) -> NDArray[np.float32]:
@@ -136,13 +142,13 @@ def chord_through_ellipsoid(
     frame: (3, 3), rows are the directions of the semi-axes; None for the patient's own axes.
     """
     source, direction = carm.rays(np.arange(0.5, carm.columns, 2.0), np.arange(0.5, carm.rows, 2.0))
-    half = _length(_ellipsoid(source, direction, list(centre_mm), semi_axes_mm, frame))
+    half = _length(_ellipsoid(source, direction.astype(np.float32), list(centre_mm), semi_axes_mm, frame))
     return _enlarge(half)[: carm.rows, : carm.columns]
 
 
 def _warped(
-    rng: np.random.Generator, direction: NDArray[np.float64], carm: CArm, deviation_mm: float
-) -> NDArray[np.float64]:
+    rng: np.random.Generator, direction: NDArray[np.float32], carm: CArm, deviation_mm: float
+) -> NDArray[np.float32]:
     """The rays, each bent a little, smoothly over the field: deviation_mm at the isocentre."""
     right, up, _ = carm.axes()
     cells = 5
@@ -153,7 +159,8 @@ def _warped(
     rows, columns = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in spread)
     coarse = rng.normal(0.0, deviation_mm / carm.source_to_isocentre_mm, (2, cells + 3, cells + 3))
     across, along = rows @ coarse @ columns.T
-    return np.asarray(direction + across[..., None] * right + along[..., None] * up)
+    bend = across[..., None] * right + along[..., None] * up
+    return np.asarray(direction + bend, dtype=np.float32)
 
 
 _Interval = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -161,7 +168,7 @@ _Interval = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 def _ellipsoid(
     source: NDArray[np.float64],
-    direction: NDArray[np.float64],
+    direction: NDArray[np.float32],
     centre: list[float],
     semi_axes: NDArray[np.float64] | list[float],
     rotation: NDArray[np.float64] | None = None,
@@ -170,14 +177,14 @@ def _ellipsoid(
     turn = np.eye(3) if rotation is None else rotation
     scale = turn / np.asarray(semi_axes, dtype=float)[:, None]
     start = scale @ (source - np.asarray(centre, dtype=float))
-    heading = direction @ scale.T
-    a = np.einsum("hwk,hwk->hw", heading, heading)
-    b = heading @ start
-    root = np.sqrt(np.maximum(b * b - a * (start @ start - 1.0), 0.0))
-    return ((-b - root) / a).astype(np.float32), ((-b + root) / a).astype(np.float32)
+    heading = (direction.reshape(-1, 3) @ scale.T.astype(np.float32)).T.reshape(3, *direction.shape[:2])
+    a = heading[0] ** 2 + heading[1] ** 2 + heading[2] ** 2
+    b = heading[0] * np.float32(start[0]) + heading[1] * np.float32(start[1]) + heading[2] * np.float32(start[2])
+    root = np.sqrt(np.maximum(b * b - a * np.float32(start @ start - 1.0), np.float32(0.0)))
+    return (-b - root) / a, (-b + root) / a
 
 
-def _heart(source: NDArray[np.float64], direction: NDArray[np.float64], size: float) -> _Interval:
+def _heart(source: NDArray[np.float64], direction: NDArray[np.float32], size: float) -> _Interval:
     """The heart's shadow: an ellipsoid 150 mm along base to apex, 112 and 100 mm across."""
     axis = np.array([0.55, -0.5, 0.67])
     axis /= np.linalg.norm(axis)

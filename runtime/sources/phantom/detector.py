@@ -173,8 +173,8 @@ def sample_display(rng: np.random.Generator) -> Display:
         bits_stored=bits,
         harmonisation=float(rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.uniform(0.35, 0.85)),
         edge=float(rng.choice([0.0, 1.0], p=[0.25, 0.75]) * rng.uniform(0.3, 1.6)),
-        noise_share=float(rng.uniform(0.3, 1.0)),
-        gamma=float(rng.uniform(0.3, 0.9)),
+        noise_share=float(rng.uniform(0.2, 0.85)),
+        gamma=float(rng.uniform(0.25, 0.85)),
         low_percentile=float(rng.uniform(0.05, 1.0)),
         high_percentile=float(100.0 - np.exp(rng.uniform(np.log(0.1), np.log(12.0)))),
     )

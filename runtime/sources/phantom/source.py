@@ -27,7 +27,7 @@ from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION, Scene
 from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
 
 _FOCAL_SPOT_MM = 0.6
-_SLOWEST_MM = 12.0  # the furthest that breath or beat shifts a layer
+_FURTHEST_BREATH_MM = 9.0
 _CLOUD_MM = 9.0
 
 
@@ -194,14 +194,14 @@ class PhantomSource:
     def _project_layers(self) -> Layers:
         scene, carm = self._scene, self._scene.carm
         scale = carm.magnification / carm.pixel_mm
-        margin = 2 * int(np.ceil(0.5 * (np.linalg.norm(scene.pan_mm) + _SLOWEST_MM) * scale))
+        margin = 2 * int(np.ceil(0.5 * (np.linalg.norm(scene.pan_mm) + _FURTHEST_BREATH_MM) * scale))
         if scene.chest is None:
             blank = np.zeros((carm.rows + 2 * margin, carm.columns + 2 * margin), dtype=np.float32)
-            return Layers(blank, blank, blank, margin)
+            return Layers(blank, (blank, blank), margin)
         layers = build_layers(scene.chest, carm, scene.table_mm, margin)
         leads = TubeBundle(scene.leads.points + scene.table_mm, scene.leads.radii, scene.leads.joined)
         wires = np.float32(scene.lead_per_mm) * chord_map(carm, leads, margin=margin)
-        return Layers(layers.still + wires, layers.breathing, layers.beating, margin)
+        return Layers(layers.still + wires, layers.organs, margin)
 
     def _anatomy(self, time_s: float) -> NDArray[np.float32]:
         """Primary beam behind everything but iodine, (rows, columns), a new array; 1 is the unattenuated beam."""
@@ -215,10 +215,10 @@ class PhantomSource:
 
         slide = scene.table_at(time_s) - scene.table_mm
         breath = scene.motion.breath(time_s)
-        beat = np.array([-0.35, 0.3, -0.25]) * 0.35 * scene.motion.shortening_mm * scene.motion.contraction(time_s)
-        line = shifted(layers.still, layers.margin, *pixels(slide)).copy()
-        line += shifted(layers.breathing, layers.margin, *pixels(slide + breath))
-        line += shifted(layers.beating, layers.margin, *pixels(slide + 0.8 * breath + beat))
+        organs = layers.organs_at(scene.motion.contraction(time_s))
+        line = shifted(organs, layers.margin, *pixels(slide + breath)) + shifted(
+            layers.still, layers.margin, *pixels(slide)
+        )
         if scene.catheter is not None:
             catheter, points = scene.catheter, self._catheter_points(time_s)
             for radius, sign in ((catheter.outer_mm, 1.0), (catheter.inner_mm, -1.0)):
