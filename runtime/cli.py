@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import typer
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundle import Bundle, open_bundle
 from cathrt.runtime.config import Config, load_config
-from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
+from cathrt.runtime.errors import CathrtError, ConfigError, SinkError, SourceError
 from cathrt.runtime.ports import Sink
 
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
@@ -181,6 +182,8 @@ def main() -> None:
         app()
     except CathrtError as exc:
         _say(f"error: {exc}")
+        if isinstance(exc, SinkError):  # nobody reads stdout any more: Python must not try to flush it on the way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(exc.exit_code) from exc
 
 

@@ -46,4 +46,4 @@ class JournalError(CathrtError):
 class SinkError(CathrtError):
     """A sink cannot take a record: its pipe is closed, its disk is full. The journal has the record all the same."""
 
-    exit_code = 9
+    exit_code = 8

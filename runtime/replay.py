@@ -42,7 +42,7 @@ class Replayed:
 def replay(openings: Iterable[Opening], line: Line, journal: Journal) -> Replayed:
     """Judge each input in turn; on return all records are durable and shown.
 
-    Raises JournalError where records cannot be kept.
+    Raises JournalError where records cannot be kept, SinkError where they are kept but a sink does not take them.
     """
     summaries: list[RunSummary] = []
     refusals: list[Refusal] = []
@@ -63,6 +63,7 @@ def replay(openings: Iterable[Opening], line: Line, journal: Journal) -> Replaye
             summaries.append(watch(source, line, journal))
         finally:
             source.close()
+        journal.sync()  # a reader that has gone is noticed here, not after the whole archive
     journal.sync()
     return Replayed(tuple(summaries), tuple(refusals))
 
@@ -83,8 +84,4 @@ def opened_journal(path: Path | None, config: Config, sinks: tuple[Sink, ...]) -
     with ExitStack() as stack:
         if path is None:
             path = Path(stack.enter_context(TemporaryDirectory(prefix="cathrt-"))) / "journal.db"
-        journal = Journal(path, config.journal, sinks)
-        try:
-            yield journal
-        finally:
-            journal.close()
+        yield stack.enter_context(Journal(path, config.journal, sinks))
