@@ -179,8 +179,8 @@ def _disk(folder: Path) -> Check:
 
 
 def _bundle(config: Config) -> Check:
-    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
     from cathrt.runtime.bundle import open_bundle
+    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
 
     try:
         bundle = open_bundle(demonstration_bundle(), (*shipped_keys(), *config.trust.keys))
