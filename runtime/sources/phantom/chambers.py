@@ -52,7 +52,7 @@ def chamber_path(
     squeeze = motion.contraction(time_s)
     shift = table_mm + motion.breath(time_s)
     if injection.chamber == "aorta":
-        centreline = catmull_rom(AORTA_MM[:7], 6.0)
+        centreline = catmull_rom(AORTA_MM, 6.0)
         taper = np.linspace(1.0, 0.75, len(centreline)) * (1.0 + 0.03 * squeeze)
         taper[:3] *= [0.5, 0.8, 0.95]
         # It streams on with the blood: the far end fills later and thinner.

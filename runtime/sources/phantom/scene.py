@@ -163,7 +163,7 @@ def sample_scene(
         field=sample_field(_stream(seed, 8), closed=kind == "closed_collimator"),
         detector=sample_detector(_stream(seed, 9), fluoroscopy=fluoroscopy),
         display=sample_display(other),
-        overexposure=float(other.uniform(2.5, 12.0)) if kind == "saturated" else 1.0,
+        overexposure=float(other.uniform(1.6, 6.0)) if kind == "saturated" else 1.0,
         table_mm=table_mm,
         pan_mm=pan_mm if kind == "panning" else np.zeros(3),
     )
