@@ -15,6 +15,7 @@ Family = Literal["JPEG", "JPEG lossless", "JPEG-LS", "JPEG 2000"]
 _FAMILY_OF_SOF: dict[int, Family] = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "JPEG lossless", 0xF7: "JPEG-LS"}
 # Start-of-frame markers of processes that DICOM does not use: hierarchical and arithmetic coding.
 _OTHER_SOF = frozenset({0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_MAX_PADDING = 64  # bytes; one is what DICOM asks for, some writers add more
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -41,6 +42,15 @@ def read_code_stream_header(data: bytes) -> CodeStreamHeader:
     if data[:4] == b"\xff\x4f\xff\x51":
         return _jpeg2000_header(data)
     raise CodeStreamError(f"begins with {data[:4].hex() or 'nothing'}, not with a JPEG or JPEG 2000 marker")
+
+
+def require_end_of_stream(data: bytes) -> None:
+    """Raise CodeStreamError unless the stream ends with its end marker (EOI, EOC: both FFD9) and padding.
+
+    libjpeg and OpenJPEG decode a stream that was cut off to a picture that looks like one; this is how we know.
+    """
+    if data.rfind(b"\xff\xd9", max(0, len(data) - _MAX_PADDING)) < 0:
+        raise CodeStreamError("no end marker: the stream is cut off")
 
 
 def _jpeg_header(data: bytes) -> CodeStreamHeader:

@@ -16,7 +16,12 @@ from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.sources.code_stream import CodeStreamError, CodeStreamHeader, read_code_stream_header
+from cathrt.runtime.sources.code_stream import (
+    CodeStreamError,
+    CodeStreamHeader,
+    read_code_stream_header,
+    require_end_of_stream,
+)
 from cathrt.runtime.sources.content import content_sha256, open_content
 from cathrt.runtime.sources.messages import Request, pixel_dtype
 
@@ -102,6 +107,7 @@ def _read(path: str, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any
             data = file.read()
             try:
                 header = read_code_stream_header(data)
+                require_end_of_stream(data)
             except CodeStreamError as exc:
                 raise _StillError(f"no code stream: {exc}") from exc
             if header.components == 1:

@@ -7,7 +7,6 @@ Two passes: packets are counted and their times read first, so that the run know
 from __future__ import annotations
 
 import bisect
-import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -34,6 +33,8 @@ _LUMA_BITS = {
     **dict.fromkeys(("yuv420p12le", "yuv422p12le", "yuv444p12le"), 12),
 }
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
+# Playlists and other formats that name further files are not even probed for.
+_CONTAINER_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
 _EVEN_WITHIN = 0.05  # of the mean step: container clocks round to 1/1000 s or 1/90000 s
 _DEFAULT_RATE_HZ = 15.0
 _MIN_RATE_HZ, _MAX_RATE_HZ = 0.2, 250.0
@@ -54,7 +55,7 @@ def read_video(request: Request) -> Iterator[Run | Frame | LostFrame]:
         try:
             times = _packet_times(av, file, request.limits)
             file.seek(0)
-            with av.open(file, mode="r", metadata_errors="ignore") as container:
+            with av.open(file, mode="r", metadata_errors="ignore", container_options=_CONTAINER_OPTIONS) as container:
                 stream = container.streams.video[0]
                 flags: set[str] = set()
                 bits = _check_stream(stream, request.limits, flags)
@@ -76,10 +77,7 @@ def read_video(request: Request) -> Iterator[Run | Frame | LostFrame]:
 
 def _packet_times(av: Any, file: Any, limits: LimitsConfig) -> list[int]:
     """Presentation times (time base units) of the packets, in the order shown; without times, their count."""
-    with av.open(file, mode="r", metadata_errors="ignore") as container:
-        name = container.format.name
-        if not set(name.split(",")) & set(_FORMATS.split(",")):
-            raise SourceError(f"a {name} file: expected MP4, MOV, AVI or MKV")
+    with av.open(file, mode="r", metadata_errors="ignore", container_options=_CONTAINER_OPTIONS) as container:
         if not container.streams.video:
             raise SourceError("no video stream in the file")
         times: list[int | None] = []
@@ -100,6 +98,8 @@ def _packet_times(av: Any, file: Any, limits: LimitsConfig) -> list[int]:
 def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
     """Size and pixel format before anything is decoded; returns the bits of a stored value."""
     context = stream.codec_context
+    if context is None:
+        raise SourceError("no decoder for this video stream: convert it to H.264, HEVC, MJPEG or FFV1")
     rows, columns = context.height, context.width
     if not (1 <= rows <= limits.max_rows and 1 <= columns <= limits.max_columns):
         raise SourceError(
@@ -139,7 +139,7 @@ def _frames(
 ) -> Iterator[Frame | LostFrame]:
     """Decoded pictures laid on the known times; what the decoder skips or spoils is lost."""
     due = 0
-    for picture in _pictures(av, container, stream):
+    for picture, broken in _pictures(av, container, stream):
         index = due
         if picture.pts is not None and times[0] <= picture.pts <= times[-1]:
             index = bisect.bisect_left(times, picture.pts)
@@ -148,8 +148,8 @@ def _frames(
         for missing in range(due, index):
             yield LostFrame(missing, 0, _UNDECODABLE, failed=True)
         due = index + 1
-        if picture.is_corrupt:
-            yield LostFrame(index, 0, "the decoder marks it as corrupt", failed=True)
+        if broken:
+            yield LostFrame(index, 0, "damaged, or drawn from a damaged picture before it", failed=True)
         elif (picture.height, picture.width) != expected[:2]:
             reason = f"{picture.height}x{picture.width}, expected {expected[0]}x{expected[1]} as announced"
             yield LostFrame(index, 0, f"the picture is {reason}", failed=True)
@@ -159,8 +159,12 @@ def _frames(
         yield LostFrame(missing, 0, _UNDECODABLE, failed=True)
 
 
-def _pictures(av: Any, container: Any, stream: Any) -> Iterator[Any]:
-    """Every picture the decoder gives; a packet it refuses costs that packet only."""
+def _pictures(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
+    """Every picture the decoder gives, and whether it is broken: after damage all are, until one stands by itself.
+
+    FFmpeg goes on drawing pictures from references it has lost, and they look like pictures.
+    """
+    broken = False
     stream.codec_context.options = {"err_detect": "explode"}  # no concealment: an invented picture is no X-ray frame
     packets = container.demux(stream)
     while True:
@@ -168,8 +172,13 @@ def _pictures(av: Any, container: Any, stream: Any) -> Iterator[Any]:
             packet = next(packets, None)
         except av.FFmpegError:
             packet = None  # the container is damaged from here on
-        with contextlib.suppress(av.FFmpegError):
-            yield from stream.codec_context.decode(packet)
+        try:
+            pictures = stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            pictures, broken = [], True
+        for picture in pictures:
+            broken = picture.is_corrupt or (broken and not picture.key_frame)
+            yield picture, broken
         if packet is None:
             return
 

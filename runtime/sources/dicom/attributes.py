@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 from cathrt.runtime.sources.syntax import is_code_string
 
 # What pydicom raises when it turns a damaged value into Python's types.
 CONVERSION_ERRORS = (
     ArithmeticError,
+    BytesLengthException,
     AttributeError,
     LookupError,
     NotImplementedError,

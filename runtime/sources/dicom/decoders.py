@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.sources.code_stream import CodeStreamError, Family, read_code_stream_header
+from cathrt.runtime.sources.code_stream import CodeStreamError, Family, read_code_stream_header, require_end_of_stream
 
 # What imagecodecs (RuntimeError, ValueError) and pylibjpeg-rle (ValueError, pyo3's IndexError) raise on damaged data.
 _VENDOR_ERRORS = (RuntimeError, ValueError, IndexError, OverflowError, TypeError)
@@ -68,6 +68,8 @@ def decode_frame(decoder: Decoder, data: bytes, layout: PixelLayout) -> NDArray[
         raise FrameDecodeError(
             f"decodes to {cells.shape} {cells.dtype}, expected ({layout.rows}, {layout.columns}) unsigned"
         )
+    if int(cells.max()) >> cell_bits:
+        raise FrameDecodeError(f"damaged code stream (values beyond the {cell_bits} bits it declares)")
     return stored_values(cells, layout, cell_bits=cell_bits, clip=decoder.lossy)
 
 
@@ -87,6 +89,7 @@ def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
     """Compare the stream's own header with the layout; returns its precision."""
     try:
         header = read_code_stream_header(data)
+        require_end_of_stream(data)
     except CodeStreamError as exc:
         raise FrameDecodeError(f"no code stream: {exc}") from exc
     if header.family not in decoder.families:

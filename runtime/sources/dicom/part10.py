@@ -95,6 +95,13 @@ def read_part10(file: BinaryIO, *, max_inflated_bytes: int) -> Part10:
             raise SourceError(f"damaged DICOM header ({type(exc).__name__}: {exc}): export the file again") from exc
         except RecursionError as exc:
             raise SourceError("DICOM sequences nested beyond reason: the file is damaged or hostile") from exc
+    if dataset.original_encoding[0] != implicit:
+        # pydicom follows the bytes; we do not guess where the pixels of such a file begin.
+        written, declared = ("explicit", "implicit") if implicit else ("implicit", "explicit")
+        raise SourceError(
+            f"a data set with {written} VRs under the {declared} transfer syntax {_named(transfer_syntax_uid)}: "
+            "export the file again"
+        )
     if caught:
         flags.add("header_nonconformant")
     return Part10(dataset, meta_sop_class_uid, transfer_syntax_uid, body, frozenset(flags))

@@ -5,6 +5,7 @@ Not for: use outside child.py, which confines the process first.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -85,6 +86,12 @@ def _native(
     expected = layout.frame_bytes * frame_count
     if declared < layout.frame_bytes:
         raise SourceError(f"Pixel Data holds {declared} bytes, less than one frame of {layout.frame_bytes}")
+    if not isinstance(part10.body, InflatedStream):
+        available = os.fstat(part10.body.fileno()).st_size - start
+        if available < layout.frame_bytes:
+            raise SourceError(
+                f"the file ends {available} bytes into its first frame of {layout.frame_bytes}: fetch it again"
+            )
     flags = {"pixel_data_short"} if declared < expected else set()
     flags |= {"pixel_data_long"} if declared > expected + 1 else set()
     big_endian = part10.transfer_syntax_uid == EXPLICIT_BIG
