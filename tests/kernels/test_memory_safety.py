@@ -29,7 +29,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     if built.returncode != 0:
         pytest.skip(f"{compiler} has no sanitizer runtime: {built.stderr.strip()[-200:]}")
-    configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DCATHRT_SANITIZE_DRIVER=ON", "-DCMAKE_BUILD_TYPE=Release"]
+    configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DCATHRT_SANITIZE_DRIVER=ON"]
     subprocess.run(configure, check=True, capture_output=True)
     subprocess.run([cmake, "--build", str(folder)], check=True, capture_output=True)
     return folder / "sanitize_driver"

@@ -1,0 +1,51 @@
+"""The benchmark's own honesty: what it times computes the tensor, and what does not is turned away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import kernels, measure
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the peers
+
+
+@pytest.mark.parametrize("case", kernels.CASES, ids=lambda case: case.name)
+def test_every_variant_computes_the_same_tensor(case):
+    pixels = kernels.angiogram_like(np.random.default_rng(1), case)
+    expected = kernels.truth(case, pixels)
+    variants = {"cathrt": kernels.ours(case)} | kernels.opencv_variants(case) | kernels.other_variants(case)
+    assert len(variants) >= 5
+    for name, variant in variants.items():
+        kernels.check(case, name, variant, pixels, expected)
+
+
+def test_a_variant_that_computes_something_else_is_turned_away():
+    case = kernels.CASES[0]
+    pixels = kernels.angiogram_like(np.random.default_rng(1), case)
+    with pytest.raises(ValueError, match="opencv_none: grey off by"):
+        kernels.check(case, "opencv_none", lambda _, out: out.fill(0.0), pixels, kernels.truth(case, pixels))
+    slightly = kernels.ours(case)
+
+    def shifted(pixels, out):
+        slightly(pixels, out)
+        out += 1e-4
+
+    with pytest.raises(ValueError, match="cathrt: off by"):
+        kernels.check(case, "cathrt", shifted, pixels, kernels.truth(case, pixels))
+
+
+def test_each_round_calls_every_variant_once_and_warm_up_is_dropped():
+    calls: list[tuple[str, int]] = []
+    variants = {name: lambda number, name=name: calls.append((name, number)) for name in "abc"}
+    samples = measure.interleave(variants, rounds=7, warm_up=2)
+    assert sorted(calls) == [(name, number) for name in "abc" for number in range(9)]
+    assert all(len(s.took_ns) == len(s.began_ns) == 7 for s in samples.values())
+
+
+def test_a_sample_is_stalled_only_if_it_overlaps_a_stall():
+    with measure.Heartbeat() as heartbeat:
+        pass
+    heartbeat.stalls = [(100, 200)]
+    samples = measure.Samples(began_ns=[0, 50, 150, 200], took_ns=[100, 60, 10, 5])
+    assert heartbeat.hits(samples) == 2
