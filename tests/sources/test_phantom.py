@@ -12,12 +12,13 @@ import pytest
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.sources.phantom.anatomy import RIGHT_OSTIUM_MM, STEP_MM, Vessel, sample_tree
-from cathrt.runtime.sources.phantom.background import MIDLINE_X_MM, SPINE_Z_MM, chord_through_ellipsoid, shifted
+from cathrt.runtime.sources.phantom.background import chord_through_ellipsoid, shifted
 from cathrt.runtime.sources.phantom.carm import CArm
 from cathrt.runtime.sources.phantom.contrast import iodine_transmission
 from cathrt.runtime.sources.phantom.detector import Detector, LowPass, expose
 from cathrt.runtime.sources.phantom.labels import BETTER_FROM, BLUR_LIMIT_MM, OTHERS_BELOW, label_frames
 from cathrt.runtime.sources.phantom.motion import freedom_by_arc
+from cathrt.runtime.sources.phantom.skeleton import MIDLINE_X_MM, SPINE_Z_MM
 from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
 
 NEGATIVES = [kind for kind in get_args(SceneKind) if kind != "coronary"]

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.sources.phantom.anatomy import LEFT_OSTIUM_MM, RIGHT_OSTIUM_MM, Side, catmull_rom
+from cathrt.runtime.sources.phantom.anatomy import LEFT_OSTIUM_MM, RIGHT_OSTIUM_MM, Side
+from cathrt.runtime.sources.phantom.curves import catmull_rom
 from cathrt.runtime.sources.phantom.tubes import TubeBundle
 
 ROOT_MM = np.array([-36.0, 25.0, -12.0])

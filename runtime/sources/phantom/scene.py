@@ -24,7 +24,7 @@ from cathrt.runtime.sources.phantom.motion import HeartMotion, sample_motion
 from cathrt.runtime.sources.phantom.tubes import TubeBundle
 
 # Raised whenever the same seed would give other pixels: part of the run's identity.
-PHANTOM_VERSION = 1
+PHANTOM_VERSION = 2
 
 SceneKind = Literal[
     "coronary", "no_contrast", "lv_gram", "aortogram", "empty", "saturated", "closed_collimator", "panning"
