@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.sources.dicom.attributes import Attributes
 
+_ROUNDING = 1e-6  # pixels; an edge that meets a pixel centre counts as meeting it
+
 Spans = NDArray[np.int32]  # (rows, 2): columns [start, stop) of each row, counted from 0
 
 
@@ -94,8 +96,8 @@ def _polygon(attributes: Attributes, prefix: str, rows: int, columns: int) -> Sp
         attributes.flags.add("exposed_polygon_not_convex")
     inside = low <= high
     spans = np.zeros((rows, 2), np.int32)
-    spans[inside, 0] = np.clip(np.ceil(low[inside]) - 1, 0, columns)
-    spans[inside, 1] = np.clip(np.floor(high[inside]), 0, columns)
+    spans[inside, 0] = np.clip(np.ceil(low[inside] - _ROUNDING) - 1, 0, columns)
+    spans[inside, 1] = np.clip(np.floor(high[inside] + _ROUNDING), 0, columns)
     return spans
 
 
