@@ -183,7 +183,7 @@ Bracket bracket_from(const std::vector<std::uint32_t>& sample, std::int64_t samp
 
 }  // namespace
 
-// Two passes over few pixels and one over all: a sample brackets both values, then one vectorised pass counts what lies
+// One pass over few pixels and one over all: a sample brackets both values, then one vectorised pass counts what lies
 // below and above each bracket and tells apart only the few values inside. Should the sample mislead, everything is
 // counted: the answer is exact either way.
 std::array<std::uint16_t, 2> Histogram::ranked_values(const StoredFrame& frame, std::array<std::int64_t, 2> ranks) {

@@ -56,11 +56,13 @@ CATHRT_MULTIVERSION void map_table_u16(const std::uint16_t* stored, std::int32_t
     map_table(stored, count, mask, window, table, grey);
 }
 
-// One output row of the vertical resize within a strip: the weighted sum of the ring's rows, oldest at slot `first`.
+// The first `columns` of one output row of the vertical resize within a strip, rounded up to whole blocks: the weighted
+// sum of the ring's rows, oldest at slot `first`.
 CATHRT_MULTIVERSION void combine_rows(const float* ring, std::int32_t first, std::int32_t taps, const float* weights,
-                                      float* __restrict reduced) {
+                                      std::int32_t columns, float* __restrict reduced) {
     constexpr std::int32_t block = 8;
-    for (std::ptrdiff_t x = 0; x < kStrip; x += block * kLanes) {
+    static_assert(kStrip % (block * kLanes) == 0);
+    for (std::ptrdiff_t x = 0; x < columns; x += block * kLanes) {
         Lanes sum[block] = {};
         std::int32_t slot = first;
         for (std::int32_t t = 0; t < taps; ++t) {
@@ -247,6 +249,7 @@ bool Ingest::run(StoredFrame frame, float* out) {
                 map_rows(frame, std::max(reached, first), first + taps, strip, window);
                 reached = std::max(reached, first + taps);
                 combine_rows(ring, first % taps, taps, vertical_.weight(batch + lane),
+                             std::min(kStrip, columns_ - strip * kStrip),
                              reduced_.data() + static_cast<std::ptrdiff_t>(lane * strips + strip) * kStrip);
             }
         }
