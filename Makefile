@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu tests/kernels/*.cpp)
 NATIVE := CMakeLists.txt pyproject.toml $(wildcard kernels/src/*)
 
 .PHONY: demo test test-slow check format native bench clean help
@@ -47,14 +48,14 @@ build/typing/cathrt:
 check: $(VENV)/.check build/typing/cathrt
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/clang-format --dry-run --Werror $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu)
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/clang-format -i $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu)
+	$(BIN)/clang-format -i $(CPP)
 
 clean:
 	rm -rf build dist $(VENV)
