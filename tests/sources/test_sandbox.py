@@ -74,6 +74,15 @@ def test_the_decoder_runs_confined(tmp_path: Path) -> None:
     assert "decoder_without_landlock" not in source.run.flags
 
 
+def test_close_ends_the_decoder_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.dcm"
+    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
+    source = open_source(only_input(path), LIMITS)
+    assert Path(f"/proc/{source.decoder_pid}").exists()
+    source.close()
+    assert not Path(f"/proc/{source.decoder_pid}").exists()
+
+
 def test_a_decoder_killed_in_mid_run_costs_the_frames_it_still_owed(tmp_path: Path) -> None:
     path = tmp_path / "run.dcm"
     path.write_bytes(part10(xa_elements(40), native(pictures(40))))
