@@ -112,9 +112,10 @@ def test_the_line_and_its_nouns_load_no_vendor() -> None:
 
 
 def test_importing_the_runtime_takes_less_than_three_tenths_of_a_second() -> None:
+    # CPU seconds, which another process's load does not stretch; the nouns and ports come along
     code = (
-        "import json, time; start = time.perf_counter(); import cathrt.runtime, cathrt.runtime.pipeline;"
-        "print(json.dumps(time.perf_counter() - start))"
+        "import json, time; start = time.process_time(); import cathrt.runtime, cathrt.runtime.bundle;"
+        "print(json.dumps(time.process_time() - start))"
     )
     times = [
         json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
