@@ -6,6 +6,7 @@ The port is cathrt.runtime.ports.Source. What a single format means is tested in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sources.discover import discover
+from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
 from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements
 from tests.sources.reading import LIMITS
@@ -49,6 +51,11 @@ def stills(folder: Path) -> Open:
     return _opener(folder)
 
 
+def phantom(folder: Path) -> Open:
+    scene = replace(sample_scene(1, matrix=64), frame_count=FRAMES)
+    return lambda: PhantomSource(scene, clock=Ticks())
+
+
 def _opener(path: Path) -> Open:
     (input_,) = discover([path]).inputs
     return lambda: open_source(input_, LIMITS, clock=Ticks())
@@ -66,7 +73,7 @@ class Ticks:
 
 
 # Each writes or seeds one run of FRAMES frames and gives what opens it, as often as asked.
-SOURCES: dict[str, Callable[[Path], Open]] = {"dicom": dicom, "video": video, "stills": stills}
+SOURCES: dict[str, Callable[[Path], Open]] = {"dicom": dicom, "video": video, "stills": stills, "phantom": phantom}
 
 
 @pytest.fixture(params=SOURCES)

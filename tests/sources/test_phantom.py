@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.sources.phantom.anatomy import RIGHT_OSTIUM_MM, STEP_MM, Vessel, sample_tree
 from cathrt.runtime.sources.phantom.background import chord_through_ellipsoid, shifted
@@ -402,15 +401,6 @@ def test_the_exposed_columns_are_those_at_least_half_open() -> None:
         for row in range(128):
             assert opened[row, bounds[row, 0] : bounds[row, 1]].all()
             assert opened[row].sum() == bounds[row, 1] - bounds[row, 0]
-
-
-def test_a_closed_phantom_stops_its_frames() -> None:
-    source = PhantomSource(sample_scene(1, matrix=64))
-    frames = source.frames()
-    next(frames)
-    source.close()
-    with pytest.raises(SourceError, match="close it afterwards"):
-        next(frames)
 
 
 def test_a_frame_outside_the_run_raises() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import Frame, Geometry, Grayscale, Run, Timing, VoiWindow
+from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources.phantom.background import Layers, build_layers, shifted
 from cathrt.runtime.sources.phantom.chambers import chamber_path
@@ -36,7 +36,7 @@ class PhantomSource:
 
     def __init__(self, scene: Scene, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._scene, self._clock = scene, clock
-        self._closed = False
+        self._closed = self._walked = False
         carm, field = scene.carm, scene.field
         self._open = field.openness(carm.rows, carm.columns)
         self._exposed = field.exposed_columns(carm.rows, carm.columns)
@@ -62,7 +62,7 @@ class PhantomSource:
     def run(self) -> Run:
         """The run as a DICOM object of this kind would describe it."""
         scene, carm, display = self._scene, self._scene.carm, self._scene.display
-        identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}"
+        identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}|{scene.frame_count}"
         return Run(
             run_id=run_id(hashlib.sha256(identity.encode()).hexdigest()),
             source=f"phantom seed {scene.seed}",
@@ -88,19 +88,26 @@ class PhantomSource:
             flags=("synthetic",),
         )
 
-    def frames(self) -> Iterator[Frame]:
-        """Every frame once, in order, read-only."""
+    def frames(self) -> Iterator[Frame | LostFrame]:
+        """Every frame in order, read-only; lost ones after close(). Raises SourceError when walked twice."""
+        if self._walked:
+            raise SourceError(f"{self.run.source}: its frames were already read: open it again")
+        self._walked = True
+        return self._frames()
+
+    def close(self) -> None:
+        """Frames not yet read come as lost; render() stays usable."""
+        self._closed = True
+
+    def _frames(self) -> Iterator[Frame | LostFrame]:
         carm = self._scene.carm
         for index in range(self._scene.frame_count):
             if self._closed:
-                raise SourceError("the phantom was closed while its frames were still being read: close it afterwards")
+                yield LostFrame(index, self._clock(), "the source was closed before this frame", failed=False)
+                continue
             pixels = self.render(index)
             pixels.setflags(write=False)
             yield Frame(pixels, index, self._clock(), carm.primary_angle_deg, carm.secondary_angle_deg)
-
-    def close(self) -> None:
-        """End frames(); render() stays usable."""
-        self._closed = True
 
     def render(self, index: int) -> NDArray[np.uint8 | np.uint16]:
         """Stored values of one frame, (rows, columns) uint8 up to 8 bits stored, else uint16. Raises IndexError."""

@@ -1,0 +1,212 @@
+"""The command as a user types it: what it prints, what it keeps, how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundles import demonstration_bundle
+from cathrt.runtime.sources.phantom.dicom import write_xa
+from tests.lines import SIZE, ArraySource, picture
+
+
+def cathrt(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cathrt.runtime.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
+
+
+def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def dicom_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve small frames as a multi-frame XA file."""
+    source = ArraySource([0.1] * 12)
+    return write_xa(source.run, lambda i: picture(0.1 + 0.05 * i, i), tmp_path_factory.mktemp("run") / "run.dcm")
+
+
+def test_a_real_cine_gives_one_verdict_per_frame_and_balanced_books(data_dir: Path) -> None:
+    done = cathrt("replay", "--json", data_dir / "xa_cine")
+    assert done.returncode == 0, done.stderr
+    shown = records(done)
+    assert {record["notice"] for record in shown} == {NOTICE}
+    verdicts = [record for record in shown if record["type"] == "verdict"]
+    assert sorted(verdict["frame_index"] for verdict in verdicts) == list(range(96))
+    (run,) = [record for record in shown if record["type"] == "run"]
+    assert run["frames"] == 96
+    assert run["verdicts"] == dict.fromkeys(run["verdicts"], 0) | Counter(v["outcome"] for v in verdicts)
+    assert run["frame_rate_origin"] == "FrameTime"
+    assert run["positioner_primary_angle_deg"] == -32.0
+    assert set(run["latency_ms"]) >= {"source", "preprocess", "infer", "postprocess", "end_to_end"}
+    assert set(run["latency_ms"]["infer"]) == {"p50", "p95", "p99", "max"}
+    assert all(0 <= index < 96 for index in run["key_frames"])
+    assert "LICENSE" in done.stderr, "a file that is no input must be named"
+
+
+def test_every_form_of_the_real_10_bit_frame_is_read(data_dir: Path) -> None:
+    done = cathrt("replay", "--json", data_dir / "xa_10bit")
+    assert done.returncode == 0, done.stderr
+    runs = [record for record in records(done) if record["type"] == "run"]
+    assert sorted(Path(run["source"]).suffix for run in runs) == [".JLS", ".dcm", ".j2k"]
+    assert all(run["frames"] == 1 and run["verdicts"]["FAILED"] == 0 for run in runs)
+
+
+def test_both_engines_say_the_same_of_the_same_frames(dicom_run: Path) -> None:
+    scores = []
+    for engine in ("openvino", "onnxruntime"):
+        done = cathrt("replay", "--json", "--engine", engine, dicom_run)
+        assert done.returncode == 0, done.stderr
+        scores.append([r["finding"]["class_scores"] for r in records(done) if r["type"] == "verdict"])
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
+
+
+def test_a_broken_file_is_refused_and_the_next_one_is_judged(tmp_path: Path, dicom_run: Path) -> None:
+    (tmp_path / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    (tmp_path / "whole.dcm").write_bytes(dicom_run.read_bytes())
+    done = cathrt("replay", "--json", tmp_path)
+    assert done.returncode == 9
+    shown = records(done)
+    assert [r["source"] for r in shown if r["type"] == "refusal"] == ["broken.dcm"]
+    assert [r["source"] for r in shown if r["type"] == "run"] == ["whole.dcm"]
+
+
+def test_nothing_but_broken_files_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    assert cathrt("replay", "--json", tmp_path).returncode == 4
+
+
+def test_a_folder_without_runs_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    done = cathrt("replay", tmp_path)
+    assert done.returncode == 4
+    assert "no X-ray run found" in done.stderr
+
+
+def test_a_truncated_run_accounts_for_every_declared_frame(tmp_path: Path, dicom_run: Path) -> None:
+    whole = dicom_run.read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(whole[: len(whole) - 3 * SIZE * SIZE - 5])
+    done = cathrt("replay", "--json", tmp_path / "cut.dcm")
+    shown = records(done)
+    if done.returncode == 9 and shown[0]["type"] == "verdict":
+        assert len([r for r in shown if r["type"] == "verdict"]) == 12
+    else:
+        assert done.returncode == 4
+        assert shown[0]["type"] == "refusal"
+
+
+def test_a_replay_repeated_on_its_journal_adds_nothing(tmp_path: Path, dicom_run: Path) -> None:
+    journal = tmp_path / "journal.db"
+    first = cathrt("replay", "--json", "--journal", journal, dicom_run)
+    head = json.loads(cathrt("verify", "--json", journal).stdout)
+    second = cathrt("replay", "--json", "--journal", journal, dicom_run)
+    again = json.loads(cathrt("verify", "--json", journal).stdout)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert records(first) == records(second), "the second replay must show what the journal holds"
+    assert head == again
+    assert head["rows"] == len(records(first))
+    assert head["sound"]
+
+
+def test_without_a_journal_nothing_is_left_behind(tmp_path: Path, dicom_run: Path) -> None:
+    assert cathrt("replay", dicom_run, cwd=tmp_path).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plain_output_names_the_run_and_carries_the_notice(dicom_run: Path) -> None:
+    done = cathrt("replay", dicom_run)
+    assert done.returncode == 0, done.stderr
+    assert "run.dcm" in done.stdout
+    assert NOTICE in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--engine", "abacus"], 3, "abacus"),
+        (["--config", "CONFIG"], 3, "budget"),
+        (["--bundle", "FOLDER"], 5, "manifest"),
+        (["--journal", "GARBAGE"], 7, "journal"),
+        (["--rate", "warp"], 2, "warp"),
+    ],
+)
+def test_each_mistake_has_its_exit_code_and_one_clear_line(
+    tmp_path: Path, dicom_run: Path, arguments: list[str], code: int, said: str
+) -> None:
+    config, garbage, folder = tmp_path / "config.toml", tmp_path / "garbage", tmp_path / "folder"
+    config.write_text("[line]\nbudget = 3")
+    garbage.write_bytes(b"not a journal" * 1000)
+    folder.mkdir()
+    places = {"CONFIG": str(config), "GARBAGE": str(garbage), "FOLDER": str(folder)}
+    done = cathrt("replay", dicom_run, *(places.get(word, word) for word in arguments))
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert garbage.read_bytes() == b"not a journal" * 1000, "a file that is no journal must be left as it is"
+
+
+def test_a_reader_that_goes_away_ends_the_replay_without_a_traceback(dicom_run: Path) -> None:
+    command = [sys.executable, "-m", "cathrt.runtime.cli", "replay", "--json", str(dicom_run)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 8
+    assert "Traceback" not in said
+    assert "reader has closed" in said
+
+
+def test_verify_accepts_the_shipped_bundle_and_refuses_a_changed_one(tmp_path: Path) -> None:
+    done = cathrt("verify", "--json", demonstration_bundle())
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["engines"] == ["onnxruntime", "openvino"]
+    assert report["demonstration"] is True
+    copy = tmp_path / "bundle"
+    copy.mkdir()
+    for file in demonstration_bundle().iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    assert cathrt("verify", copy).returncode == 0
+    model = bytearray((copy / "model.onnx").read_bytes())
+    model[len(model) // 2] ^= 1
+    (copy / "model.onnx").write_bytes(model)
+    changed = cathrt("verify", copy)
+    assert changed.returncode == 5
+    assert "model.onnx" in changed.stderr
+
+
+def test_doctor_finds_the_default_engine_and_the_shipped_bundle(tmp_path: Path) -> None:
+    done = cathrt("doctor", "--json", "--folder", tmp_path)
+    assert done.returncode == 0, done.stdout
+    checks = {record["name"]: record for record in records(done) if record["type"] == "check"}
+    assert checks["engine openvino"]["state"] == "ok"
+    assert checks["demonstration bundle"]["state"] == "ok"
+    assert checks["disk"]["figures"]["sync_p50_ms"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_carries_the_notice() -> None:
+    assert NOTICE in cathrt("--version").stdout
+
+
+def test_the_demo_shows_alerts_and_leaves_a_page_and_a_sheet(tmp_path: Path) -> None:
+    done = cathrt("demo", "--json", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    shown = records(done)
+    runs = [record for record in shown if record["type"] == "run"]
+    assert len(runs) == 3
+    for run in runs:
+        assert sum(run["verdicts"].values()) == run["frames"]
+    page = (tmp_path / "out" / "summary.html").read_text(encoding="utf-8")
+    assert page.count("<section>") == 3
+    assert NOTICE in page
+    assert (tmp_path / "out" / "key_frames.png").read_bytes().startswith(b"\x89PNG")
