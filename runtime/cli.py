@@ -68,6 +68,7 @@ def replay_command(
 ) -> None:
     """Judge recorded runs: one verdict per frame, key-frame alerts, a summary per run."""
     from cathrt.runtime.replay import Opening, opened_journal, opened_line, replay
+    from cathrt.runtime.sinks.progress import ProgressSink
     from cathrt.runtime.sources.discover import discover, shown_name
     from cathrt.runtime.sources.sandbox import open_source
 
@@ -80,9 +81,11 @@ def replay_command(
     openings = [Opening(item.name, partial(open_source, item, settings.limits)) for item in found.inputs]
     with (
         opened_line(_bundle(bundle, settings), settings, rate) as line,
-        opened_journal(journal, settings, (_sink(json_=json_),)) as book,
+        _progress("judging", shown=not (json_ and sys.stdout.isatty())) as advance,
     ):
-        done = replay(openings, line, book)
+        progress = ProgressSink(advance)
+        with opened_journal(journal, settings, (_sink(json_=json_), progress)) as book:
+            done = replay(openings, line, book, progress.opened)
     if not done.summaries:
         raise typer.Exit(SourceError.exit_code)
     judged = all(run.verdicts["FAILED"] == 0 and run.verdicts["DROPPED"] == 0 for run in done.summaries)
@@ -222,14 +225,17 @@ def _sink(*, json_: bool) -> Sink:
 
 @contextmanager
 def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal."""
+    """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal.
+
+    Lines printed meanwhile appear above the bar where stdout is that terminal too, and are left alone where it is not.
+    """
     if not (shown and sys.stderr.isatty()):
         yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

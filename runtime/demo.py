@@ -34,7 +34,8 @@ _RUNS: tuple[tuple[str, Literal["left", "right"] | None, SceneKind], ...] = (
     ("right coronary phantom", "right", "coronary"),
     ("catheter without contrast", None, "no_contrast"),
 )
-_LONGEST_S = 6.0
+_FRAME_RATE_HZ = 15.0
+_LONGEST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,13 @@ def _phantoms(seed: int) -> dict[str, PhantomSource]:
 
 
 def _short(seed: int, side: Literal["left", "right"] | None, kind: SceneKind) -> Scene:
-    """The first scene from `seed` on that is over soon enough for a demo."""
+    """The first cine scene from `seed` on at the usual rate that is over soon enough for a demo."""
     scenes = (sample_scene(candidate, side=side, kind=kind) for candidate in count(seed))
-    return next(scene for scene in scenes if scene.frame_count / scene.frame_rate_hz <= _LONGEST_S)
+    return next(
+        scene
+        for scene in scenes
+        if scene.frame_rate_hz == _FRAME_RATE_HZ and scene.duration_s <= _LONGEST_S and not scene.fluoroscopy
+    )
 
 
 def _write(

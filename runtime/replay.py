@@ -16,6 +16,7 @@ from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import SourceError
+from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.pace import MonotonicClock
@@ -39,8 +40,10 @@ class Replayed:
     refusals: tuple[Refusal, ...]
 
 
-def replay(openings: Iterable[Opening], line: Line, journal: Journal) -> Replayed:
-    """Judge each input in turn; on return all records are durable and shown.
+def replay(
+    openings: Iterable[Opening], line: Line, journal: Journal, opened: Callable[[Run], None] = lambda run: None
+) -> Replayed:
+    """Judge each input in turn; on return all records are durable and shown. opened(run) comes before its frames.
 
     Raises JournalError where records cannot be kept, SinkError where they are kept but a sink does not take them.
     """
@@ -60,6 +63,7 @@ def replay(openings: Iterable[Opening], line: Line, journal: Journal) -> Replaye
             refusals.append(refusal)
             continue
         try:
+            opened(source.run)
             summaries.append(watch(source, line, journal))
         finally:
             source.close()
