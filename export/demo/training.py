@@ -1,4 +1,4 @@
-"""The training loop: AdamW, cosine, moving average of the weights; the same result whether or not it was interrupted.
+"""The training loop: AdamW and a moving average of the weights; the same result whether or not it was interrupted.
 
 Everything random in step n comes from a generator seeded with (seed, n), so a checkpoint is weights, moments and a
 step number, kept in one safetensors file that appears whole or not at all. Not for: where frames come from.
@@ -27,17 +27,17 @@ from cathrt.export.models.convnext import ARCHS, ConvNext
 class Plan:
     """All that decides the result besides the frames and the machine's arithmetic.
 
-    resolutions: (side in pixels, share of the steps), in order. Most steps are taken at half resolution, a quarter of
-    the work; the last ones at full resolution, where the network will run.
+    resolutions: (side in pixels, share of the steps), in order. Most steps are taken at half resolution or less, a
+    quarter of the work; the last ones at full resolution, where the network will run.
     warmup_share: of the steps. layer_scale: first value of gamma, see ConvNext. average: weight of the past in the
     moving average of the weights.
     """
 
     arch: str = "convnext_atto"
     steps: int = 2000
-    batch: int = 48
+    batch: int = 32
     seed: int = 0
-    resolutions: tuple[tuple[int, float], ...] = ((112, 0.9), (224, 0.1))
+    resolutions: tuple[tuple[int, float], ...] = ((80, 0.3), (112, 0.45), (160, 0.1), (224, 0.15))
     learning_rate: float = 1.5e-3
     warmup_share: float = 0.06
     weight_decay: float = 0.05
@@ -57,12 +57,12 @@ class Plan:
         return self.resolutions[-1][0]
 
     def learning_rate_at(self, step: int) -> float:
-        """Linear rise, then half a cosine down to a hundredth."""
+        """Linear rise, then a straight line to zero: over few steps it leaves more for the last, largest resolution
+        than a cosine does."""
         rising = max(1, round(self.warmup_share * self.steps))
         if step < rising:
             return self.learning_rate * (step + 1) / rising
-        done = (step - rising) / max(1, self.steps - rising)
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
+        return self.learning_rate * (self.steps - step) / max(1, self.steps - rising)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
