@@ -1,0 +1,46 @@
+"""The wheel, built and installed apart from the checkout: everything it needs is in it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {tuple(name.split("/")[:2]) for name in names if name.startswith("cathrt/")}
+    assert tops == {("cathrt", "runtime"), ("cathrt", "export"), ("cathrt", "kernels")}
+    assert not [name for name in names if name.endswith((".cpp", ".hpp", ".cu", ".h"))]
+    for needed in ("py.typed", "demonstration/model.onnx", "demonstration/manifest.sig", "demonstration.pub"):
+        assert any(name.endswith(needed) for name in names), needed
+
+
+def test_the_installed_wheel_verifies_its_bundle_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)
+    bundle = site / "cathrt" / "runtime" / "bundles" / "demonstration"
+    # -S keeps the editable install of this environment out; its packages come in by path
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "cathrt.runtime.cli", "verify", str(bundle)],
+        env={**os.environ, "PYTHONPATH": f"{site}:{packages}"}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "keyframe-demonstration" in done.stdout
