@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import sys
 import time
 from collections import deque
@@ -39,7 +40,7 @@ from cathrt.export.models.convnext import ARCHS, ConvNext
 from cathrt.export.sign import load_key, public_key, write_bundle
 from cathrt.export.to_onnx import onnx_from_state
 from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
-from cathrt.runtime.errors import CathrtError, EngineError, ManifestError
+from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
 from cathrt.runtime.ports import TensorSpec
 
 BUNDLE_NAME = "keyframe-demonstration"
@@ -47,6 +48,7 @@ BUNDLE_NAME = "keyframe-demonstration"
 VALIDATION_START, TEST_START = 10_000_000, 20_000_000
 MATRIX, TRAINING_MATRIX = 512, 256
 CHECKPOINT_EVERY = 200
+STOPPED = 75  # exit code: the work is kept, call again
 ENGINE_TOLERANCE = 1e-4  # relative, single precision on both sides
 ENGINE_CHECK_FRAMES = 16
 
@@ -67,7 +69,7 @@ class Scenes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 bundle written, 1 stopped at --minutes with a checkpoint, else those of cathrt.runtime.errors."""
+    """Exit codes: 0 bundle written, 75 stopped at --minutes with a checkpoint, else those of cathrt.runtime.errors."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     plan = Plan(arch=options.arch, steps=options.steps, batch=options.batch, seed=options.seed)
@@ -81,6 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) -> int:
     key = load_key(options.key)
+    if os.path.lexists(options.out):
+        raise ConfigError(
+            f"{options.out}: exists already, expected a new folder for the bundle: remove it or name another"
+        )
+    judged = _json_object(options.real) if options.real else None
     frames_folder, checkpoint = options.work / "frames", options.work / "checkpoint.safetensors"
     spans = scenes.spans()
 
@@ -97,7 +104,7 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     frames = join(frames_of("training", scenes.frames_per_scene, TRAINING_MATRIX))
     if not _train(training, frames, checkpoint, deadline_s):
         print(f"stopped at step {training.step} of {plan.steps}: go on with --resume", file=sys.stderr)
-        return 1
+        return STOPPED
 
     validation = join(frames_of("validation", scenes.frames_per_scene, MATRIX))
     state, meaning, temperature = calibrated(training.averaged, plan.arch, validation)
@@ -110,8 +117,8 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         "temperature": round(temperature, 4),
         "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation),
     }
-    if options.real:
-        evidence["real"] = _judged(options.real, onnx_bytes)
+    if judged is not None:
+        evidence["real"] = _of_these_weights(judged, onnx_bytes)
     provenance = {
         "made_by": "cathrt.export.demo.train_keyframe",
         "plan": json.loads(json.dumps(asdict(plan))),
@@ -247,13 +254,22 @@ def manifest_of(meaning: KeyframeSemantics, provenance: dict[str, Any], evidence
     )
 
 
-def _judged(path: Path, onnx_bytes: bytes) -> dict[str, Any]:
-    """What cathrt.export.demo.judge found of these very weights. Raises ManifestError if it judged others."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"{path}: no JSON can be read ({exc}): give what cathrt.export.demo.judge printed") from exc
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: holds a {type(document).__name__}, expected what cathrt.export.demo.judge printed")
+    return document
+
+
+def _of_these_weights(judged: dict[str, Any], onnx_bytes: bytes) -> dict[str, Any]:
+    """Figures on real angiograms, as they are. Raises ConfigError if they were taken of another model."""
     ours = hashlib.sha256(onnx_bytes).hexdigest()
-    if found.get("model_sha256") != ours:
-        raise ManifestError(f"{path}: judged model {found.get('model_sha256')}, expected {ours}: judge this bundle")
-    return found
+    if judged.get("model_sha256") != ours:
+        raise ConfigError(f"--real: figures of model {judged.get('model_sha256')}, expected {ours}: judge this bundle")
+    return judged
 
 
 def _told(what: str, count: int, total: int) -> bool:

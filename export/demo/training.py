@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from cathrt.export.demo.augment import augment
 from cathrt.export.models.convnext import ARCHS, ConvNext
+from cathrt.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,11 @@ class Training:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises ValueError if it was made under another plan."""
+        """Go on from a checkpoint. Raises ConfigError if it was made under another plan."""
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
             if metadata.get("plan") != _json_of(self.plan):
-                raise ValueError(
+                raise ConfigError(
                     f"{path}: made under the plan {metadata.get('plan')}, asked to go on under {_json_of(self.plan)}: "
                     "give the same options, or another folder"
                 )

@@ -11,6 +11,7 @@ import torch
 
 from cathrt.export.demo.augment import augment
 from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
+from cathrt.runtime.errors import ConfigError
 
 PLAN = Plan(
     steps=6, batch=8, resolutions=((32, 0.5), (64, 0.5)), warmup_share=0.3, learning_rate=1e-3, average=0.9, seed=3
@@ -79,7 +80,7 @@ def test_another_seed_gives_other_weights(stripes: TrainingFrames) -> None:
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
     Training(PLAN, classes=2).save(tmp_path / "checkpoint.safetensors")
-    with pytest.raises(ValueError, match="give the same options"):
+    with pytest.raises(ConfigError, match="give the same options"):
         Training(replace(PLAN, batch=9), classes=2).load(tmp_path / "checkpoint.safetensors")
 
 
