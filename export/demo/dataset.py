@@ -23,6 +23,7 @@ from cathrt.runtime.sources.phantom import FrameLabel, PhantomSource, sample_sce
 from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION
 
 IMAGE_SIDE = 224
+VESSEL_CELLS = 28  # a side: cells of 8 x 8 tensor pixels
 
 LABELS = (
     KeyframeLabel("LCA-better", "left", "better"),
@@ -58,6 +59,7 @@ class PhantomFrames:
     images: (N, H, W) uint8, grey in [0, 1] times 255.   targets: (N, 6) float32, each row sums to 1.
     scene: (N,) int64, the seed.   frame: (N,) int64, 0-based index in its run.
     coronary: (N,) bool, False for every frame of a run that shows no coronary artery.
+    vessels: (N, 28, 28) uint8, the longest path through opacified coronary artery in each cell, tenths of a millimetre.
     """
 
     images: NDArray[np.uint8]
@@ -65,6 +67,7 @@ class PhantomFrames:
     scene: NDArray[np.int64]
     frame: NDArray[np.int64]
     coronary: NDArray[np.bool_]
+    vessels: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,9 +107,12 @@ def render_scene(seed: int, rendering: Rendering) -> PhantomFrames:
     preprocess = Preprocessor(source.run, _UNNORMALISED)
     tensor = np.empty((1, 3, IMAGE_SIDE, IMAGE_SIDE), np.float32)
     images = np.empty((len(indices), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    vessels = np.zeros((len(indices), VESSEL_CELLS, VESSEL_CELLS), np.uint8)
     for row, index in enumerate(indices):
         preprocess(source.render(index), tensor)
         images[row] = np.rint(tensor[0, 0] * 255.0).astype(np.uint8)
+        if labels[index].laterality is not None:
+            vessels[row] = vessel_cells(source.iodine_path(index))
     source.close()
     return PhantomFrames(
         images=images,
@@ -114,7 +120,16 @@ def render_scene(seed: int, rendering: Rendering) -> PhantomFrames:
         scene=np.full(len(indices), seed, np.int64),
         frame=np.array(indices, np.int64),
         coronary=np.full(len(indices), any(label.laterality is not None for label in labels)),
+        vessels=vessels,
     )
+
+
+def vessel_cells(path_mm: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(rows, columns) mm to (28, 28) uint8 tenths of a millimetre: the longest path in each cell."""
+    for axis in (0, 1):
+        starts = np.arange(VESSEL_CELLS) * path_mm.shape[axis] // VESSEL_CELLS
+        path_mm = np.maximum.reduceat(path_mm, starts, axis=axis)
+    return np.clip(np.rint(path_mm * 10.0), 0, 255).astype(np.uint8)
 
 
 def _spread(labels: tuple[FrameLabel, ...], count: int, seed: int) -> list[int]:
@@ -163,5 +178,5 @@ def _render_to(path: Path, seed: int, rendering: Rendering) -> None:
 
 def _file_name(seed: int, rendering: Rendering) -> str:
     """A name that changes with everything the frames depend on."""
-    made_of = f"{PHANTOM_VERSION}|{rendering!r}|{_UNNORMALISED!r}"
+    made_of = f"{PHANTOM_VERSION}|{rendering!r}|{_UNNORMALISED!r}|{VESSEL_CELLS}"
     return f"scene-{seed:08d}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npz"

@@ -164,7 +164,9 @@ def training_frames(frames: PhantomFrames) -> TrainingFrames:
     one_hot = targets.max(dim=1).values == 1.0
     pools = [torch.nonzero(one_hot & (targets.argmax(dim=1) == column)).flatten() for column in range(len(LABELS))]
     pools.append(torch.nonzero(~one_hot).flatten())
-    return TrainingFrames(images, targets, tuple(pool for pool in pools if len(pool)))
+    side = torch.from_numpy((frames.targets[:, len(LABELS) // 2 :].sum(axis=1) > 0.5).astype(np.int64))
+    vessels = torch.from_numpy(frames.vessels)
+    return TrainingFrames(images, targets, vessels, side, tuple(pool for pool in pools if len(pool)))
 
 
 def calibrated(

@@ -30,6 +30,7 @@ def frames_of(names: list[str | None], *, coronary: bool = True) -> PhantomFrame
         scene=np.zeros(count, np.int64),
         frame=np.arange(count),
         coronary=np.full(count, coronary),
+        vessels=np.zeros((count, 1, 1), np.uint8),
     )
 
 

@@ -36,7 +36,8 @@ def stripes() -> TrainingFrames:
     horizontal = wave[:24, :, None].expand(-1, 64, 64)
     vertical = wave[24:, None, :].expand(-1, 64, 64)
     targets = torch.eye(2).repeat_interleave(24, dim=0)
-    return TrainingFrames(torch.cat([horizontal, vertical]), targets, (torch.arange(24), torch.arange(24, 48)))
+    images, pools = torch.cat([horizontal, vertical]), (torch.arange(24), torch.arange(24, 48))
+    return TrainingFrames(images, targets, torch.zeros(48, 8, 8, dtype=torch.uint8), targets.argmax(dim=1), pools)
 
 
 def states_equal(one: Training, other: Training) -> bool:
@@ -47,7 +48,7 @@ def states_equal(one: Training, other: Training) -> bool:
 
 def test_the_loss_falls_far_below_guessing(stripes: TrainingFrames) -> None:
     losses: list[float] = []
-    plan = replace(PLAN, steps=60, batch=16, resolutions=((32, 1.0),), warmup_share=0.1)
+    plan = replace(PLAN, steps=60, batch=16, resolutions=((32, 1.0),), warmup_share=0.1, cell_weight=0.0)
     Training(plan, classes=2).run(stripes, report=lambda progress: losses.append(progress.loss))
     guessing = 0.693
     assert sum(losses[:5]) / 5 == pytest.approx(guessing, abs=0.15)
@@ -101,9 +102,10 @@ def test_the_learning_rate_rises_then_falls_in_a_straight_line_to_nothing() -> N
 
 def test_augmentation_depends_on_its_generator_alone_and_stays_in_range(stripes: TrainingFrames) -> None:
     batch = stripes.images[:16, None]
-    one = augment(batch, 32, torch.Generator().manual_seed(1))
-    same = augment(batch, 32, torch.Generator().manual_seed(1))
-    other = augment(batch, 32, torch.Generator().manual_seed(2))
+    vessels = torch.zeros(16, 1, 8, 8)
+    one, _ = augment(batch, vessels, 32, torch.Generator().manual_seed(1))
+    same, _ = augment(batch, vessels, 32, torch.Generator().manual_seed(1))
+    other, _ = augment(batch, vessels, 32, torch.Generator().manual_seed(2))
     assert one.shape == (16, 1, 32, 32)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -114,6 +116,41 @@ def test_augmentation_never_mirrors() -> None:
     """A bright left third stays on the left: mirrored, a left coronary would be taught as a right one."""
     image = torch.full((64, 1, 96, 96), 40, dtype=torch.uint8)
     image[..., :32] = 220
-    moved = augment(image, 96, torch.Generator().manual_seed(4))
+    moved, _ = augment(image, torch.zeros(64, 1, 12, 12), 96, torch.Generator().manual_seed(4))
     left, right = moved[..., 24:72, 10:30].mean(dim=(1, 2, 3)), moved[..., 24:72, 66:86].mean(dim=(1, 2, 3))
     assert float((left > right).float().mean()) > 0.95
+
+
+def test_the_vessel_map_moves_with_the_image() -> None:
+    """A bright square and its map: wherever the square lands, the map says so."""
+    image, vessels = torch.zeros(32, 1, 96, 96, dtype=torch.uint8), torch.zeros(32, 1, 12, 12)
+    image[..., 40:56, 24:40], vessels[..., 5:7, 3:5] = 255, 30.0
+    moved, along = augment(image, vessels, 96, torch.Generator().manual_seed(5))
+    seen = torch.nn.functional.interpolate(along, size=(96, 96), mode="nearest") > 15.0
+    inside, outside = moved[seen].mean(), moved[~seen].mean()
+    assert float(inside) > 0.5 > 3.0 * float(outside)
+
+
+def test_the_cells_learn_where_the_artery_is_and_of_which_side() -> None:
+    """A bright block on black: left ones in bright grey, right ones in dark grey; the cells must tell them apart."""
+    draw = torch.Generator().manual_seed(7)
+    images, vessels = torch.zeros(32, 64, 64, dtype=torch.uint8), torch.zeros(32, 8, 8, dtype=torch.uint8)
+    for index in range(32):
+        row, column = (int(value) for value in torch.randint(0, 3, (2,), generator=draw))
+        images[index, 16 * row : 16 * row + 24, 16 * column : 16 * column + 24] = 250 if index < 16 else 100
+        vessels[index, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3] = 20
+    targets = torch.eye(2).repeat_interleave(16, dim=0)
+    frames = TrainingFrames(images, targets, vessels, targets.argmax(dim=1), (torch.arange(16), torch.arange(16, 32)))
+    losses: list[float] = []
+    plan = replace(PLAN, steps=60, batch=16, resolutions=((64, 1.0),), warmup_share=0.1)
+    Training(plan, classes=2).run(frames, report=lambda progress: losses.append(progress.loss))
+    guessing_labels, guessing_cells = 0.693, 1.099
+    assert losses[0] > 0.8 * (guessing_labels + guessing_cells), "at first both must be guessing"
+    assert sum(losses[-10:]) / 10 < 0.6 * losses[0]
+
+
+def test_most_stem_filters_start_blind_to_the_grey_level() -> None:
+    stem = Training(PLAN, classes=2).model.stem[0].weight.detach()
+    sums = stem.sum(dim=(1, 2, 3)).abs()
+    assert float(sums[len(stem) // 10 :].max()) < 1e-5
+    assert float(sums[: len(stem) // 10].max()) > 1e-2
