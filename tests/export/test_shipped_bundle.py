@@ -17,12 +17,6 @@ from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
 
 MAX_BYTES = 15 * 2**20
 
-# xfail is strict here: the first trained weights turn these two into failures, and then the mark must go.
-untrained = pytest.mark.xfail(
-    raises=(AssertionError, KeyError),
-    reason="the first shipped weights had 110 steps of training and tell nothing apart",
-)
-
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
@@ -57,14 +51,12 @@ def test_no_scene_it_was_measured_on_took_part_in_training_or_thresholds(bundle:
     assert len(set.union(*seeds)) == sum(map(len, seeds))
 
 
-@untrained
 def test_figures_on_real_angiograms_are_of_these_weights(bundle: Bundle) -> None:
     real = bundle.manifest.evidence["real"]
     assert real["model_sha256"] == bundle.manifest.files["model.onnx"]
     assert real["looks"] >= 1
 
 
-@untrained
 @pytest.mark.parametrize("engine_name", ["openvino", "onnxruntime"])
 def test_an_opacified_phantom_frame_scores_higher_as_key_frame_than_one_before_contrast(
     bundle: Bundle, engine_name: str
