@@ -57,7 +57,8 @@ class PolicyConfig:
 
     release_ratio: a candidate is over once P(better) falls below threshold * release_ratio (hysteresis).
     confirm_frames: frames without a better one after which a candidate is announced. min_gap_s: between key frames.
-    max_per_run: K. min_visible_frames: votes the run's laterality needs, fewer is "unknown".
+    max_per_run: K. min_visible_frames: frames that name a side which the run's
+    laterality needs, fewer is "unknown".
     stale_s: an alert about a frame older than this when raised is marked late.
     """
 

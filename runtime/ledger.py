@@ -56,7 +56,8 @@ class Ledger:
             verdict_id=verdict.id,
         )
         self._scored.append(scored)
-        self._votes.append((self._model.left_score(verdict.finding), self._model.visibility(verdict.finding)))
+        if scored.laterality != "unknown":
+            self._votes.append((self._model.left_score(verdict.finding), self._model.visibility(verdict.finding)))
         return scored
 
     def summary(self, pass_id: str, bundle: Bundle, engine: str, config: PolicyConfig) -> RunSummary:

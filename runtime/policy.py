@@ -15,7 +15,7 @@ from cathrt.runtime.config import PolicyConfig
 # Views a C-arm angle makes unlikely for a side (degrees; LAO > 0, CRA > 0). Caudal tilts are chosen to unfold the left
 # main and its branches; a plain LAO without tilt is the standard right coronary view (Heart, table of projections).
 CAUDAL_TILT_DEG = -15.0
-PLAIN_LAO_DEG = 30.0
+PLAIN_LAO_DEG = (30.0, 70.0)  # beyond it the view is a lateral one, which serves both
 PLAIN_TILT_DEG = 10.0
 
 
@@ -100,17 +100,17 @@ def rank_key_frames(frames: list[Scored], threshold: float, config: PolicyConfig
 
 
 def vote_laterality(votes: list[tuple[float, float]], config: PolicyConfig) -> tuple[Laterality, float]:
-    """The run's side and its score from (left score, visibility) of every judged frame.
+    """The run's side and its score from (left score, visibility) of every frame that named a side.
 
     Each frame weighs what it shows: the score is the visibility-weighted mean of the sides. Fewer than
-    min_visible_frames worth of visibility, or a score under run_laterality_threshold, is "unknown".
+    min_visible_frames votes, or a score under run_laterality_threshold, is "unknown". No vote at all scores 0.
     """
     weight = sum(visibility for _, visibility in votes)
-    if not votes or weight <= 0.0:
+    if weight <= 0.0:
         return "unknown", 0.0
     left = sum(left_score * visibility for left_score, visibility in votes) / weight
     score = min(max(left, 1.0 - left), 1.0)
-    if weight < config.min_visible_frames or score < config.run_laterality_threshold:
+    if len(votes) < config.min_visible_frames or score < config.run_laterality_threshold:
         return "unknown", score
     return ("left" if left >= 0.5 else "right"), score
 
@@ -126,4 +126,5 @@ def laterality_mismatch(
         return None
     if laterality == "right":
         return secondary_angle_deg <= CAUDAL_TILT_DEG
-    return primary_angle_deg >= PLAIN_LAO_DEG and abs(secondary_angle_deg) < PLAIN_TILT_DEG
+    least, most = PLAIN_LAO_DEG
+    return least <= primary_angle_deg <= most and abs(secondary_angle_deg) < PLAIN_TILT_DEG

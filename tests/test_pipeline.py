@@ -24,12 +24,12 @@ def outcomes(journal: ListJournal) -> list[str]:
 
 def test_every_frame_ends_as_one_verdict_and_the_summary_adds_them_up() -> None:
     journal = ListJournal()
-    summary = watch(ArraySource([0.1, 0.2, 0.8, 0.9, 0.3, 0.1]), line(), journal)
+    summary = watch(ArraySource([0.1, 0.2, 0.8, 0.9, 0.25, 0.1]), line(), journal)
     assert outcomes(journal) == ["MET"] * 6
     assert summary.frames == 6
     assert summary.verdicts == {"MET": 6, "LATE": 0, "DROPPED": 0, "FAILED": 0, "DUPLICATE": 0}
     assert summary.key_frames == (3,)
-    assert summary.laterality == "unknown", "too little was visible for a vote of three frames"
+    assert summary.laterality == "unknown", "two frames that name a side are no vote"
     assert [alert.frame_index for alert in journal.alerts] == [3]
     assert list(journal.records.values())[-1] == summary
 
@@ -155,6 +155,11 @@ def test_a_stored_drop_stays_a_drop_in_the_books_of_the_pass_that_takes_it_up() 
         "DUPLICATE": 0,
     }
     assert summary.verdicts["DROPPED"] == 1
+
+
+def test_frames_that_name_no_side_have_no_vote() -> None:
+    summary = watch(ArraySource([0.2 + 0.001 * i for i in range(60)]), line(), ListJournal())
+    assert (summary.laterality, summary.laterality_score) == ("unknown", 0.0)
 
 
 def test_the_laterality_vote_and_the_angle_reach_the_summary() -> None:

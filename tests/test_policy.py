@@ -96,15 +96,17 @@ def test_ranking_puts_the_best_first_and_keeps_the_gap() -> None:
 
 
 def test_the_vote_weighs_frames_by_what_they_show() -> None:
-    blind = [(0.9, 0.01)] * 50  # nothing visible: what they say of the side counts for nothing
-    seen = [(0.1, 0.95)] * 10
-    side, score = vote_laterality(blind + seen, CONFIG)
+    faint = [(0.9, 0.05)] * 20
+    clear = [(0.1, 0.95)] * 10
+    side, score = vote_laterality(faint + clear, CONFIG)
     assert side == "right"
     assert score > 0.8
 
 
-def test_a_run_without_visible_arteries_has_an_unknown_side() -> None:
-    assert vote_laterality([(0.99, 0.001)] * 60, CONFIG)[0] == "unknown"
+def test_a_run_in_which_too_few_frames_name_a_side_has_an_unknown_side() -> None:
+    enough = CONFIG.min_visible_frames
+    assert vote_laterality([(0.99, 0.9)] * enough, CONFIG)[0] == "left"
+    assert vote_laterality([(0.99, 0.9)] * (enough - 1), CONFIG)[0] == "unknown"
     assert vote_laterality([], CONFIG) == ("unknown", 0.0)
 
 
@@ -118,5 +120,6 @@ def test_mismatch_is_about_views_that_are_chosen_for_the_other_side() -> None:
     assert laterality_mismatch("left", 50.0, 0.0) is True  # plain LAO
     assert laterality_mismatch("left", -35.0, -35.0) is False
     assert laterality_mismatch("left", 40.0, 30.0) is False  # LAO cranial serves both
+    assert laterality_mismatch("left", 90.0, 0.0) is False  # so does the lateral view
     assert laterality_mismatch("unknown", 50.0, 0.0) is None
     assert laterality_mismatch("left", None, 0.0) is None

@@ -129,7 +129,8 @@ def vessel_cells(path_mm: NDArray[np.float32]) -> NDArray[np.uint8]:
     for axis in (0, 1):
         starts = np.arange(VESSEL_CELLS) * path_mm.shape[axis] // VESSEL_CELLS
         path_mm = np.maximum.reduceat(path_mm, starts, axis=axis)
-    return np.clip(np.rint(path_mm * 10.0), 0, 255).astype(np.uint8)
+    tenths: NDArray[np.uint8] = np.clip(np.rint(path_mm * 10.0), 0, 255).astype(np.uint8)
+    return tenths
 
 
 def _spread(labels: tuple[FrameLabel, ...], count: int, seed: int) -> list[int]:
