@@ -6,7 +6,6 @@ tensor; each is compared with kernels/reference.py before it is timed. Not for: 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -260,13 +259,5 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
     yield measure.headline("kernels", figures, heartbeat, packages)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--quick", action="store_true", help="few rounds, under a minute: no headline claim")
-    options = parser.parse_args()
-    measure.report(rows(rounds=25 if options.quick else 300), as_json=options.json)
-
-
 if __name__ == "__main__":
-    main()
+    measure.command(__doc__, rows, quick=25, full=300)

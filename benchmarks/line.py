@@ -7,7 +7,6 @@ The disk's sync, which no line thread waits for, has rows of its own. Not for: t
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -178,13 +177,5 @@ def _generated_run(folder: Path) -> Path:
     return write_xa(run, lambda index: drawn[index % len(drawn)], folder / "run.dcm")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--quick", action="store_true", help="under a minute, for tests; no figure to quote")
-    options = parser.parse_args()
-    measure.report(rows(passes=1 if options.quick else 8), as_json=options.json)
-
-
 if __name__ == "__main__":
-    main()
+    measure.command(__doc__, rows, quick=1, full=8)

@@ -5,6 +5,7 @@ Not for: what is measured. Run as `python -m benchmarks.measure` it is the heart
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -192,6 +193,17 @@ def report(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
         else:
             times = "  ".join(f"{key[:-3]} {entry[key]:9.3f}" for key in ("min_ms", "median_ms", "p99_ms", "max_ms"))
             print(f"{entry['case']:<22} {entry['impl']:<28} {times} ms  n {entry['n']}  stalled {entry['stalled']}")
+
+
+def command(
+    description: str | None, rows: Callable[[int], Iterable[Mapping[str, Any]]], *, quick: int, full: int
+) -> None:
+    """The command line that every benchmark has. rows(count): count is `full`, or `quick` under --quick."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--quick", action="store_true", help="few rounds, under a minute: no figure to quote")
+    options = parser.parse_args()
+    report(rows(quick if options.quick else full), as_json=options.json)
 
 
 def _beat() -> None:

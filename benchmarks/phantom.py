@@ -6,7 +6,6 @@ Not for: how real the pictures are.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -52,13 +51,5 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
     yield measure.headline("phantom", figures, heartbeat, ["numpy"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--quick", action="store_true", help="a few frames, for tests; no figure to quote")
-    options = parser.parse_args()
-    measure.report(rows(rounds=16 if options.quick else 160), as_json=options.json)
-
-
 if __name__ == "__main__":
-    main()
+    measure.command(__doc__, rows, quick=16, full=160)

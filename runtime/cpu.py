@@ -30,15 +30,16 @@ def sums_int8_exactly(root: Path = _ROOT) -> bool:
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return True
-    flags = next(
-        (
-            line.partition(":")[2].split()
-            for line in _text(root / "proc/cpuinfo").splitlines()
-            if line.startswith("flags")
-        ),
-        [],
-    )
-    return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(flags)
+    return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(cpu_flags(root))
+
+
+def cpu_flags(root: Path = _ROOT) -> frozenset[str]:
+    """Instruction sets of the first CPU by the kernel's names; empty where it tells none."""
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):  # x86, ARM
+            return frozenset(value.split())
+    return frozenset()
 
 
 def _cgroups(root: Path) -> list[Path]:

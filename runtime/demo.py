@@ -95,7 +95,7 @@ def demo(
         ),
         encoding="utf-8",
     )
-    contact_sheet([tile for run in pages for tile in _tiles(run)]).save(sheet)
+    contact_sheet([tile for name, run in zip(phantoms, pages, strict=True) for tile in _tiles(name, run)]).save(sheet)
     return Demo(replayed, page, sheet)
 
 
@@ -141,9 +141,9 @@ def _judged(summary: RunSummary, records: list[Record], phantom: PhantomSource, 
     )
 
 
-def _tiles(run: JudgedRun) -> list[Tile]:
+def _tiles(name: str, run: JudgedRun) -> list[Tile]:
     summary = run.summary
     return [
-        Tile(pixels, f"{run.remark.removeprefix('what was drawn: ')}\nframe {index}, {summary.laterality}, {score:.2f}")
+        Tile(pixels, f"{name}\nframe {index}, {summary.laterality}, {score:.2f}")
         for index, score, pixels in zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
     ]

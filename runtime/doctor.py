@@ -93,13 +93,10 @@ def _python() -> Check:
 
 
 def _cpu() -> Check:
+    from cathrt.runtime.cpu import cpu_flags
+
     text = _read(Path("/proc/cpuinfo"))
-    flags = {
-        word
-        for line in text.splitlines()
-        if line.startswith(("flags", "Features"))
-        for word in line.partition(":")[2].split()
-    }
+    flags = cpu_flags()
     model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "")
     found = [flag for flag in _ISA if flag in flags]
     fast = {"avx2", "asimd"} & flags
