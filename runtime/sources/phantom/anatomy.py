@@ -1,43 +1,42 @@
-"""A coronary tree: named arteries after Dodge with anatomical spread, and the small branches grown on the heart's wall.
+"""A coronary tree: named arteries after Dodge with anatomical spread, diseased as drawn, with branches.
 
 Patient axes, mm: x left, y cranial, z anterior, origin at the heart's centre, heart at end-diastole.
-Not for: how the tree moves (motion.py) or fills (contrast.py).
+Not for: how the tree moves (motion.py) or fills (contrast.py), and the growing itself (branches.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.sources.phantom import dodge
+from cathrt.runtime.sources.phantom.branches import APEX_MM, GENERATIONS, STEP_MM, Vessel, grow
 from cathrt.runtime.sources.phantom.curves import arc_length, catmull_rom
 from cathrt.runtime.sources.phantom.tubes import TubeBundle
 
 Side = Literal["left", "right"]
 Dominance = Literal["right", "left"]
 
-# Where the ostia and the apex lie from the heart's centre; the right ostium lies caudal and anterior of the left.
+# Where the ostia lie from the heart's centre; the right ostium lies caudal and anterior of the left.
 LEFT_OSTIUM_MM = np.array([-25.0, 35.0, -20.0])
 RIGHT_OSTIUM_MM = np.array([-29.0, 14.0, 0.0])
-APEX_MM = np.array([18.0, -45.0, 48.0])
-STEP_MM = 1.3
 _LEFT_DOMINANT_SHARE = 0.1
+_OCCLUDED_SHARE = 0.05
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Vessel:
-    """One artery. name: Dodge's segment family ("LAD", "D1", "R", ...), or "twig" for a small grown branch.
-
-    points: (N, 3) mm along the centreline. radii: (N,) mm. arc_mm: (N,) distance from the ostium along the lumen.
-    """
-
-    name: str
-    points: NDArray[np.float64]
-    radii: NDArray[np.float64]
-    arc_mm: NDArray[np.float64]
+# SYNTAX segments (Sianos 2005) along the arteries that hold several: (segment, up to which tabulated middle point, in
+# points of the lists below; a half is midway between two of them).
+_SEGMENTS: dict[str, tuple[tuple[int, float], ...]] = {
+    "R": ((1, 2.5), (2, 3.5), (3, 99.0)),
+    "LAD": ((6, 2.5), (7, 3.5), (8, 99.0)),
+    "LCx": ((11, 2.5), (13, 99.0)),
+}
+_SEGMENT_OF = {
+    **{"LM": 5, "RD": 4, "RP": 16, "RI": 16, "D1": 9, "D2": 10, "D3": 10, "MR": 12, "OM": 12, "OP": 12, "M1": 12},
+    **{"M2": 14, "M3": 14, "CP": 15},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +44,41 @@ class Stenosis:
     """A narrowing: where its centre lies, how long it is, and the diameter lost at its worst."""
 
     vessel: str
+    segment: int
     arc_mm: float
     length_mm: float
     diameter_stenosis_percent: float
 
 
+@dataclass(frozen=True, slots=True)
+class Occlusion:
+    """A chronic total occlusion at arc_mm of this vessel. collateral: opacification beyond it, by way of others."""
+
+    vessel: str
+    segment: int
+    arc_mm: float
+    collateral: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CoronaryTree:
-    """All arteries of one side. tubes lays the vessels end to end; arc_mm and named are per point of it."""
+    """All arteries of one side. tubes lays the vessels end to end; what follows is per point of it.
+
+    named: of an artery that has a name. segment: its SYNTAX segment, 0 for none. patency: share of the lumen's
+    contrast that gets there, 1 but for what lies beyond an occlusion.
+    """
 
     side: Side
     dominance: Dominance
     ostium: NDArray[np.float64]
     vessels: tuple[Vessel, ...]
     stenoses: tuple[Stenosis, ...]
+    occlusion: Occlusion | None
     tubes: TubeBundle
     arc_mm: NDArray[np.float64]
     named: NDArray[np.bool_]
+    segment: NDArray[np.int64]
+    patency: NDArray[np.float64]
 
     @property
     def departure(self) -> NDArray[np.float64]:
@@ -97,7 +114,8 @@ def sample_tree(rng: np.random.Generator, side: Side, *, spread: float = 1.0) ->
     else:
         _build_right(builder)
     stenoses = builder.narrow()
-    builder.grow_twigs()
+    occlusion = builder.occlude()
+    builder.grow_branches()
     vessels = tuple(builder.vessels)
     return CoronaryTree(
         side=side,
@@ -105,10 +123,25 @@ def sample_tree(rng: np.random.Generator, side: Side, *, spread: float = 1.0) ->
         ostium=builder.ostium,
         vessels=vessels,
         stenoses=stenoses,
+        occlusion=occlusion,
         tubes=TubeBundle.from_polylines([v.points for v in vessels], [v.radii for v in vessels]),
         arc_mm=np.concatenate([v.arc_mm for v in vessels]),
         named=np.concatenate([np.full(len(v.points), v.name != "twig") for v in vessels]),
+        segment=np.concatenate([v.segment for v in vessels]),
+        patency=_patency(vessels, occlusion),
     )
+
+
+def _patency(vessels: tuple[Vessel, ...], occlusion: Occlusion | None) -> NDArray[np.float64]:
+    """Per point of all vessels: 1, or the collateral share beyond the occlusion and in all that leaves from there."""
+    parts: list[NDArray[np.float64]] = []
+    for vessel in vessels:
+        upstream = parts[vessel.parent][vessel.joint] if vessel.parent >= 0 else 1.0
+        share = np.full(len(vessel.points), upstream)
+        if occlusion is not None and vessel.name == occlusion.vessel:
+            share[vessel.arc_mm >= occlusion.arc_mm] = occlusion.collateral
+        parts.append(share)
+    return np.concatenate(parts)
 
 
 def _build_left(builder: _Builder) -> None:
@@ -168,6 +201,7 @@ class _Builder:
         female = dodge.FEMALE_DIAMETER_FACTOR if rng.random() < 0.35 else 1.0
         self._calibre = (1.0 + dodge.DIAMETER_SPREAD * self._normal(1, limit=1.8)[0]) * (female if spread else 1.0)
         self._tortuosity = spread * float(rng.gamma(1.6, 0.5))
+        self._richness = float(rng.uniform(0.5, 1.25)) if spread else 0.8
 
     def _normal(self, count: int, limit: float = 2.0) -> NDArray[np.float64]:
         return self.spread * np.clip(self.rng.standard_normal(count), -limit, limit)
@@ -184,12 +218,16 @@ class _Builder:
 
     def trunk(self, name: str, diameter_names: list[str], controls: list[NDArray[np.float64]]) -> None:
         """The artery that begins at the ostium."""
-        self._lay(name, diameter_names, np.array(controls) + self.ostium, start_arc_mm=0.0)
+        self._lay(name, diameter_names, np.array(controls) + self.ostium, -1, -1)
 
     def branch(self, name: str, parent: str, diameter_names: list[str], controls: list[NDArray[np.float64]]) -> None:
         """An artery whose first control is the end of its parent."""
-        start = next(v for v in self.vessels if v.name == parent)
-        self._lay(name, diameter_names, np.array(controls) + self.ostium, start_arc_mm=float(start.arc_mm[-1]))
+        index = self._index(parent)
+        end = len(self.vessels[index].points) - 1
+        self._lay(name, diameter_names, np.array(controls) + self.ostium, index, end)
+
+    def _index(self, name: str) -> int:
+        return next(index for index, vessel in enumerate(self.vessels) if vessel.name == name)
 
     def side_branch(
         self, name: str, parent: str, *, points: tuple[str, ...] = (), towards: NDArray[np.float64] | None = None
@@ -200,7 +238,8 @@ class _Builder:
         by default it goes on as it ran, along the wall of the heart.
         """
         points = points or (f"{name}p", f"{name}m")
-        trunk = next(v for v in self.vessels if v.name == parent)
+        index = self._index(parent)
+        trunk = self.vessels[index]
         origin_name = f"{name}o" if f"{name}o" in dodge.POSITION else points[0]
         tabulated = dodge_point_mm(origin_name)
         origin = self.point(origin_name) + self.ostium
@@ -228,9 +267,11 @@ class _Builder:
             reach = float(np.linalg.norm(last)) * self.rng.uniform(0.4, 0.9)
         controls.append(controls[-1] + reach * last / np.linalg.norm(last))
         diameters = [origin_name, *(p for p in points if p != origin_name), points[-1]]
-        self._lay(name, diameters, np.array(controls), start_arc_mm=float(trunk.arc_mm[joint]))
+        self._lay(name, diameters, np.array(controls), index, joint)
 
-    def _lay(self, name: str, diameter_names: list[str], controls: NDArray[np.float64], *, start_arc_mm: float) -> None:
+    def _lay(
+        self, name: str, diameter_names: list[str], controls: NDArray[np.float64], parent: int, joint: int
+    ) -> None:
         calibre = self._calibre
         if self.dominance == "left":
             calibre *= {"R": dodge.LEFT_DOMINANT_RCA_FACTOR, "LCx": dodge.LEFT_DOMINANT_LCX_FACTOR}.get(name, 1.0)
@@ -238,12 +279,23 @@ class _Builder:
         if name not in ("LM", "R", "LAD", "LCx", "RP"):
             radii *= 1.0 + 0.1 * self._normal(1)[0]
             radii[-1] *= 0.55
+        if name != "LM" and (
+            name != "R" or self.dominance == "left"
+        ):  # it does not end where the table does, but thins out on the wall
+            outward = controls[-1] / np.linalg.norm(controls[-1])
+            onward = controls[-1] - controls[-2]
+            onward = onward / np.linalg.norm(onward)
+            onward = onward - 0.9 * (onward @ outward) * outward + 0.15 * self._normal(3)
+            controls = np.vstack([controls, controls[-1] + self.rng.uniform(12.0, 30.0) * onward])
+            radii = np.append(radii, min(0.35, 0.6 * radii[-1]))
         curve = catmull_rom(np.column_stack([controls, radii]), STEP_MM)
         points, radii = curve[:, :3], np.clip(curve[:, 3], 0.25, 3.2)
+        segment = _segments(name, points, controls)
         points = self._wander(points, radii)
-        if start_arc_mm == 0.0:  # the ostium is a funnel, not a flat cut
+        if parent < 0:  # the ostium is a funnel, not a flat cut
             radii[:2] *= [0.6, 0.9]
-        self.vessels.append(Vessel(name, points, radii, start_arc_mm + arc_length(points)))
+        start_arc_mm = float(self.vessels[parent].arc_mm[joint]) if parent >= 0 else 0.0
+        self.vessels.append(Vessel(name, points, radii, start_arc_mm + arc_length(points), segment, parent, joint))
 
     def _wander(self, points: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.float64]:
         """Tortuosity: smooth swings across the centreline, none at the origin, tighter in thinner vessels."""
@@ -273,64 +325,73 @@ class _Builder:
             percent = float(self.rng.uniform(25.0, 95.0))
             off = (vessel.arc_mm - centre) / length
             bell = np.where(np.abs(off) < 0.5, np.cos(np.pi * np.clip(off, -0.5, 0.5)) ** 2, 0.0)
-            radii = vessel.radii * (1.0 - 0.01 * percent * bell)
-            self.vessels[index] = Vessel(vessel.name, vessel.points, radii, vessel.arc_mm)
-            found.append(Stenosis(vessel.name, centre, length, percent))
+            self.vessels[index] = replace(vessel, radii=vessel.radii * (1.0 - 0.01 * percent * bell))
+            found.append(Stenosis(vessel.name, _segment_at(vessel, centre), centre, length, percent))
         return tuple(found)
 
-    def grow_twigs(self) -> None:
-        """Small branches: two generations that creep along the heart's wall away from their parents.
+    def occlude(self) -> Occlusion | None:
+        """Now and then a chronic total occlusion: no contrast beyond it but what collaterals bring."""
+        if not self.spread or self.rng.random() >= _OCCLUDED_SHARE:
+            return None
+        names = ("LAD", "LCx", "R", "RP", "OM", "M1", "D1")
+        vessel = self.vessels[int(self.rng.choice([i for i, v in enumerate(self.vessels) if v.name in names]))]
+        arc_mm = float(self.rng.uniform(vessel.arc_mm[0] + 6.0, vessel.arc_mm[-1] - 6.0))
+        collateral = float(self.rng.choice([0.0, 1.0]) * self.rng.uniform(0.1, 0.35))
+        return Occlusion(vessel.name, _segment_at(vessel, arc_mm), arc_mm, collateral)
 
-        The right artery first gets its conus, sinus-node and acute marginal branches, which the tables do not have.
-        """
-        rng = self.rng
-        parents = list(self.vessels)
+    def grow_branches(self) -> None:
+        """The branches that no table lists: acute marginals of the right artery, then three generations on all."""
         if self.side == "right":
-            trunk = parents[0]
-            for share, reach_mm, radius in ((0.06, 30, 0.55), (0.12, 35, 0.5), (0.4, 55, 0.8), (0.62, 55, 0.75)):
-                if self.chance(0.8):
-                    at = int(np.clip(share + rng.uniform(-0.04, 0.04), 0.03, 0.9) * len(trunk.points))
-                    self._twig(trunk, at, reach_mm * rng.uniform(0.6, 1.3), radius * rng.uniform(0.7, 1.3), "A")
-            parents = list(self.vessels)
-        for generation, spacing_mm in enumerate((10.0, 20.0)):
-            grown = []
-            for parent in parents:
-                first = len(self.vessels)
-                reach = float(arc_length(parent.points)[-1])
-                for _ in range(int(rng.poisson(reach / spacing_mm))):
-                    at = int(rng.uniform(0.12, 0.97) * len(parent.points))
-                    radius = float(np.clip(parent.radii[at] * rng.uniform(0.25, 0.6), 0.18, 0.6))
-                    self._twig(parent, at, rng.uniform(9.0, 38.0) / (1 + generation), radius, "twig")
-                grown += self.vessels[first:]
-            parents = grown
+            for share in (0.06, 0.12, 0.4, 0.62, 0.75):
+                if self.chance(0.75):
+                    self._acute_marginal(share)
+        parents = list(range(len(self.vessels)))
+        for generation in GENERATIONS:
+            first = len(self.vessels)
+            self.vessels += grow(
+                self.rng,
+                self.vessels,
+                parents,
+                generation,
+                richness=self._richness,
+                tortuosity=self._tortuosity,
+                calibre=self._calibre,
+            )
+            parents = [*(parents if generation is GENERATIONS[0] else []), *range(first, len(self.vessels))]
 
-    def _twig(self, parent: Vessel, at: int, reach_mm: float, radius: float, name: str) -> None:
-        rng = self.rng
-        at = min(max(at, 1), len(parent.points) - 2)
-        position = parent.points[at]
-        tangent = parent.points[at + 1] - parent.points[at - 1]
-        tangent = tangent / np.linalg.norm(tangent)
-        outward = position / np.linalg.norm(position)
-        aside = np.cross(outward, tangent) * (1.0 if rng.random() < 0.5 else -1.0)
-        if name == "A":  # acute marginals and conus run forward over the right ventricle
-            aside = np.array([0.35, -0.1, 0.9])
-        elif parent.name in ("LAD", "RD") and rng.random() < 0.35:  # septal perforators dive into the wall
-            aside = -outward
-        heading = 0.9 * aside + rng.uniform(0.2, 1.0) * tangent
-        steps = max(4, round(reach_mm / STEP_MM))
-        bend = np.cumsum(rng.standard_normal((steps, 3)), axis=0) * 0.05
-        bend += 0.5 * np.sin(np.arange(steps)[:, None] * rng.uniform(0.25, 0.8, 3) + rng.uniform(0, 6.28, 3))
-        headings = heading / np.linalg.norm(heading) + min(self._tortuosity + 0.4, 1.3) * bend
-        drop = np.einsum("ij,j->i", headings, outward)
-        if parent.name not in ("LAD", "RD"):
-            headings -= 0.8 * drop[:, None] * outward
-        headings /= np.linalg.norm(headings, axis=1, keepdims=True)
-        points = position + np.concatenate([np.zeros((1, 3)), np.cumsum(headings * STEP_MM, axis=0)])
-        # Curve it round the heart: hold the distance from the centre near the wall's.
-        distance = np.linalg.norm(points, axis=1, keepdims=True)
-        wall = distance[0] * (1.0 - 0.05 * np.linspace(0, 1, len(points)))[:, None]
-        if aside @ outward > -0.5:
-            points = points * (1.0 + 0.7 * (wall / distance - 1.0))
-        radii = radius * self._calibre * np.linspace(1.0, 0.45, len(points))
-        skip = min(int(0.8 * parent.radii[at] / STEP_MM), 2)
-        self.vessels.append(Vessel(name, points[skip:], radii[skip:], parent.arc_mm[at] + arc_length(points)[skip:]))
+    def _acute_marginal(self, share: float) -> None:
+        """Conus, sinus-node and marginal branches: forward over the right ventricle, or back over the atrium."""
+        trunk = self.vessels[0]
+        at = int(np.clip(share + self.rng.uniform(-0.04, 0.04), 0.03, 0.9) * len(trunk.points))
+        start = trunk.points[at]
+        reach = self.rng.uniform(28.0, 75.0)
+        heading = (
+            np.array([0.55, -0.35, 0.75]) if share > 0.3 or self.rng.random() < 0.6 else np.array([0.1, 0.8, -0.6])
+        )
+        outward = start / np.linalg.norm(start)
+        heading = heading - 0.8 * (heading @ outward) * outward + 0.2 * self._normal(3)
+        heading /= np.linalg.norm(heading)
+        middle = start + 0.5 * reach * heading + 0.05 * reach * self._normal(3)
+        controls = np.array([start, middle, start + reach * (heading + np.array([0.1, -0.15, 0.0]))])
+        radii = self._calibre * self.rng.uniform(0.45, 0.95) * np.array([1.0, 0.8, 0.4])
+        curve = catmull_rom(np.column_stack([controls, radii]), STEP_MM)
+        points = self._wander(curve[:, :3], curve[:, 3])
+        arc = trunk.arc_mm[at] + arc_length(points)
+        none = np.zeros(len(points), dtype=np.int64)
+        self.vessels.append(Vessel("A", points, np.clip(curve[:, 3], 0.2, 1.2), arc, none, 0, at))
+
+
+def _segments(name: str, points: NDArray[np.float64], controls: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) SYNTAX segment of each point."""
+    if name not in _SEGMENTS:
+        return np.full(len(points), _SEGMENT_OF.get(name, 0), dtype=np.int64)
+    at = [int(np.argmin(np.linalg.norm(points - control, axis=1))) for control in controls]
+    place = np.interp(np.arange(len(points)), at, np.arange(len(controls)))
+    segment = np.zeros(len(points), dtype=np.int64)
+    for number, until in reversed(_SEGMENTS[name]):
+        segment[place <= until] = number
+    return segment
+
+
+def _segment_at(vessel: Vessel, arc_mm: float) -> int:
+    return int(vessel.segment[int(np.argmin(np.abs(vessel.arc_mm - arc_mm)))])

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.sources.phantom.anatomy import APEX_MM
 from cathrt.runtime.sources.phantom.background import chord_through_ellipsoid
+from cathrt.runtime.sources.phantom.branches import APEX_MM
 from cathrt.runtime.sources.phantom.carm import CArm
+from cathrt.runtime.sources.phantom.catheter import AORTA_MM, ROOT_MM
 from cathrt.runtime.sources.phantom.curves import catmull_rom
-from cathrt.runtime.sources.phantom.devices import AORTA_MM, ROOT_MM
 from cathrt.runtime.sources.phantom.motion import HeartMotion
 from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
 

@@ -7,11 +7,15 @@ Not for: what attenuates the beam.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from cathrt.runtime.sources.phantom._projector import add_noise, low_pass, separable_blur3
 
 PHOTONS_PER_MM2_UGY = 30_000.0
 _BLOCK = 16
@@ -39,38 +43,36 @@ class Display:
     """What the vendor makes of the signal before storing it.
 
     relationship: (0028,1040) LIN stores the signal, LOG its logarithm, DISP a picture ready to look at.
-    harmonisation: share of the low frequencies taken out (dynamic range). edge: strength of the unsharp mask.
+    harmonisation: share of the low frequencies taken out (dynamic range), those wider than harmonisation_sigma, a share
+    of the width. edge: strength of the unsharp mask. jpeg_quality: 1 to 100 where pictures were stored with loss.
     noise_share: SD of the noise that the vendor's motion-compensated temporal filter leaves; its lag is not modelled.
-    gamma: the picture is signal ** gamma. low, high percentile: of the run's reference picture, stored near 0 and
-    full scale.
+    gamma: the picture is signal ** gamma. low, high percentile: of the run's reference picture, and how far below and
+    above them black and white lie, in units of the drop that a 4 mm artery makes.
     """
 
     relationship: Literal["LIN", "LOG", "DISP"]
     bits_stored: int
     harmonisation: float
+    harmonisation_sigma: float
     edge: float
     noise_share: float
     gamma: float
     low_percentile: float
     high_percentile: float
+    room_below: float
+    room_above: float
+    jpeg_quality: int | None
 
 
 class LowPass:
     """Gaussian low-pass of a whole image through its 16-pixel block means: cheap, and fine enough for scatter."""
 
     def __init__(self, rows: int, columns: int, sigma_pixels: float) -> None:
-        self._shape = (-(-rows // _BLOCK), -(-columns // _BLOCK))
-        self._pad = (self._shape[0] * _BLOCK - rows, self._shape[1] * _BLOCK - columns)
-        self._rows = _spread_matrix(rows, self._shape[0], sigma_pixels)
-        self._columns = _spread_matrix(columns, self._shape[1], sigma_pixels)
+        self._rows = _spread_matrix(rows, -(-rows // _BLOCK), sigma_pixels)
+        self._columns = np.ascontiguousarray(_spread_matrix(columns, -(-columns // _BLOCK), sigma_pixels).T)
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        if any(self._pad):
-            image = np.pad(image, ((0, self._pad[0]), (0, self._pad[1])), mode="edge")
-        high, wide = self._shape
-        across = image.reshape(high * _BLOCK, wide, _BLOCK).mean(axis=2)
-        blocks = across.reshape(high, _BLOCK, wide).mean(axis=1)
-        return np.asarray(self._rows @ blocks @ self._columns.T)
+        return low_pass(image, self._rows, self._columns, _BLOCK)
 
 
 def _spread_matrix(pixels: int, blocks: int, sigma: float) -> NDArray[np.float32]:
@@ -81,22 +83,6 @@ def _spread_matrix(pixels: int, blocks: int, sigma: float) -> NDArray[np.float32
     return np.asarray(weight / weight.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def smooth(image: NDArray[np.float32], neighbour: float, reach: int = 1) -> NDArray[np.float32]:
-    """Separable three-tap blur: weight `neighbour` for the pixels `reach` away on each side; edges repeat."""
-    for axis in (0, 1):
-        view = image if axis == 0 else image.T
-        out = np.empty_like(image)
-        target = out if axis == 0 else out.T
-        np.multiply(view, np.float32(1.0 - 2.0 * neighbour), out=target)
-        side = np.float32(neighbour) * view
-        target[reach:] += side[:-reach]
-        target[:-reach] += side[reach:]
-        target[:reach] += side[:1]
-        target[-reach:] += side[-1:]
-        image = out
-    return image
-
-
 def expose(
     primary: NDArray[np.float32],
     detector: Detector,
@@ -104,21 +90,19 @@ def expose(
     pixel_mm: float,
     gain: float,
     noise_share: float,
-    rng: np.random.Generator | None,
+    seed: int | None,
 ) -> NDArray[np.float32]:
     """The detector's signal: primary plus scatter, times `gain` so that the measuring field means 1, noisy, blurred.
 
     Quantum noise has the Poisson variance and is drawn as Gaussian, which at the 10 photons and more of an exposed
-    pixel differs little; the scintillator blurs it with the signal. Without an rng the expectation is returned.
+    pixel differs little; the scintillator blurs it with the signal. Without a seed the expectation is returned.
     """
     signal = primary + np.float32(detector.scatter_to_primary) * scatter(primary)
     signal *= np.float32(gain)
-    if rng is not None:
-        noise = rng.standard_normal(signal.shape, dtype=np.float32)
-        per_photon = np.float32(1.0 / detector.photons_per_pixel(pixel_mm))
-        noise *= np.sqrt(signal * per_photon + np.float32(detector.electronic**2)) * np.float32(noise_share)
-        signal += noise
-    return np.maximum(smooth(signal, detector.blur), np.float32(1e-4))
+    if seed is not None:
+        per_photon = 1.0 / detector.photons_per_pixel(pixel_mm)
+        add_noise(signal, per_photon, detector.electronic**2, noise_share, seed)
+    return np.maximum(separable_blur3(signal, detector.blur, 1), np.float32(1e-4))
 
 
 def develop(signal: NDArray[np.float32], display: Display, glare: LowPass) -> NDArray[np.float32]:
@@ -134,7 +118,7 @@ def develop(signal: NDArray[np.float32], display: Display, glare: LowPass) -> ND
         slow = glare(picture)
         picture -= np.float32(display.harmonisation) * (slow - slow.mean())
     if display.edge:
-        soft = smooth(smooth(picture, 0.25), 0.25, reach=2)
+        soft = separable_blur3(separable_blur3(picture, 0.25, 1), 0.25, 2)
         picture += np.float32(display.edge) * (picture - soft)
     return picture
 
@@ -148,14 +132,21 @@ def store(picture: NDArray[np.float32], bits_stored: int, low: float, high: floa
     return scaled.astype(np.uint8 if bits_stored <= 8 else np.uint16)
 
 
+def stored_with_loss(stored: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """An 8-bit picture after JPEG at this quality (1 to 100) and back."""
+    held = io.BytesIO()
+    Image.fromarray(stored).save(held, "JPEG", quality=quality)
+    return np.array(Image.open(held))
+
+
 def sample_detector(rng: np.random.Generator, *, fluoroscopy: bool) -> Detector:
     """Draw a dose and a detector."""
     low, high = (0.02, 0.05) if fluoroscopy else (0.07, 0.25)
     return Detector(
         dose_ugy=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
         quantum_efficiency=0.7,
-        scatter_to_primary=float(rng.uniform(0.4, 1.0)),
-        scatter_sigma_mm=float(rng.uniform(20.0, 40.0)),
+        scatter_to_primary=float(rng.uniform(0.4, 1.2)),
+        scatter_sigma_mm=float(rng.uniform(16.0, 40.0)),
         blur=float(rng.uniform(0.06, 0.24)),
         electronic=0.004,
     )
@@ -171,10 +162,14 @@ def sample_display(rng: np.random.Generator) -> Display:
     return Display(
         relationship=relationship,
         bits_stored=bits,
-        harmonisation=float(rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.uniform(0.35, 0.85)),
+        harmonisation=float(rng.choice([0.0, 1.0], p=[0.12, 0.88]) * rng.uniform(0.4, 0.95)),
+        harmonisation_sigma=float(np.exp(rng.uniform(np.log(0.035), np.log(0.12)))),
         edge=float(rng.choice([0.0, 1.0], p=[0.25, 0.75]) * rng.uniform(0.3, 1.6)),
-        noise_share=float(rng.uniform(0.2, 0.85)),
+        noise_share=float(rng.uniform(0.25, 0.8)),
         gamma=float(rng.uniform(0.25, 0.85)),
-        low_percentile=float(rng.uniform(0.05, 1.0)),
-        high_percentile=float(100.0 - np.exp(rng.uniform(np.log(0.1), np.log(12.0)))),
+        low_percentile=float(rng.uniform(0.05, 2.0)),
+        high_percentile=float(100.0 - np.exp(rng.uniform(np.log(0.1), np.log(8.0)))),
+        room_below=float(rng.uniform(0.7, 1.9)),
+        room_above=float(rng.uniform(0.0, 1.2)),
+        jpeg_quality=int(rng.integers(45, 96)) if bits == 8 and rng.random() < 0.45 else None,
     )

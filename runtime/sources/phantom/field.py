@@ -12,9 +12,22 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Wedge:
+    """A semi-transparent blade slid over bright lung. heading_deg: the way from its edge into its shade, 0 to the
+    image's right, 90 down. edge: distance of the edge from the image's centre that way, soft: width of the slope, both
+    shares of half the width. depth: nepers in its full shade."""
+
+    heading_deg: float
+    edge: float
+    soft: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """Blades as shares of the matrix from its left and top; below 0 or above 1 a blade is out of sight.
 
+    wedges: equalisation filters, each where its edge lies and how it is turned (see Wedge).
     round_radius: of the round field as a share of half the width, or None. penumbra: pixels of a 512 matrix.
     leak: share of the beam under the blades. blanked: the display paints the outside black.
     declared: the run tells where the field ends.
@@ -29,6 +42,18 @@ class Field:
     leak: float
     blanked: bool
     declared: bool
+    wedges: tuple[Wedge, ...]
+
+    def filtered(self, rows: int, columns: int) -> NDArray[np.float32]:
+        """(rows, columns) nepers that the wedges take from the beam."""
+        down = (np.arange(rows) + 0.5) / (0.5 * columns) - rows / columns
+        across = (np.arange(columns) + 0.5) / (0.5 * columns) - 1.0
+        taken = np.zeros((rows, columns))
+        for wedge in self.wedges:
+            turn = np.radians(wedge.heading_deg)
+            into = np.cos(turn) * across[None, :] + np.sin(turn) * down[:, None] - wedge.edge
+            taken += wedge.depth * np.clip(into / wedge.soft, 0.0, 1.0)
+        return taken.astype(np.float32)
 
     def openness(self, rows: int, columns: int) -> NDArray[np.float32]:
         """(rows, columns) share of the beam let through, 1 in the open field."""
@@ -78,4 +103,14 @@ def sample_field(rng: np.random.Generator, *, closed: bool) -> Field:
         leak=float(rng.uniform(0.001, 0.02)),
         blanked=bool(rng.random() < 0.8),
         declared=bool(rng.random() < 0.4),
+        wedges=tuple(_sample_wedge(rng) for _ in range(int(rng.choice(3, p=[0.55, 0.33, 0.12])))),
+    )
+
+
+def _sample_wedge(rng: np.random.Generator) -> Wedge:
+    return Wedge(
+        heading_deg=float(rng.choice([0.0, 180.0, 90.0, -90.0], p=[0.38, 0.38, 0.12, 0.12]) + rng.normal(0.0, 22.0)),
+        edge=float(rng.uniform(0.15, 0.85)),
+        soft=float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))),
+        depth=float(rng.uniform(0.2, 1.0)),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.sources.phantom.anatomy import APEX_MM
+from cathrt.runtime.sources.phantom.branches import APEX_MM
 
 BASE_MM = np.array([-22.0, 28.0, -24.0])  # centre of the atrioventricular plane
 _INSPIRATION = np.array([0.0, -1.0, 1.3 / 4.9])

@@ -15,21 +15,31 @@ from numpy.typing import NDArray
 from cathrt.runtime.sources.phantom.anatomy import CoronaryTree, Side, sample_tree
 from cathrt.runtime.sources.phantom.background import Chest, sample_chest
 from cathrt.runtime.sources.phantom.carm import CArm
+from cathrt.runtime.sources.phantom.catheter import Catheter, sample_catheter
 from cathrt.runtime.sources.phantom.chambers import ChamberInjection, sample_chamber
 from cathrt.runtime.sources.phantom.contrast import Bolus, sample_bolus
 from cathrt.runtime.sources.phantom.detector import Detector, Display, sample_detector, sample_display
-from cathrt.runtime.sources.phantom.devices import Catheter, sample_catheter, sample_leads
+from cathrt.runtime.sources.phantom.devices import Opaque, sample_implants, sample_skin_and_bone
 from cathrt.runtime.sources.phantom.field import Field, sample_field
 from cathrt.runtime.sources.phantom.motion import HeartMotion, sample_motion
-from cathrt.runtime.sources.phantom.tubes import TubeBundle
+from cathrt.runtime.sources.phantom.other_vessels import OtherVessels, sample_other_vessels
+from cathrt.runtime.sources.phantom.overlay import Overlay, sample_overlay
 
 # Raised whenever the same seed would give other pixels: part of the run's identity.
-PHANTOM_VERSION = 2
+PHANTOM_VERSION = 3
 
 SceneKind = Literal[
-    "coronary", "no_contrast", "lv_gram", "aortogram", "empty", "saturated", "closed_collimator", "panning"
+    "coronary",
+    "no_contrast",
+    "lv_gram",
+    "aortogram",
+    "other_vessels",
+    "empty",
+    "saturated",
+    "closed_collimator",
+    "panning",
 ]
-_KIND_SHARE = (0.7, 0.08, 0.05, 0.04, 0.03, 0.03, 0.02, 0.05)
+_KIND_SHARE = (0.68, 0.08, 0.05, 0.04, 0.05, 0.03, 0.02, 0.02, 0.03)
 
 # Working views (primary, secondary, share), degrees: LAO, CRA > 0. ARCADE's list and the usual four plus three.
 _VIEWS: dict[Side, tuple[tuple[float, float, float], ...]] = {
@@ -62,6 +72,7 @@ class Scene:
     side: the artery engaged or filled, None where no coronary artery is. exposure_ms: X-ray pulse.
     overexposure: factor on the automatic exposure. table_mm: where the patient's origin lies from the isocentre.
     pan_mm: how far the table slides during the run. chest: None when nothing but air is in the beam.
+    implants: what rides on the heart; outside: what does not. overlay: what the console burns into the picture.
     """
 
     seed: int
@@ -76,13 +87,15 @@ class Scene:
     motion: HeartMotion
     bolus: Bolus | None
     chamber: ChamberInjection | None
+    other: OtherVessels | None
     catheter: Catheter | None
-    leads: TubeBundle
-    lead_per_mm: float
+    implants: tuple[Opaque, ...]
+    outside: tuple[Opaque, ...]
     chest: Chest | None
     field: Field
     detector: Detector
     display: Display
+    overlay: Overlay | None
     overexposure: float
     table_mm: NDArray[np.float64]
     pan_mm: NDArray[np.float64]
@@ -134,15 +147,20 @@ def sample_scene(
     exposure_ms = float(timing.uniform(3.0, 10.0))
 
     tree = sample_tree(_stream(seed, 2), side)
-    anatomy_centre = _middle(tree) if engaged else np.array([-8.0, 12.0, 0.0])
+    other = sample_other_vessels(_stream(seed, 11)) if kind == "other_vessels" else None
+    anatomy_centre = _middle(tree.tubes.points[tree.named]) if engaged else np.array([-8.0, 12.0, 0.0])
+    if other is not None:
+        anatomy_centre = _middle(other.tubes.points)
     carm, table_mm, pan_mm = _sample_geometry(_stream(seed, 3), side, anatomy_centre, matrix)
     devices = _stream(seed, 6)
-    leads, lead_per_mm = sample_leads(devices)
+    outside = sample_skin_and_bone(devices)
     tip = side if engaged else ("ventricle" if kind == "lv_gram" else "root")
     catheter = sample_catheter(devices, tip, tree.departure)
     bare = kind == "empty" and devices.random() < 0.5
     bolus_stream = _stream(seed, 5)
-    other = _stream(seed, 10)
+    console = _stream(seed, 10)
+    run_s = frame_count / frame_rate_hz
+    no_catheter = kind in ("empty", "closed_collimator", "other_vessels")
     return Scene(
         seed=seed,
         kind=kind,
@@ -154,16 +172,18 @@ def sample_scene(
         fluoroscopy=fluoroscopy,
         tree=tree if coronary else None,
         motion=sample_motion(_stream(seed, 4), right=side == "right"),
-        bolus=sample_bolus(bolus_stream, frame_count / frame_rate_hz, right=side == "right") if coronary else None,
-        chamber=_sample_chamber(kind, bolus_stream, frame_count / frame_rate_hz),
-        catheter=None if kind in ("empty", "closed_collimator") else catheter,
-        leads=TubeBundle.from_polylines([], []) if bare else leads,
-        lead_per_mm=lead_per_mm,
+        bolus=sample_bolus(bolus_stream, run_s, right=side == "right") if coronary or other is not None else None,
+        chamber=_sample_chamber(kind, bolus_stream, run_s),
+        other=other,
+        catheter=None if no_catheter else catheter,
+        implants=() if bare or other is not None else sample_implants(_stream(seed, 12), tree, engaged=engaged),
+        outside=() if bare else outside,
         chest=None if bare else sample_chest(_stream(seed, 7)),
         field=sample_field(_stream(seed, 8), closed=kind == "closed_collimator"),
         detector=sample_detector(_stream(seed, 9), fluoroscopy=fluoroscopy),
-        display=sample_display(other),
-        overexposure=float(other.uniform(1.6, 6.0)) if kind == "saturated" else 1.0,
+        display=sample_display(console),
+        overlay=sample_overlay(_stream(seed, 13), carm.primary_angle_deg, carm.secondary_angle_deg),
+        overexposure=float(console.uniform(1.6, 6.0)) if kind == "saturated" else 1.0,
         table_mm=table_mm,
         pan_mm=pan_mm if kind == "panning" else np.zeros(3),
     )
@@ -173,9 +193,8 @@ def _stream(seed: int, part: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, part])))
 
 
-def _middle(tree: CoronaryTree) -> NDArray[np.float64]:
-    named = tree.tubes.points[tree.named]
-    return np.asarray(0.5 * (named.min(axis=0) + named.max(axis=0)))
+def _middle(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (points.min(axis=0) + points.max(axis=0)))
 
 
 def _sample_chamber(kind: SceneKind, rng: np.random.Generator, run_s: float) -> ChamberInjection | None:
@@ -203,7 +222,7 @@ def _sample_geometry(
         source_to_detector_mm=float(np.clip(rng.normal(1060.0, 70.0), 900.0, 1200.0)),
         rows=matrix,
         columns=matrix,
-        pixel_mm=float(rng.uniform(150.0, 225.0)) / matrix,
+        pixel_mm=float(rng.uniform(125.0, 205.0)) / matrix,
     )
     right, up, _ = carm.axes()
     off = np.clip(rng.normal(0.0, 9.0, 2), -18.0, 18.0)

@@ -27,8 +27,8 @@ def spine(vertebra_phase: float, rng: np.random.Generator) -> list[tuple[TubeBun
         y = (level + vertebra_phase) * pitch
         x, z = MIDLINE_X_MM + lean * y, SPINE_Z_MM - 0.0006 * y * y
         ys = y + np.array([0.0, 0.08, 0.2, 0.5, 0.8, 0.92, 1.0]) * height
-        column = np.column_stack([np.full(7, x), ys, np.full(7, z)])
-        bodies.append((column, np.array([12.0, 16.2, 15.8, 15.0, 15.8, 16.2, 12.0])))
+        middle = np.column_stack([np.full(7, x), ys, np.full(7, z)])
+        bodies.append((middle, np.array([12.0, 16.2, 15.8, 15.0, 15.8, 16.2, 12.0])))
         for edge in (1.2, height - 1.2):
             ys = y + edge + np.array([-1.3, 0.0, 1.3])
             plates.append((np.column_stack([np.full(3, x), ys, np.full(3, z)]), np.array([8.0, 16.5, 8.0])))
@@ -40,9 +40,12 @@ def spine(vertebra_phase: float, rng: np.random.Generator) -> list[tuple[TubeBun
         np.array([[-12.0, 100, -62], [-11, 50, -74], [-12, 0, -76], [-16, -60, -80], [-20, -150, -84]]), 8
     )
     wall = [(aorta, np.full(len(aorta), 12.0))]
+    levels = np.arange(-220.0, 240.0, 12.0)
+    discs = np.column_stack([MIDLINE_X_MM + lean * levels, levels, SPINE_Z_MM - 0.0006 * levels * levels])
+    column = [(discs, np.full(len(levels), 15.5))]
     return [
         (TubeBundle.from_polylines(*map(list, zip(*parts, strict=True))), per_mm)
-        for parts, per_mm in ((bodies, 0.0065), (plates, 0.0035), (posts, 0.006), (wall, 0.007))
+        for parts, per_mm in ((bodies, 0.0035), (column, 0.003), (plates, 0.003), (posts, 0.006), (wall, 0.007))
     ]
 
 

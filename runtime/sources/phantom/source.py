@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.sources.phantom.background import Layers, build_layers, shifted
+from cathrt.runtime.sources.phantom.background import Layers, build_layers
 from cathrt.runtime.sources.phantom.chambers import chamber_path
-from cathrt.runtime.sources.phantom.contrast import iodine_transmission
-from cathrt.runtime.sources.phantom.detector import LowPass, develop, expose, store
+from cathrt.runtime.sources.phantom.contrast import pass_iodine
+from cathrt.runtime.sources.phantom.detector import LowPass, develop, expose, store, stored_with_loss
 from cathrt.runtime.sources.phantom.labels import FrameLabel, label_frames
 from cathrt.runtime.sources.phantom.motion import freedom_by_arc
 from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION, Scene
@@ -29,6 +29,7 @@ from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
 _FOCAL_SPOT_MM = 0.6
 _FURTHEST_BREATH_MM = 9.0
 _CLOUD_MM = 9.0
+_ARTERY_NEPERS = 0.4  # what a well-filled artery of 4 mm takes from the signal
 
 
 class PhantomSource:
@@ -39,10 +40,11 @@ class PhantomSource:
         self._closed = self._walked = False
         carm, field = scene.carm, scene.field
         self._open = field.openness(carm.rows, carm.columns)
+        self._beam = self._open * np.exp(-field.filtered(carm.rows, carm.columns))
         self._exposed = field.exposed_columns(carm.rows, carm.columns)
         detector = scene.detector
         self._scatter = LowPass(carm.rows, carm.columns, detector.scatter_sigma_mm / carm.pixel_mm)
-        self._glare = LowPass(carm.rows, carm.columns, 0.06 * carm.columns)
+        self._glare = LowPass(carm.rows, carm.columns, scene.display.harmonisation_sigma * carm.columns)
         self._freedom = None if scene.tree is None else freedom_by_arc(scene.tree.arc_mm)
         self._layers = self._project_layers()
         self._gain = self._expose_automatically()
@@ -62,7 +64,8 @@ class PhantomSource:
     def run(self) -> Run:
         """The run as a DICOM object of this kind would describe it."""
         scene, carm, display = self._scene, self._scene.carm, self._scene.display
-        identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}|{scene.frame_count}"
+        identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}"
+        identity += f"|{scene.frame_count}|{scene.frame_rate_hz}"
         return Run(
             run_id=run_id(hashlib.sha256(identity.encode()).hexdigest()),
             source=f"phantom seed {scene.seed}",
@@ -114,17 +117,20 @@ class PhantomSource:
         scene = self._scene
         if not 0 <= index < scene.frame_count:
             raise IndexError(f"frame {index}: this run has frames 0 to {scene.frame_count - 1}")
-        seeds = np.random.SeedSequence([scene.seed, 1000, index])
-        rng = np.random.Generator(np.random.PCG64(seeds))
+        seed = int(np.random.SeedSequence([scene.seed, 1000, index]).generate_state(1, np.uint64)[0])
         time_s = scene.time_s(index)
         primary = self._anatomy(time_s)
         path = self.iodine_path(index)
-        lit = np.flatnonzero(path > 1e-3)
-        primary.reshape(-1)[lit] *= iodine_transmission(path.reshape(-1)[lit])
-        picture = self._develop(primary, rng)
+        pass_iodine(primary, path)
+        picture = self._develop(primary, seed)
         stored = store(picture, scene.display.bits_stored, self._low, self._high)
         if scene.field.blanked:
             stored[self._open < 0.05 + scene.field.leak] = 0
+        if scene.overlay is not None:
+            full = (1 << scene.display.bits_stored) - 1
+            scene.overlay.burn(stored, full, index, scene.motion.phase(time_s))
+        if scene.display.jpeg_quality is not None:
+            stored = stored_with_loss(stored.astype(np.uint8, copy=False), scene.display.jpeg_quality)
         return stored
 
     def iodine_path(self, index: int) -> NDArray[np.float32]:
@@ -134,12 +140,16 @@ class PhantomSource:
         table = scene.table_at(time_s)
         if scene.chamber is not None:
             return chamber_path(scene.chamber, carm, scene.motion, table, time_s)
-        tree, bolus = scene.tree, scene.bolus
-        if tree is None or bolus is None or self._freedom is None:
+        tree, bolus, other = scene.tree, scene.bolus, scene.other
+        if bolus is None or time_s < bolus.start_s - 0.2 or (tree is None and other is None):
             return np.zeros((carm.rows, carm.columns), dtype=np.float32)
-        if time_s < bolus.start_s - 0.2:
-            return np.zeros((carm.rows, carm.columns), dtype=np.float32)
-        weight = bolus.peak * bolus.share_of_peak(tree.arc_mm, time_s)
+        if other is not None:
+            weight = bolus.peak * bolus.share_of_peak(other.arc_mm, time_s)
+            still = TubeBundle(other.tubes.points + table, other.tubes.radii, other.tubes.joined)
+            return chord_map(carm, still, weight=weight, blur_variance=self._focal_variance)
+        assert tree is not None
+        assert self._freedom is not None
+        weight = bolus.peak * bolus.share_of_peak(tree.arc_mm, time_s) * tree.patency
         points = scene.motion.displace(tree.tubes.points, self._freedom, time_s) + table
         path = chord_map(
             carm,
@@ -206,9 +216,11 @@ class PhantomSource:
             blank = np.zeros((carm.rows + 2 * margin, carm.columns + 2 * margin), dtype=np.float32)
             return Layers(blank, (blank, blank), margin)
         layers = build_layers(scene.chest, carm, scene.table_mm, margin)
-        leads = TubeBundle(scene.leads.points + scene.table_mm, scene.leads.radii, scene.leads.joined)
-        wires = np.float32(scene.lead_per_mm) * chord_map(carm, leads, margin=margin)
-        return Layers(layers.still + wires, layers.organs, margin)
+        still = layers.still
+        for thing in scene.outside:
+            placed = TubeBundle(thing.tubes.points + scene.table_mm, thing.tubes.radii, thing.tubes.joined)
+            still = still + chord_map(carm, placed, weight=thing.per_mm, margin=margin)
+        return Layers(still, layers.organs, margin)
 
     def _anatomy(self, time_s: float) -> NDArray[np.float32]:
         """Primary beam behind everything but iodine, (rows, columns), a new array; 1 is the unattenuated beam."""
@@ -222,10 +234,9 @@ class PhantomSource:
 
         slide = scene.table_at(time_s) - scene.table_mm
         breath = scene.motion.breath(time_s)
-        organs = layers.organs_at(scene.motion.contraction(time_s))
-        line = shifted(organs, layers.margin, *pixels(slide + breath)) + shifted(
-            layers.still, layers.margin, *pixels(slide)
-        )
+        line = np.zeros((carm.rows, carm.columns), dtype=np.float32)
+        layers.add_organs(line, scene.motion.contraction(time_s), *pixels(slide + breath))
+        layers.add_still(line, *pixels(slide))
         if scene.catheter is not None:
             catheter, points = scene.catheter, self._catheter_points(time_s)
             for radius, sign in ((catheter.outer_mm, 1.0), (catheter.inner_mm, -1.0)):
@@ -233,9 +244,13 @@ class PhantomSource:
                 line += np.float32(sign * catheter.wall_per_mm) * chord_map(
                     carm, tubes, blur_variance=self._focal_variance
                 )
+        for thing in scene.implants:
+            points = scene.motion.displace(thing.tubes.points, thing.freedom, time_s) + scene.table_at(time_s)
+            tubes = TubeBundle(points, thing.tubes.radii, thing.tubes.joined)
+            line += chord_map(carm, tubes, weight=thing.per_mm, blur_variance=self._focal_variance)
         np.negative(line, out=line)
         np.exp(line, out=line)
-        line *= self._open
+        line *= self._beam
         return line
 
     def _expose_automatically(self) -> float:
@@ -261,20 +276,24 @@ class PhantomSource:
             float(v) for v in np.percentile(seen, [scene.display.low_percentile, scene.display.high_percentile])
         )
         # Iodine is darker than all anatomy: leave it room below, so that arteries over the spine are not cut off.
-        room = max(high - low, 0.5 if scene.display.relationship != "LIN" else 0.1)
-        dark, bright = low - 0.25 * room, high + 0.03 * room
+        drop = {
+            "LIN": 0.5 * (low + high) * (1.0 - np.exp(-_ARTERY_NEPERS)),
+            "LOG": _ARTERY_NEPERS,
+            "DISP": 1.0 - np.exp(-_ARTERY_NEPERS * scene.display.gamma),
+        }[scene.display.relationship]
+        dark, bright = low - scene.display.room_below * drop, high + scene.display.room_above * drop
         if scene.display.relationship == "DISP":
             return dark, bright, None
         full = (1 << scene.display.bits_stored) - 1
-        first, last = (0.0, 1.3 * high) if scene.display.relationship == "LIN" else (dark - room, bright + room)
+        first, last = (0.0, 1.3 * high) if scene.display.relationship == "LIN" else (dark - drop, bright + drop)
         scale = full / (last - first)
         center, width = (0.5 * (dark + bright) - first) * scale, (bright - dark) * scale
         return first, last, VoiWindow(round(center, 1), round(width, 1))
 
-    def _develop(self, primary: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _develop(self, primary: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
         scene = self._scene
         gain = self._gain * scene.overexposure
         signal = expose(
-            primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, scene.display.noise_share, rng
+            primary, scene.detector, self._scatter, scene.carm.pixel_mm, gain, scene.display.noise_share, seed
         )
         return develop(signal, scene.display, self._glare)
