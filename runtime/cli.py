@@ -1,4 +1,4 @@
-"""The command line: `cathrt replay | demo | doctor | verify`. Reads arguments, opens things, chooses exit codes.
+"""The command line: `cathrt replay | demo | phantom | doctor | verify`. Reads arguments, chooses exit codes.
 
 Everything it does is a call into the runtime; errors end as one line on stderr and the error's own exit code.
 Not for: export (cathrt.export has its own command).
@@ -10,9 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +19,22 @@ from typing import Annotated, Literal
 import typer
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.config import Config, load_config
-from cathrt.runtime.errors import CathrtError, ConfigError, SinkError, SourceError
-from cathrt.runtime.ports import Sink
-
-UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
+from cathrt.runtime.cli_options import (
+    UNJUDGED,
+    BundleOption,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    bundle_at,
+    exit_code_of,
+    progress_bar,
+    say,
+    settings_from,
+    stdout_sink,
+)
+from cathrt.runtime.cli_phantom import phantom_command
+from cathrt.runtime.config import load_config
+from cathrt.runtime.errors import CathrtError, SinkError, SourceError
 
 app = typer.Typer(
     name="cathrt",
@@ -40,15 +48,6 @@ app = typer.Typer(
         "6 engine; 7 journal; 8 output; 9 done, but some inputs were refused or some frames failed or were dropped."
     ),
 )
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")]
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Bundle folder. Default: the demonstration bundle.")
-]
-EngineOption = Annotated[
-    str | None, typer.Option("--engine", help="openvino or onnxruntime. Overrides the configuration.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")]
 
 
 @app.command("replay")
@@ -72,24 +71,21 @@ def replay_command(
     from cathrt.runtime.sources.discover import discover, shown_name
     from cathrt.runtime.sources.sandbox import open_source
 
-    settings = _settings(config, engine)
+    settings = settings_from(config, engine)
     found = discover(paths)
     for ignored in found.ignored:
-        _say(f"ignored {shown_name(ignored.path)}: {ignored.reason}")
+        say(f"ignored {shown_name(ignored.path)}: {ignored.reason}")
     if not found.inputs:
         raise SourceError(f"{', '.join(map(str, paths))}: no X-ray run found: give DICOM, video or still-image files")
     openings = [Opening(item.name, partial(open_source, item, settings.limits)) for item in found.inputs]
     with (
-        opened_line(_bundle(bundle, settings), settings, rate) as line,
-        _progress("judging", shown=not (json_ and sys.stdout.isatty())) as advance,
+        opened_line(bundle_at(bundle, settings), settings, rate) as line,
+        progress_bar("judging", shown=not (json_ and sys.stdout.isatty())) as advance,
     ):
         progress = ProgressSink(advance)
-        with opened_journal(journal, settings, (_sink(json_=json_), progress)) as book:
+        with opened_journal(journal, settings, (stdout_sink(json_=json_), progress)) as book:
             done = replay(openings, line, book, progress.opened)
-    if not done.summaries:
-        raise typer.Exit(SourceError.exit_code)
-    judged = all(run.verdicts["FAILED"] == 0 and run.verdicts["DROPPED"] == 0 for run in done.summaries)
-    raise typer.Exit(0 if judged and not done.refusals else UNJUDGED)
+    raise typer.Exit(exit_code_of(done))
 
 
 @app.command("demo")
@@ -103,10 +99,13 @@ def demo_command(
     """Generated angiogram runs through the whole line at real time; leaves a page. No GPU, no services, no network."""
     from cathrt.runtime.demo import demo
 
-    settings = _settings(config, engine)
-    with _progress("drawing phantom runs", shown=not json_) as advance:
-        done = demo(out, _bundle(None, settings), settings, (_sink(json_=json_),), seed=seed, rendered=advance)
-    _say(f"summary page: {done.page}\nkey frames:   {done.sheet}")
+    settings = settings_from(config, engine)
+    with progress_bar("drawing phantom runs", shown=not json_) as advance:
+        done = demo(out, bundle_at(None, settings), settings, (stdout_sink(json_=json_),), seed=seed, rendered=advance)
+    say(f"summary page: {done.page}\nkey frames:   {done.sheet}")
+
+
+app.command("phantom")(phantom_command)
 
 
 @app.command("doctor")
@@ -142,7 +141,7 @@ def verify_command(
     """Check a bundle's hashes and signature, or a journal's chain and books."""
     settings = load_config(config)
     if path.is_dir():
-        opened = _bundle(path, settings)
+        opened = bundle_at(path, settings)
         report: dict[str, object] = {
             "type": "bundle",
             "name": opened.manifest.name,
@@ -184,7 +183,7 @@ def main() -> None:
     try:
         app()
     except CathrtError as exc:
-        _say(f"error: {exc}")
+        say(f"error: {exc}")
         if isinstance(exc, SinkError):  # nobody reads stdout any more: Python must not try to flush it on the way out
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(exc.exit_code) from exc
@@ -197,52 +196,6 @@ def _root(
     if show_version:
         print(f"cathrt {version('cathrt')}\n{NOTICE}")
         raise typer.Exit(0)
-
-
-def _settings(path: Path | None, engine: str | None) -> Config:
-    from cathrt.runtime.engines import ENGINES
-
-    settings = load_config(path)
-    if engine is not None:
-        settings = replace(settings, engine=replace(settings.engine, name=engine))
-    if settings.engine.name not in ENGINES:
-        raise ConfigError(f"engine.name: found {settings.engine.name!r}, expected one of {', '.join(sorted(ENGINES))}")
-    return settings
-
-
-def _bundle(path: Path | None, settings: Config) -> Bundle:
-    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
-
-    return open_bundle(path or demonstration_bundle(), (*shipped_keys(), *settings.trust.keys))
-
-
-def _sink(*, json_: bool) -> Sink:
-    from cathrt.runtime.sinks.console import ConsoleSink
-    from cathrt.runtime.sinks.jsonl import JsonlSink
-
-    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(sys.stdout)
-
-
-@contextmanager
-def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal.
-
-    Lines printed meanwhile appear above the bar where stdout is that terminal too, and are left alone where it is not.
-    """
-    if not (shown and sys.stderr.isatty()):
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _say(text: str) -> None:
-    for line in text.splitlines():
-        print(f"cathrt: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sources.discover import discover
 from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
+from cathrt.runtime.sources.phantom.live import LiveSource
+from cathrt.runtime.sources.phantom.renderer_process import RendererProcess
+from cathrt.runtime.sources.phantom.study import SceneRecipe
 from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements
 from tests.sources.reading import LIMITS
@@ -56,6 +59,16 @@ def phantom(folder: Path) -> Open:
     return lambda: PhantomSource(scene, clock=Ticks())
 
 
+def live(folder: Path) -> Open:
+    recipe = SceneRecipe(1, matrix=64, frame_rate_hz=1e8, most_frames=FRAMES)  # a frame is due every ten ticks
+
+    def open_() -> Source:
+        renderer = RendererProcess(recipe, LIMITS)
+        return LiveSource(renderer, Unhurried(renderer))
+
+    return open_
+
+
 def _opener(path: Path) -> Open:
     (input_,) = discover([path]).inputs
     return lambda: open_source(input_, LIMITS, clock=Ticks())
@@ -72,8 +85,28 @@ class Ticks:
         return self._now
 
 
+class Unhurried(Ticks):
+    """Ticks that stand still until the renderer has done all that it was asked for."""
+
+    def __init__(self, renderer: RendererProcess) -> None:
+        super().__init__()
+        self._renderer = renderer
+
+    def now_ns(self) -> int:
+        return self()
+
+    def wait_until(self, deadline_ns: int) -> None:  # noqa: ARG002 - it is always due
+        assert self._renderer.settle(LIMITS.first_frame_s)
+
+
 # Each writes or seeds one run of FRAMES frames and gives what opens it, as often as asked.
-SOURCES: dict[str, Callable[[Path], Open]] = {"dicom": dicom, "video": video, "stills": stills, "phantom": phantom}
+SOURCES: dict[str, Callable[[Path], Open]] = {
+    "dicom": dicom,
+    "video": video,
+    "stills": stills,
+    "phantom": phantom,
+    "live phantom": live,
+}
 
 
 @pytest.fixture(params=SOURCES)

@@ -1,120 +1,129 @@
 """Writes a phantom run as a multi-frame X-Ray Angiographic Image, so that it can take the whole way a real one takes.
 
-Uncompressed Explicit VR Little Endian, one frame at a time: a run never sits in memory whole.
-Modules and types from DICOM PS3.3 A.14 (XA Image IOD). Not for: results (sinks/) or reading (sources/dicom).
+One frame at a time: a run never sits in memory whole. Not for: what the data set says (dicom_header.py), code streams
+(encoders.py), results (sinks/) or reading (sources/dicom).
 """
 
 from __future__ import annotations
 
-import hashlib
+import struct
 from collections.abc import Callable, Iterator
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.frame import Run
+from cathrt.runtime.sources.phantom.dicom_header import XA_IMAGE_STORAGE, Acquisition, decimal, uid, xa_header
+from cathrt.runtime.sources.phantom.encoders import JPEG_METHOD, Encoding, Syntax, encoding_for, jpeg_from_pixels
 
-_ROOT = "2.25."  # UUID-derived UIDs, PS3.5 B.2
-_EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-_XA_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.12.1"
+Render = Callable[[int], NDArray[Any]]
+
+_KEPT_IN_MEMORY = 64 << 20  # bytes of code streams; more goes to a temporary file
+_ITEM, _SEQUENCE_DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+_UNDEFINED = 0xFFFFFFFF
 
 
-def write_xa(run: Run, render: Callable[[int], NDArray[Any]], path: Path) -> Path:
+def write_xa(
+    run: Run, render: Render, path: Path, syntax: Syntax = "explicit-le", acquisition: Acquisition | None = None
+) -> Path:
     """Write every frame of `run` to `path`; returns it. The same run gives the same bytes.
 
-    render(index) gives frame `index`: (rows, columns) uint8 or uint16 stored values.
+    render(index) gives frame `index`: (rows, columns) uint8 or uint16 stored values, called once each, in order.
+    Raises ConfigError before the first frame where the syntax cannot hold the run's bits.
     """
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.filewriter import dcmwrite
-
     assert run.frame_count is not None
-    bits_allocated = 8 if run.grayscale.bits_stored <= 8 else 16
-    dataset = _header(run, bits_allocated)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = _XA_IMAGE_STORAGE
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = _EXPLICIT_LITTLE_ENDIAN
-    meta.ImplementationClassUID = _uid("implementation")
-    meta.ImplementationVersionName = "CATHRT"
-    dataset.file_meta = meta
-    length = run.frame_count * run.rows * run.columns * bits_allocated // 8
-    with path.open("wb") as stream:
-        dcmwrite(stream, dataset, enforce_file_format=True)
-        # (7FE0,0010) in explicit VR: tag, VR, two reserved bytes, 32-bit length (PS3.5 7.1.2), then the frames in turn.
-        vr = b"OB" if bits_allocated == 8 else b"OW"
-        stream.write(b"\xe0\x7f\x10\x00" + vr + b"\x00\x00" + (length + length % 2).to_bytes(4, "little"))
-        for pixels in _frames(render, run.frame_count, np.dtype("u1" if bits_allocated == 8 else "<u2")):
-            stream.write(pixels.tobytes())
-        stream.write(b"\x00" * (length % 2))
+    encoding = encoding_for(syntax, run.grayscale.bits_stored, run.source)
+    dataset = xa_header(run, acquisition, instance=f"|{syntax}" if encoding.lossy else "")
+    frames = _frames(render, run.frame_count, np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2"))
+    dataset.LossyImageCompression = "00"
+    if acquisition is not None and acquisition.jpeg_quality is not None:
+        first = next(frames)
+        _add_loss(dataset, first.nbytes / len(jpeg_from_pixels(first, acquisition.jpeg_quality)))
+        frames = chain([first], frames)
+    if encoding.encode is None:
+        _write_native(dataset, frames, path, encoding.transfer_syntax_uid)
+    else:
+        _write_encapsulated(dataset, frames, path, encoding)
     return path
 
 
-def _frames(render: Callable[[int], NDArray[Any]], count: int, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+def _frames(render: Render, count: int, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     for index in range(count):
         yield np.ascontiguousarray(render(index)).astype(dtype, copy=False)
 
 
-def _header(run: Run, bits_allocated: int) -> Any:
-    from pydicom.dataset import Dataset
-    from pydicom.tag import Tag
-
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "SINGLE PLANE"]
-    dataset.SOPClassUID = _XA_IMAGE_STORAGE
-    dataset.SOPInstanceUID = _uid(f"instance|{run.run_id}")
-    dataset.StudyInstanceUID = _uid(f"study|{run.run_id}")
-    dataset.SeriesInstanceUID = _uid(f"series|{run.run_id}")
-    dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = ""
-    dataset.Modality = "XA"
-    dataset.Manufacturer = "cathrt phantom"
-    dataset.ReferringPhysicianName = ""
-    dataset.SeriesDescription = "SYNTHETIC PHANTOM, NOT A PATIENT"
-    dataset.PatientName = "PHANTOM^CATHRT"
-    dataset.PatientID = run.source
-    dataset.PatientBirthDate = dataset.PatientSex = ""
-    dataset.BodyPartExamined = "HEART"
-    dataset.StudyID = "1"
-    dataset.SeriesNumber = dataset.InstanceNumber = "1"
-    dataset.PatientOrientation = ""
-    dataset.KVP = ""
-    dataset.ExposureTime = dataset.XRayTubeCurrent = dataset.Exposure = ""
-    dataset.RadiationSetting = run.radiation_setting or "GR"
-    dataset.PositionerMotion = "STATIC"
-    geometry = run.geometry
-    dataset.PositionerPrimaryAngle = _decimal(geometry.positioner_primary_angle_deg)
-    dataset.PositionerSecondaryAngle = _decimal(geometry.positioner_secondary_angle_deg)
-    dataset.DistanceSourceToDetector = _decimal(geometry.distance_source_to_detector_mm)
-    dataset.DistanceSourceToPatient = _decimal(geometry.distance_source_to_patient_mm)
-    if geometry.imager_pixel_spacing_mm is not None:
-        dataset.ImagerPixelSpacing = [_decimal(value) for value in geometry.imager_pixel_spacing_mm]
-    timing = run.timing
-    if timing.frame_time_vector_ms is None:
-        dataset.FrameTime = _decimal(1000.0 / timing.frame_rate_hz)
-        dataset.FrameIncrementPointer = Tag(0x0018, 0x1063)
-    else:
-        dataset.FrameTimeVector = [_decimal(value) for value in timing.frame_time_vector_ms]
-        dataset.FrameIncrementPointer = Tag(0x0018, 0x1065)
-    dataset.NumberOfFrames = str(run.frame_count)
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = run.grayscale.photometric_interpretation
-    dataset.Rows, dataset.Columns = run.rows, run.columns
-    dataset.BitsAllocated = bits_allocated
-    dataset.BitsStored = run.grayscale.bits_stored
-    dataset.HighBit = run.grayscale.bits_stored - 1
-    dataset.PixelRepresentation = 0
-    dataset.PixelIntensityRelationship = run.grayscale.pixel_intensity_relationship or "LIN"
-    dataset.LossyImageCompression = "00"
-    return dataset
+def _add_loss(dataset: Any, ratio: float) -> None:
+    """One more lossy step that the pixels have been through (PS3.3 C.7.6.1.1.5); the ratio is approximate."""
+    dataset.LossyImageCompression = "01"
+    for keyword, value in (
+        ("LossyImageCompressionRatio", decimal(round(ratio, 3))),
+        ("LossyImageCompressionMethod", JPEG_METHOD),
+    ):
+        before = dataset.get(keyword)
+        setattr(dataset, keyword, value if before is None else [before, value])
 
 
-def _uid(name: str) -> str:
-    """A UID that the name alone decides."""
-    return _ROOT + str(int.from_bytes(hashlib.sha256(f"cathrt|{name}".encode()).digest()[:16], "big"))
+def _write_native(dataset: Any, frames: Iterator[NDArray[Any]], path: Path, transfer_syntax_uid: str) -> None:
+    eight = dataset.BitsAllocated == 8
+    length = int(dataset.NumberOfFrames) * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+    with path.open("wb") as stream:
+        _write_header(stream, dataset, transfer_syntax_uid)
+        stream.write(_pixel_data_head(b"OB" if eight else b"OW", length + length % 2))
+        for pixels in frames:
+            stream.write(pixels.tobytes())
+        stream.write(b"\x00" * (length % 2))
 
 
-def _decimal(value: float | None) -> str:
-    """A DS value of at most 16 characters; empty where unknown."""
-    return "" if value is None else f"{value:.10g}"
+def _write_encapsulated(dataset: Any, frames: Iterator[NDArray[Any]], path: Path, encoding: Encoding) -> None:
+    """Frames first, to a spool: how long they are stands before them in the file (offset table, compression ratio)."""
+    assert encoding.encode is not None
+    with SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY) as spool:
+        lengths: list[int] = []
+        for pixels in frames:
+            stream_of_frame = encoding.encode(pixels, dataset.BitsStored)
+            stream_of_frame += b"\x00" * (len(stream_of_frame) % 2)
+            spool.write(_ITEM + struct.pack("<I", len(stream_of_frame)) + stream_of_frame)
+            lengths.append(len(stream_of_frame))
+        if encoding.lossy:
+            raw = len(lengths) * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+            _add_loss(dataset, raw / sum(lengths))
+        spool.seek(0)
+        with path.open("wb") as stream:
+            _write_header(stream, dataset, encoding.transfer_syntax_uid)
+            stream.write(_pixel_data_head(b"OB", _UNDEFINED))
+            table = _offset_table(lengths)
+            stream.write(_ITEM + struct.pack("<I", len(table)) + table)
+            copyfileobj(spool, stream)
+            stream.write(_SEQUENCE_DELIMITER)
+
+
+def _write_header(stream: BinaryIO, dataset: Any, transfer_syntax_uid: str) -> None:
+    """Preamble, file meta and everything before Pixel Data."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filewriter import dcmwrite
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = XA_IMAGE_STORAGE
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = transfer_syntax_uid
+    meta.ImplementationClassUID = uid("implementation")
+    meta.ImplementationVersionName = "CATHRT"
+    dataset.file_meta = meta
+    dcmwrite(stream, dataset, enforce_file_format=True)
+
+
+def _pixel_data_head(vr: bytes, length: int) -> bytes:
+    """(7FE0,0010) in explicit VR: tag, VR, two reserved bytes, 32-bit length (PS3.5 7.1.2)."""
+    return b"\xe0\x7f\x10\x00" + vr + b"\x00\x00" + struct.pack("<I", length)
+
+
+def _offset_table(lengths: list[int]) -> bytes:
+    """Basic Offset Table: where each frame's item begins, counted from the first (PS3.5 A.4)."""
+    starts = list(accumulate((8 + length for length in lengths[:-1]), initial=0))
+    # What does not fit 32 bits has no table; readers then take one fragment a frame.
+    return struct.pack(f"<{len(starts)}I", *starts) if starts[-1] <= _UNDEFINED else b""

@@ -1,0 +1,92 @@
+"""What the commands share: their common options, the configuration, the bundle, where results and progress are shown.
+
+Not for: the commands themselves (cli.py, cli_phantom.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.config import Config, load_config
+from cathrt.runtime.errors import ConfigError, SourceError
+from cathrt.runtime.ports import Sink
+
+if TYPE_CHECKING:
+    from cathrt.runtime.replay import Replayed
+
+UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Bundle folder. Default: the demonstration bundle.")
+]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="openvino or onnxruntime. Overrides the configuration.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")]
+
+
+def settings_from(path: Path | None, engine: str | None) -> Config:
+    """The configuration of a TOML file, with --engine over it. Raises ConfigError."""
+    from cathrt.runtime.engines import ENGINES
+
+    settings = load_config(path)
+    if engine is not None:
+        settings = replace(settings, engine=replace(settings.engine, name=engine))
+    if settings.engine.name not in ENGINES:
+        raise ConfigError(f"engine.name: found {settings.engine.name!r}, expected one of {', '.join(sorted(ENGINES))}")
+    return settings
+
+
+def bundle_at(path: Path | None, settings: Config) -> Bundle:
+    """The bundle of a folder, or the demonstration bundle. Raises ManifestError."""
+    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+
+    return open_bundle(path or demonstration_bundle(), (*shipped_keys(), *settings.trust.keys))
+
+
+def stdout_sink(*, json_: bool) -> Sink:
+    """Where records go on standard output: JSON lines, or lines for a person."""
+    from cathrt.runtime.sinks.console import ConsoleSink
+    from cathrt.runtime.sinks.jsonl import JsonlSink
+
+    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(sys.stdout)
+
+
+@contextmanager
+def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal.
+
+    Lines printed meanwhile appear above the bar where stdout is that terminal too, and are left alone where it is not.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def exit_code_of(done: Replayed) -> int:
+    """0, or what the exit codes of the README say of runs that were refused, or not judged to the last frame."""
+    if not done.summaries:
+        return SourceError.exit_code
+    judged = all(run.verdicts["FAILED"] == 0 and run.verdicts["DROPPED"] == 0 for run in done.summaries)
+    return 0 if judged and not done.refusals else UNJUDGED
+
+
+def say(text: str) -> None:
+    """Tell the user something that is no result: on standard error, each line with our name."""
+    for line in text.splitlines():
+        print(f"cathrt: {line}", file=sys.stderr)

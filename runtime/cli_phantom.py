@@ -1,0 +1,155 @@
+"""`cathrt phantom`: its arguments, checked before anything is drawn, and what it prints.
+
+Not for: what it does (phantom_study.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import typer
+
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.cli_options import (
+    BundleOption,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    bundle_at,
+    exit_code_of,
+    progress_bar,
+    say,
+    settings_from,
+    stdout_sink,
+)
+from cathrt.runtime.config import Config
+from cathrt.runtime.errors import SinkError
+
+if TYPE_CHECKING:
+    from cathrt.runtime.phantom_study import Written
+    from cathrt.runtime.sources.phantom import SceneKind
+    from cathrt.runtime.sources.phantom.study import Press, SceneRecipe
+
+_MAX_RUNS = 100_000
+_PAUSE_S = 5.0
+
+
+def phantom_command(
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Seed of the first run; the next has the next seed.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; nothing in it is overwritten.")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Stream a study through the line at real time and write no files.")
+    ] = False,
+    runs: Annotated[int, typer.Option(min=1, max=_MAX_RUNS, help="How many runs, or presses of the pedal.")] = 1,
+    side: Annotated[Literal["left", "right"] | None, typer.Option(help="Files: the artery. Default: drawn.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Files: coronary (default), a negative, or any to draw it.")] = None,
+    matrix: Annotated[int, typer.Option(min=64, max=2048, help="Rows and columns.")] = 512,
+    rate_hz: Annotated[Literal["7.5", "15", "30"] | None, typer.Option(help="Frame rate. Default: drawn.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Most frames of a run. Default: all drawn.")] = None,
+    syntax: Annotated[
+        Literal["explicit-le", "rle", "jpeg-baseline", "jpeg-lossless"] | None,
+        typer.Option(help="Files: transfer syntax. Default: explicit-le. jpeg-baseline is lossy and holds 8 bits."),
+    ] = None,
+    pause_s: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=3600.0, help=f"Live: mean pause between presses. Default: {_PAUSE_S:g}."),
+    ] = None,
+    bundle: BundleOption = None,
+    engine: EngineOption = None,
+    journal: Annotated[Path | None, typer.Option(help="Live: journal file. Default: a temporary one.")] = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Generated runs: as DICOM files with their truth beside them, or live through the line. Synthetic, no patient."""
+    from cathrt.runtime.sources.phantom.study import SceneRecipe
+
+    _refuse_contradictions(
+        live=live,
+        files={"--out": out, "--side": side, "--kind": kind, "--syntax": syntax},
+        line={"--pause-s": pause_s, "--bundle": bundle, "--engine": engine, "--journal": journal, "--config": config},
+    )
+    rate = None if rate_hz is None else float(rate_hz)
+    recipe = SceneRecipe(seed, side=side, matrix=matrix, frame_rate_hz=rate, most_frames=frames)
+    if live:
+        settings = settings_from(config, engine)
+        _stream(recipe, runs, _PAUSE_S if pause_s is None else pause_s, settings, bundle, journal, json_=json_)
+        return
+    from cathrt.runtime.phantom_study import write_runs
+
+    if out is None:
+        raise typer.BadParameter("give a folder for the files with --out, or --live to stream", param_hint="--out")
+    recipe = replace(recipe, kind=_kind(kind or "coronary"))
+    with progress_bar("drawing phantom runs", shown=not (json_ and sys.stdout.isatty())) as advance:
+        for written in write_runs(recipe, runs, out, syntax or "explicit-le", advance):
+            try:
+                print(_line_from_written(written, json_=json_), flush=True)
+            except BrokenPipeError as exc:
+                raise SinkError(f"standard output: the reader has gone: {written.dicom} was the last written") from exc
+
+
+def _stream(
+    recipe: SceneRecipe,
+    runs: int,
+    pause_s: float,
+    settings: Config,
+    bundle: Path | None,
+    journal: Path | None,
+    *,
+    json_: bool,
+) -> None:
+    from cathrt.runtime.phantom_study import pedal_openings
+    from cathrt.runtime.replay import opened_journal, opened_line, replay
+    from cathrt.runtime.sinks.progress import ProgressSink
+    from cathrt.runtime.sources.phantom.study import draw_study
+
+    with (
+        opened_line(bundle_at(bundle, settings), settings, "realtime") as line,
+        progress_bar("live", shown=not (json_ and sys.stdout.isatty())) as advance,
+    ):
+        progress = ProgressSink(advance)
+        with opened_journal(journal, settings, (stdout_sink(json_=json_), progress)) as book:
+            presses = draw_study(recipe, runs, pause_s)
+            openings = pedal_openings(presses, settings.limits, line.clock, _say_pressed)
+            done = replay(openings, line, book, progress.opened)
+    raise typer.Exit(exit_code_of(done))
+
+
+def _say_pressed(press: Press) -> None:
+    recipe = press.recipe
+    exposure = "fluoroscopy" if press.fluoroscopy else "cine"
+    side = f" --side {recipe.side}" if recipe.side else ""
+    say(f"pedal pressed: {exposure}, --seed {recipe.seed} --kind {recipe.kind}{side}")
+
+
+def _refuse_contradictions(files: dict[str, object], line: dict[str, object], *, live: bool) -> None:
+    """Options that the chosen way would ignore are refused: what was asked for must not silently be left out."""
+    for option, value in (files if live else line).items():
+        if value is not None:
+            reason = "is for files; a live study draws its own runs" if live else "is for --live; files need no line"
+            raise typer.BadParameter(f"{reason}: leave it out", param_hint=option)
+
+
+def _kind(name: str) -> SceneKind | None:
+    from cathrt.runtime.sources.phantom import SceneKind
+
+    kinds: dict[str, SceneKind] = {kind: kind for kind in get_args(SceneKind)}
+    if name != "any" and name not in kinds:
+        raise typer.BadParameter(f"found {name!r}, expected any or one of {', '.join(kinds)}", param_hint="--kind")
+    return kinds.get(name)
+
+
+def _line_from_written(written: Written, *, json_: bool) -> str:
+    document = written.document
+    if json_:
+        head = {"type": "phantom", "dicom": str(written.dicom), "truth": str(written.truth)}
+        told = ("synthetic", "seed", "kind", "side", "radiation_setting", "frame_rate_hz", "frame_count", "run_id")
+        return json.dumps({**head, **{key: document[key] for key in told}, "notice": NOTICE}, ensure_ascii=False)
+    side = f", {document['side']} coronary artery engaged" if document["side"] else ""
+    return (
+        f"{written.dicom}: {document['synthetic']}, {document['kind']}{side}, {document['frame_count']} frames "
+        f"at {document['frame_rate_hz']:g} Hz\n  {NOTICE}"
+    )

@@ -1,0 +1,134 @@
+"""`cathrt phantom`: seeded runs as DICOM files with their truth beside them, or pressed live, one after the other.
+
+Not for: drawing and rendering (sources/phantom), and how fast the line goes (pace.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.errors import ConfigError, SinkError
+from cathrt.runtime.pace import Clock
+from cathrt.runtime.ports import Source
+from cathrt.runtime.replay import Opening
+from cathrt.runtime.sources.phantom import PhantomSource
+from cathrt.runtime.sources.phantom.dicom import write_xa
+from cathrt.runtime.sources.phantom.dicom_header import acquisition_from_scene
+from cathrt.runtime.sources.phantom.encoders import Syntax, encoding_for
+from cathrt.runtime.sources.phantom.live import open_live
+from cathrt.runtime.sources.phantom.study import Press, SceneRecipe
+from cathrt.runtime.sources.phantom.truth import text_from_truth, truth_document
+
+Told = Callable[[int, int], None]
+OpenLive = Callable[[SceneRecipe, LimitsConfig, Clock], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One run on disk and what is true of it."""
+
+    dicom: Path
+    truth: Path
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    recipe: SceneRecipe
+    frames: int
+    dicom: Path
+    truth: Path
+
+
+def write_runs(recipe: SceneRecipe, runs: int, out: Path, syntax: Syntax, rendered: Told) -> Iterator[Written]:
+    """Write the runs of seeds recipe.seed, +1, ... to `out` as phantom-SEED.dcm and phantom-SEED.truth.json.
+
+    rendered(done, total) is told after each frame. The same arguments write the same bytes.
+    Raises ConfigError before anything is written where a file exists already or the syntax cannot hold a run, SinkError
+    where a file cannot be written; a run is there whole or not at all.
+    """
+    plans = [_plan(replace(recipe, seed=recipe.seed + number), out, syntax) for number in range(runs)]
+    for path in (path for plan in plans for path in (plan.dicom, plan.truth)):
+        if path.exists():
+            raise ConfigError(f"{path}: exists already: give another --out or --seed, or remove it")
+    total, done = sum(plan.frames for plan in plans), count(1)
+    with _writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for plan in plans:
+        source = PhantomSource(plan.recipe.scene())
+
+        def drawn(index: int, source: PhantomSource = source) -> NDArray[Any]:
+            pixels = source.render(index)
+            rendered(next(done), total)
+            return pixels
+
+        document = truth_document(source, plan.dicom.name, syntax)
+        acquisition = acquisition_from_scene(source.scene)
+        with _whole(plan.dicom) as dicom, _whole(plan.truth) as truth:
+            write_xa(source.run, drawn, dicom, syntax, acquisition)
+            truth.write_text(text_from_truth(document), encoding="utf-8")
+        yield Written(plan.dicom, plan.truth, document)
+
+
+def pedal_openings(
+    presses: Iterable[Press],
+    limits: LimitsConfig,
+    clock: Clock,
+    pressed: Callable[[Press], None] = lambda press: None,
+    open_: OpenLive = open_live,
+) -> Iterator[Opening]:
+    """One opening a press: opening it renders the first frames while the foot is off the pedal, and returns when the
+    pause is over. A pause too short for that lasts as long as it takes. pressed(press) is told then."""
+    for press in presses:
+        yield Opening(f"phantom seed {press.recipe.seed}", partial(_opened, press, limits, clock, pressed, open_))
+
+
+def _opened(
+    press: Press, limits: LimitsConfig, clock: Clock, pressed: Callable[[Press], None], open_: OpenLive
+) -> Source:
+    released_ns = clock.now_ns()
+    source = open_(press.recipe, limits, clock)
+    try:
+        clock.wait_until(released_ns + round(press.pause_s * 1e9))
+        pressed(press)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def _plan(recipe: SceneRecipe, out: Path, syntax: Syntax) -> _Plan:
+    scene = recipe.scene()
+    encoding_for(syntax, scene.display.bits_stored, f"phantom seed {recipe.seed}")
+    name = f"phantom-{recipe.seed:04d}"
+    return _Plan(recipe, scene.frame_count, out / f"{name}.dcm", out / f"{name}.truth.json")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write under; what was written gets its own name only once it is whole, and goes where it is not."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with _writable(path):
+            yield part
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise SinkError(f"{path}: cannot be written ({exc.strerror}): choose another --out, or make room") from exc
