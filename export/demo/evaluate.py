@@ -1,7 +1,8 @@
-"""What the weights are worth on phantom frames they have not seen: thresholds chosen, scores counted.
+"""What the weights are worth on phantom frames they have not seen: scores counted.
 
-Findings come from the runtime's own KeyframeModel, so a score here means what an alert means there. Not for: real
-angiograms (judge.py). N frames; logits (N, 6) in the order of dataset.LABELS.
+Findings come from the runtime's own KeyframeModel, so a score here means what an alert means there. F1 and calibration
+are defined here for benchmarks.accuracy too, which judges the finished bundle through the whole line, also on real
+angiograms; nothing here does. N frames; logits (N, 6) in the order of dataset.LABELS.
 """
 
 from __future__ import annotations
@@ -20,10 +21,7 @@ from cathrt.runtime.models.keyframe import KeyframeModel
 OUTPUT = "logits"
 # A key frame counts if the run's best frame by score lies this near one that the phantom calls "better".
 HIT_FRAMES = 2
-GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
-# Thresholds are the lowest that keep these on the validation seeds.
-LATERALITY_PRECISION = 0.98
-FALSE_KEY_FRAMES_PER_FRAME = 0.001
+CALIBRATION_BINS = 15
 
 Logits = NDArray[np.float32]
 
@@ -61,6 +59,18 @@ class RunScores:
     laterality_right: float
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """The answers whose score falls into one of CALIBRATION_BINS equal bins of [0, 1].
+
+    score: their mean score. right: how often they were right; an answer that is half right counts half.
+    """
+
+    answers: int
+    score: float
+    right: float
+
+
 def semantics(laterality: float, visible: float, key_frame: float) -> KeyframeSemantics:
     """The manifest's section with these three thresholds."""
     return KeyframeSemantics(OUTPUT, LABELS, laterality, visible, key_frame)
@@ -72,52 +82,20 @@ def findings_of(logits: Logits, meaning: KeyframeSemantics) -> list[KeyframeFind
     return [model.finding({OUTPUT: row}) for row in logits]
 
 
-def fit_temperature(logits: Logits, targets: NDArray[np.float32]) -> float:
-    """The divisor of the logits, 0.3 to 3, that makes the targets likeliest (Guo et al. 2017)."""
-    candidates = np.geomspace(0.3, 3.0, 231)
-    return float(candidates[np.argmin([_cross_entropy(logits / divisor, targets) for divisor in candidates])])
-
-
-def choose_thresholds(logits: Logits, frames: PhantomFrames) -> KeyframeSemantics:
-    """Thresholds from validation frames, each by its own rule.
-
-    visible: best F1 of "an artery is opacified". laterality: the lowest from 0.5 at which LATERALITY_PRECISION of the
-    named sides are right. key frame: best F1 of "better" among those that let through no more than
-    FALSE_KEY_FRAMES_PER_FRAME of the frames without contrast.
-    """
-    scores = _softmax(logits)
-    side, quality = _truth(frames.targets)
-    opacified = quality != "others"
-    visible_score = scores[:, [label.quality != "others" for label in LABELS]].sum(axis=1)
-    visible = max(GRID, key=lambda t: _f1(visible_score >= t, opacified))
-
-    left = scores[:, [label.laterality == "left" for label in LABELS]].sum(axis=1)
-    named = opacified & (visible_score >= visible)
-    right_side = np.where(left >= 0.5, "left", "right") == side
-    side_score = np.maximum(left, 1.0 - left)
-    sides = [t for t in GRID if t >= 0.5 and _share(right_side[named & (side_score >= t)]) >= LATERALITY_PRECISION]
-    laterality = sides[0] if sides else GRID[-1]
-
-    better_score = scores[:, [label.quality == "better" for label in LABELS]].sum(axis=1)
-    quiet = [t for t in GRID if _share(better_score[~opacified] >= t) <= FALSE_KEY_FRAMES_PER_FRAME]
-    key_frame = max(quiet or GRID[-1:], key=lambda t: _f1(better_score >= t, quality == "better"))
-    return semantics(laterality, visible, key_frame)
-
-
 def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSemantics) -> FrameScores:
     """Count over single frames."""
     found = np.array([finding.laterality for finding in findings_of(logits, meaning)])
-    side, quality = _truth(frames.targets)
+    side, quality = truth(frames.targets)
     opacified = quality != "others"
-    scores = _softmax(logits)
+    scores = softmax(logits)
     by_quality = np.stack([scores[:, [label.quality == q for label in LABELS]].sum(axis=1) for q in QUALITIES], axis=1)
     found_quality = np.array(QUALITIES)[by_quality.argmax(axis=1)]
     return FrameScores(
         frames=len(frames),
         opacified_frames=int(opacified.sum()),
         laterality_f1_macro=f1_macro(found[opacified], side[opacified], SIDES),
-        unknown_when_opacified=_share(found[opacified] == "unknown"),
-        named_when_empty=_share(found[~opacified] != "unknown"),
+        unknown_when_opacified=share_of(found[opacified] == "unknown"),
+        named_when_empty=share_of(found[~opacified] != "unknown"),
         quality_f1_macro=f1_macro(found_quality, quality, QUALITIES),
         expected_calibration_error=_calibration_error(scores, frames.targets),
     )
@@ -129,7 +107,7 @@ def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSe
     for frames, logits in runs:
         findings = findings_of(logits, meaning)
         key_scores = np.array([finding.key_frame_score for finding in findings])
-        side, quality = _truth(frames.targets)
+        side, quality = truth(frames.targets)
         if not frames.coronary.any():
             false_alerts.append(bool((key_scores >= meaning.key_frame_threshold).any()))
             continue
@@ -146,9 +124,9 @@ def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSe
         coronary_runs=len(sides_right),
         runs_with_better=len(hits),
         other_runs=len(false_alerts),
-        key_frame_hit=_share(hits),
-        false_key_frame_runs=_share(false_alerts),
-        laterality_right=_share(sides_right),
+        key_frame_hit=share_of(hits),
+        false_key_frame_runs=share_of(false_alerts),
+        laterality_right=share_of(sides_right),
     )
 
 
@@ -157,7 +135,7 @@ def as_evidence(scores: FrameScores | RunScores) -> dict[str, float | int]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(scores).items()}
 
 
-def _truth(targets: NDArray[np.float32]) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def truth(targets: NDArray[np.float32]) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Side ("left", "right", "none") and quality of each row."""
     left = targets[:, [label.laterality == "left" for label in LABELS]].sum(axis=1)
     side = np.where(left > 0.75, "left", np.where(left < 0.25, "right", "none"))
@@ -165,37 +143,60 @@ def _truth(targets: NDArray[np.float32]) -> tuple[NDArray[np.str_], NDArray[np.s
     return side, quality
 
 
-def _softmax(logits: Logits) -> NDArray[np.float64]:
+def softmax(logits: Logits) -> NDArray[np.float64]:
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def _cross_entropy(logits: Logits, targets: NDArray[np.float32]) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-(targets * log_scores).sum(axis=1).mean())
-
-
-def _f1(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+def f1(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     named = int(found.sum() + true.sum())
     return 2.0 * int((found & true).sum()) / named if named else 0.0
 
 
+def confusion(found: NDArray[np.str_], true: NDArray[np.str_], names: Sequence[str]) -> NDArray[np.int64]:
+    """(len(names), len(names) + 1): a row per true name, a column per answer, the last for any other ("unknown").
+
+    true: each of them one of names.
+    """
+    known = [[int(((true == row) & (found == column)).sum()) for column in names] for row in names]
+    other = [[int((true == row).sum()) - sum(counts)] for row, counts in zip(names, known, strict=True)]
+    return np.hstack([np.array(known, np.int64), np.array(other, np.int64)])
+
+
+def f1_macro_of_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean F1 of the names of each confusion matrix, (..., names, names + 1) to (...). A name never met scores 0."""
+    named = counts[..., :-1]
+    right = np.diagonal(named, axis1=-2, axis2=-1)
+    involved = counts.sum(axis=-1) + named.sum(axis=-2)
+    return np.asarray((2.0 * right / np.maximum(involved, 1)).mean(axis=-1))
+
+
 def f1_macro(found: NDArray[np.str_], true: NDArray[np.str_], names: Sequence[str]) -> float:
-    """Mean F1 of `names`; any other answer ("unknown") is a miss of the true one."""
-    return float(np.mean([_f1(found == name, true == name) for name in names]))
+    """Mean F1 of `names`, of which each true one must be; any other answer ("unknown") is a miss of the true one."""
+    return float(f1_macro_of_counts(confusion(found, true, names)))
+
+
+def calibration_bins(scores: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[CalibrationBin, ...]:
+    """The answers by their score, (N,) in [0, 1], and how right each was, (N,) in [0, 1]; empty bins left out."""
+    which = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    filled = [which == number for number in np.unique(which)]
+    return tuple(CalibrationBin(int(i.sum()), float(scores[i].mean()), float(right[i].mean())) for i in filled)
+
+
+def calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Expected calibration error: |score - right| of each bin, weighted by its answers. Raises ValueError without."""
+    answers = sum(entry.answers for entry in bins)
+    if not answers:
+        raise ValueError("no answer in any bin: expected at least one; calibration of nothing is not 0")
+    return sum(entry.answers * abs(entry.score - entry.right) for entry in bins) / answers
 
 
 def _calibration_error(scores: NDArray[np.float64], targets: NDArray[np.float32]) -> float:
-    """|score of the likeliest class - how often it is the class|, weighted over 15 bins; half labels count half."""
-    likeliest = scores.argmax(axis=1)
-    confidence = scores[np.arange(len(scores)), likeliest]
-    right = targets[np.arange(len(scores)), likeliest]
-    bins = np.minimum((confidence * 15).astype(int), 14)
-    gaps = [abs(float((confidence - right)[bins == b].sum())) for b in range(15)]
-    return sum(gaps) / len(scores)
+    """Of the likeliest class."""
+    rows, likeliest = np.arange(len(scores)), scores.argmax(axis=1)
+    return calibration_error(calibration_bins(scores[rows, likeliest], targets[rows, likeliest].astype(np.float64)))
 
 
-def _share(values: Sequence[bool] | NDArray[np.bool_]) -> float:
+def share_of(values: Sequence[bool] | NDArray[np.bool_]) -> float:
     """Share of True. Of nothing it is 0: the counts beside it tell."""
     return float(np.mean(values)) if len(values) else 0.0

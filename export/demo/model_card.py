@@ -5,6 +5,7 @@ Not for: any other model; what this one is and is not is said here in words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cathrt.runtime.alert import NOTICE
@@ -66,9 +67,48 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 """
 
 
+# Rows of the card from the headline of benchmarks.accuracy: key, words, format. A key that was not measured has no row.
+_REAL_ROWS = (
+    ("real_frames", "stills of known side", ",d"),
+    ("real_laterality_f1", 'side, F1 macro ("unknown" is a miss)', ".3f"),
+    ("real_laterality_f1_forced", "side, F1 macro, were it always to answer", ".3f"),
+    ("real_unknown_rate", '"unknown"', ".1%"),
+    ("real_calibration_error", "expected calibration error of the side", ".3f"),
+    ("cine_runs", "cine runs", ",d"),
+    ("cine_laterality_correct", "side of the run right", ".1%"),
+    ("cine_keyframes_inside", "key frames shown that lie where the artery is opacified", ".1%"),
+    ("cine_keyframe_hit", "first key frame within 2 frames of one a reader would keep", ".1%"),
+    ("cine_false_keyframe_rate", "runs without coronaries that get a key frame", ".1%"),
+)
+
+
 def _real_section(real: dict[str, Any] | None) -> str:
     if real is None:
         return "On real angiograms: not measured.\n"
+    if "headline" not in real:  # evidence signed before benchmarks.accuracy
+        return _earlier_real_section(real)
+    headline, intervals = real["headline"], real["intervals_95"]
+    rows = [_row(key, words, form, headline, intervals) for key, words, form in _REAL_ROWS if key in headline]
+    return "\n".join(
+        [
+            f"Real angiograms, used to judge only and looked at {real['looks']} time(s), never to choose anything "
+            "(`python -m benchmarks.accuracy`; in parentheses the 95 % interval):\n",
+            "| | |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _row(
+    key: str, words: str, form: str, headline: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> str:
+    ends = f" ({' to '.join(format(end, form) for end in intervals[key])})" if key in intervals else ""
+    return f"| {words} | {headline[key]:{form}}{ends} |"
+
+
+def _earlier_real_section(real: Mapping[str, Any]) -> str:
     stills, cine = real["stills"], real["cine"]
     return f"""Real angiograms, used to judge only and looked at {real["looks"]} time(s), never to choose anything:
 

@@ -1,42 +1,22 @@
-"""How scores are counted and thresholds chosen, on logits made up so that the answer is known."""
+"""How scores are counted, on logits made up so that the answer is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import LABELS, PhantomFrames
 from cathrt.export.demo.evaluate import (
-    choose_thresholds,
+    CalibrationBin,
+    calibration_bins,
+    calibration_error,
+    confusion,
     f1_macro,
-    fit_temperature,
+    f1_macro_of_counts,
     frame_scores,
     run_scores,
     semantics,
 )
-
-COLUMN = {label.name: column for column, label in enumerate(LABELS)}
-NEITHER = np.array([0, 0, 0.5, 0, 0, 0.5], np.float32)
-
-
-def frames_of(names: list[str | None], *, coronary: bool = True) -> PhantomFrames:
-    """A run with these labels in order; None is a frame that shows no side."""
-    targets = np.stack([NEITHER if name is None else np.eye(6, dtype=np.float32)[COLUMN[name]] for name in names])
-    count = len(names)
-    return PhantomFrames(
-        images=np.zeros((count, 1, 1), np.uint8),
-        targets=targets,
-        scene=np.zeros(count, np.int64),
-        frame=np.arange(count),
-        coronary=np.full(count, coronary),
-        vessels=np.zeros((count, 1, 1), np.uint8),
-    )
-
-
-def logits_for(frames: PhantomFrames, sharpness: float = 6.0) -> NDArray[np.float32]:
-    """Logits of a model that is right about every frame."""
-    return (frames.targets * sharpness).astype(np.float32)
+from tests.export.made_up import COLUMN, frames_of, logits_for
 
 
 def test_a_perfect_model_scores_one_and_names_no_side_of_empty_frames() -> None:
@@ -55,32 +35,27 @@ def test_unknown_is_a_miss_of_the_true_side() -> None:
     assert f1_macro(found, true, ("left", "right")) == pytest.approx((2 / 3 + 1.0) / 2)
 
 
-def test_temperature_undoes_a_known_overconfidence() -> None:
-    draw = np.random.default_rng(3)
-    logits = draw.normal(size=(4000, 6)).astype(np.float32) * 2.0
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = np.array([draw.choice(6, p=row / row.sum()) for row in chances.astype(np.float64)])
-    targets = np.eye(6, dtype=np.float32)[labels]
-    assert fit_temperature(logits * 1.8, targets) == pytest.approx(1.8, rel=0.07)
+def test_confusion_has_a_row_per_true_name_and_a_last_column_for_other_answers() -> None:
+    found = np.array(["left", "unknown", "right", "right", "left"])
+    true = np.array(["left", "left", "right", "right", "right"])
+    assert confusion(found, true, ("left", "right")).tolist() == [[1, 0, 1], [1, 2, 0]]
 
 
-def test_the_key_frame_threshold_lies_above_every_empty_frame() -> None:
-    frames = frames_of(["LCA-better"] * 20 + ["RCA-better"] * 20 + ["LCA-bad"] * 10 + [None] * 20)
-    logits = logits_for(frames)
-    logits[-1, COLUMN["LCA-better"]] = 2.5  # an empty frame with P(better) of about 0.2
-    meaning = choose_thresholds(logits, frames)
-    empty_score = float(np.exp(2.5) / (np.exp(2.5) + 2 * np.exp(3.0) + 3.0))
-    assert empty_score < meaning.key_frame_threshold < 0.95
+def test_f1_of_many_confusion_matrices_is_the_f1_of_each() -> None:
+    counts = np.array([[[1, 0, 1], [0, 2, 0]], [[3, 0, 0], [0, 1, 0]], [[0, 0, 0], [0, 2, 0]]])
+    assert f1_macro_of_counts(counts) == pytest.approx([(2 / 3 + 1) / 2, 1.0, 0.5])
 
 
-def test_a_side_that_is_often_wrong_raises_the_laterality_threshold() -> None:
-    frames = frames_of(["LCA-better"] * 50 + ["RCA-better"] * 50 + [None] * 10)
-    sure = logits_for(frames)
-    unsure = sure.copy()
-    unsure[:10] = 0.0
-    unsure[:10, COLUMN["RCA-better"]], unsure[:10, COLUMN["LCA-better"]] = 4.0, 3.2  # wrong, at 0.68
-    assert choose_thresholds(sure, frames).laterality_threshold == 0.5
-    assert 0.66 < choose_thresholds(unsure, frames).laterality_threshold < 0.8
+def test_calibration_bins_hold_mean_score_and_share_right_and_leave_empty_ones_out() -> None:
+    bins = calibration_bins(np.array([0.5, 0.52, 1.0, 0.98]), np.array([0.0, 1.0, 1.0, 0.5]))
+    assert [(entry.answers, entry.right) for entry in bins] == [(2, 0.5), (2, 0.75)]
+    assert [entry.score for entry in bins] == pytest.approx([0.51, 0.99])
+
+
+def test_calibration_error_weighs_each_bin_by_its_answers() -> None:
+    assert calibration_error([CalibrationBin(3, 0.9, 0.7), CalibrationBin(1, 0.5, 0.6)]) == pytest.approx(0.175)
+    with pytest.raises(ValueError, match="calibration of nothing is not 0"):
+        calibration_error([])
 
 
 def test_a_best_frame_two_frames_off_counts_and_three_off_does_not() -> None:

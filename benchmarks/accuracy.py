@@ -1,0 +1,172 @@
+"""How right the line is: `python -m benchmarks.accuracy --data DIR`; definitions: docs/accuracy.md.
+
+Sides of real stills, sides and key frames of real cine runs and of phantom runs that nothing was chosen by, all through
+the very line. What --data lacks is said on stderr and has no figure. Not for: speed (line.py), or choosing anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import measure
+from benchmarks.cine_truth import find_cines, public_truth, read_truth
+from benchmarks.figures import Figures
+from benchmarks.judged_runs import LineRecipe
+from benchmarks.phantom_runs import MATRIX, QUICK_MATRIX, judge_phantoms, measure_phantoms, seeds_to_judge
+from benchmarks.real_runs import find_stills, measure_cines, measure_stills, require_folder
+from benchmarks.reliability import require_matplotlib, write_plot
+from cathrt.runtime.bundle import Manifest
+from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
+from cathrt.runtime.pipeline import Line
+
+PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 24
+STILLS_FOLDER, CINE_FOLDER = "arcade_syntax", "xa_cine"  # where --data keeps them
+
+Measurement = Callable[[Line, Figures], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 something was measured, else those of cathrt.runtime.errors."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.plot:
+            require_matplotlib()
+        real = _real_measurements(options)
+        recipe = LineRecipe(options.bundle or demonstration_bundle(), (*shipped_keys(), *options.trust), options.engine)
+        figures = Figures()
+        with recipe.opened() as line:
+            manifest = line.bundle.manifest
+            for measurement in real:
+                measurement(line, figures)
+        if runs := _phantom_runs(options):
+            matrix = QUICK_MATRIX if options.quick else MATRIX
+            judged = list(judge_phantoms(seeds_to_judge(runs), matrix, recipe, options.workers))
+            measure_phantoms(judged, manifest.keyframe.labels, options.engine, figures)
+        if not figures.rows:
+            raise SourceError("nothing was measured: give --data, --stills or --cine, or --phantom-runs above 0")
+        _report([*figures.rows, last_row(figures, manifest, options)], as_json=options.json)
+        if options.plot and not figures.reliability:
+            print(f"not written: {options.plot}: only stills and phantoms give a reliability plot", file=sys.stderr)
+        elif options.plot:
+            write_plot(options.plot, figures.reliability, _model_sha256(manifest, options.engine))
+    except CathrtError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return exc.exit_code
+    return 0
+
+
+def last_row(figures: Figures, manifest: Manifest, options: argparse.Namespace) -> dict[str, Any]:
+    """The headline, what it was measured of, and how often that was looked at."""
+    return {
+        "bench": "accuracy",
+        "headline": {key: round(value, 4) for key, value in figures.headline.items()},
+        "intervals_95": {key: [round(end, 4) for end in ends] for key, ends in figures.intervals.items()},
+        "machine": measure.machine(("numpy", options.engine, "pydicom")),
+        "commit": measure.commit(),
+        "bundle": manifest.name,
+        "model_sha256": _model_sha256(manifest, options.engine),
+        "engine": options.engine,
+        "looks": options.looks,
+    }
+
+
+def _real_measurements(options: argparse.Namespace) -> list[Measurement]:
+    """What of the real data asked for is there to measure. Raises ConfigError or SourceError before any work is done;
+    a folder that --data lacks is only said aloud."""
+    measurements: list[Measurement] = []
+    if options.data is not None:
+        require_folder(options.data)
+    if (folder := _folder(options.stills, options.data, STILLS_FOLDER)) is not None:
+        stills = find_stills(folder)
+        measurements.append(lambda line, figures: measure_stills(stills, line, figures))
+    if (folder := _folder(options.cine, options.data, CINE_FOLDER)) is not None:
+        truths = read_truth(options.truth) if options.truth else public_truth()
+        cines, absent = find_cines(folder, truths)
+        if absent and options.truth:
+            raise ConfigError(
+                f"{options.truth}: tells of {len(absent)} runs that are not in {folder}, first {absent[0]!r}: check "
+                "the name (its path below that folder), or take the entry out"
+            )
+        for name in absent:
+            print(f"not measured: {folder / name}: no such cine run; cine_* figures go without it", file=sys.stderr)
+        if cines:
+            measurements.append(lambda line, figures: measure_cines(cines, line, figures))
+    elif options.truth:
+        raise ConfigError(f"{options.truth}: a truth without runs: give --cine or --data, or leave --truth out")
+    return measurements
+
+
+def _folder(given: Path | None, data: Path | None, name: str) -> Path | None:
+    """The folder named by its own option, else the one in --data if it is there."""
+    if given is not None:
+        return require_folder(given)
+    if data is None:
+        return None
+    if not (data / name).is_dir():
+        print(f"not measured: {data / name}: no such folder; its figures are left out", file=sys.stderr)
+        return None
+    return data / name
+
+
+def _phantom_runs(options: argparse.Namespace) -> int:
+    if options.phantom_runs is not None:
+        return int(options.phantom_runs)
+    return QUICK_PHANTOM_RUNS if options.quick else PHANTOM_RUNS
+
+
+def _model_sha256(manifest: Manifest, engine: str) -> str:
+    return manifest.files[manifest.artifacts[engine].file]
+
+
+def _report(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """One JSON object a line, or the same for a person."""
+    for row in rows:
+        if as_json:
+            print(json.dumps(row), flush=True)
+        elif "headline" not in row:
+            told = {key: value for key, value in row.items() if key not in ("bench", "case", "impl")}
+            print(f"{row['case']:8} {row['impl']:12} " + "  ".join(f"{key} {value}" for key, value in told.items()))
+        else:
+            for key, value in row["headline"].items():
+                ends = row["intervals_95"].get(key)
+                print(f"{key:32}{value:<10}" + (f"95 %: {ends[0]} to {ends[1]}" if ends else ""))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--data", type=Path, help=f"folder that holds {STILLS_FOLDER}/ and {CINE_FOLDER}/")
+    parser.add_argument("--stills", type=Path, help="folder of stills named lca… and rca…, instead of --data's")
+    parser.add_argument("--cine", type=Path, help="folder of cine runs, instead of --data's")
+    parser.add_argument("--truth", type=Path, help="what is known of these runs; default: of the one public run")
+    parser.add_argument("--bundle", type=Path, help="bundle folder; default: the demonstration bundle")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="KEY", help="public key that may have signed it"
+    )
+    parser.add_argument("--engine", choices=("openvino", "onnxruntime"), default="openvino")
+    parser.add_argument(
+        "--looks", type=_count, help="how often these weights or their kin were judged on real data, this time too"
+    )
+    parser.add_argument("--phantom-runs", type=_count, metavar="N", help=f"0 for none; default {PHANTOM_RUNS}")
+    parser.add_argument("--workers", type=_count, default=2, help="processes that draw and judge phantom runs")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write the reliability plot, a PNG")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_PHANTOM_RUNS} small phantom runs: no figure to quote"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What is known of real cine runs: the truth file, strictly read, and which run of a folder each entry is about.
+
+docs/accuracy.md has the schema. cine_truth.json beside this file tells of the one public run the benchmark is used on;
+others bring their own. Not for: judging the runs (real_runs.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.sources.discover import Input, discover
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+PUBLIC_TRUTH = Path(__file__).with_name("cine_truth.json")
+FrameIndex = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True, slots=True)
+class CineTruth:
+    """Of one run. Frames are 0-based.
+
+    side: the artery injected, "none" where the run shows no opacified coronary at all: any key frame is false there.
+    opacified: first and last frame in which a key frame would be right. best: frames a reader would keep.
+    """
+
+    __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 (pydantic reads it from the class)
+    side: Literal["left", "right", "none"]
+    opacified: tuple[FrameIndex, FrameIndex] | None = None
+    best: tuple[FrameIndex, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cine:
+    """A run to judge. name: its path below the folder, as the truth file calls it."""
+
+    name: str
+    input: Input
+    truth: CineTruth
+
+
+def read_truth(path: Path) -> dict[str, CineTruth]:
+    """Every entry of a truth file. Raises ConfigError naming each key that does not fit, found and expected."""
+    from pydantic import ValidationError
+
+    try:
+        document = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a truth file, see docs/accuracy.md") from exc
+    try:
+        truths = _adapter().validate_json(document)
+    except ValidationError as exc:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(error) for error in exc.errors())) from exc
+    wrong = [f"{name}.{fault}" for name, truth in truths.items() if (fault := _fault(truth))]
+    if wrong:
+        raise ConfigError(f"{path}: " + "; ".join(wrong))
+    return truths
+
+
+def public_truth() -> dict[str, CineTruth]:
+    """Of the one run that anyone can get. Its interval was read by eye: where the artery fills, to the run's end."""
+    return read_truth(PUBLIC_TRUTH)
+
+
+def find_cines(folder: Path, truths: Mapping[str, CineTruth]) -> tuple[list[Cine], list[str]]:
+    """The DICOM and video runs below a folder, each with its truth, and the names in `truths` that are not there.
+
+    Raises SourceError where the folder cannot be listed, ConfigError for a run without truth. Stills are left alone.
+    """
+    inputs = {
+        path.relative_to(folder).as_posix(): input_
+        for input_ in discover([folder]).inputs
+        if input_.kind != "stills" and (path := input_.paths[0]) is not None
+    }
+    unknown = sorted(inputs.keys() - truths.keys())
+    if unknown:
+        raise ConfigError(
+            f"{folder}: {len(unknown)} of {len(inputs)} runs have no truth, first {unknown[0]!r}: write it into the "
+            "file given to --truth (docs/accuracy.md), or move the run elsewhere"
+        )
+    return [Cine(name, input_, truths[name]) for name, input_ in inputs.items()], sorted(truths.keys() - inputs.keys())
+
+
+def check_length(cine: Cine, frame_count: int) -> None:
+    """Raises ConfigError where the truth names frames that the run does not have."""
+    last = max((*(cine.truth.opacified or ()), *cine.truth.best), default=-1)
+    if last >= frame_count:
+        raise ConfigError(
+            f"truth of {cine.name} names frame {last}, expected 0 to {frame_count - 1}, the frames it has: frames "
+            "count from 0; mend the truth file"
+        )
+
+
+def _fault(truth: CineTruth) -> str | None:
+    if truth.side == "none":
+        if truth.opacified is not None or truth.best:
+            return 'opacified or best: found frames, expected none beside side "none": leave them out'
+        return None
+    if truth.opacified is None:
+        return f'opacified: missing, expected [first, last] beside side "{truth.side}": add it'
+    first, last = truth.opacified
+    if first > last:
+        return f"opacified: found {json.dumps(truth.opacified)}, expected first <= last: swap them"
+    outside = [frame for frame in truth.best if not first <= frame <= last]
+    if outside:
+        return f"best: found {outside}, expected frames within opacified {json.dumps(truth.opacified)}: mend either"
+    return None
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: unknown key, expected side, opacified or best: remove it"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{key}: missing: add it"
+    return f"{key}: found {error['input']!r:.80}, expected: {error['msg']}"
+
+
+@cache
+def _adapter() -> TypeAdapter[dict[str, CineTruth]]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(dict[str, CineTruth])
