@@ -90,8 +90,7 @@ class Rendering:
     """How scenes become frames.
 
     frames_per_scene: None takes the whole run, else a draw with as many of each quality as the run offers, so that
-    short phases are not lost among long ones. matrix: detector rows and columns; 256 renders in a third of the time
-    of 512 and looks the same once resized to 224, since dose per area and blur are physical.
+    short phases are not lost among long ones. matrix: detector rows and columns.
     """
 
     frames_per_scene: int | None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -29,13 +29,12 @@ from cathrt.export.demo.evaluate import (
     OUTPUT,
     Logits,
     as_evidence,
-    choose_thresholds,
-    fit_temperature,
     frame_scores,
     run_scores,
 )
 from cathrt.export.demo.model_card import model_card
-from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
+from cathrt.export.demo.thresholds import choose_thresholds, fit_temperature
+from cathrt.export.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
 from cathrt.export.models.convnext import ARCHS, ConvNext
 from cathrt.export.sign import load_key, public_key, write_bundle
 from cathrt.export.to_onnx import onnx_from_state
@@ -46,16 +45,17 @@ from cathrt.runtime.ports import TensorSpec
 BUNDLE_NAME = "keyframe-demonstration"
 # Three sets of scenes that can never meet: seeds far apart, whatever the options.
 VALIDATION_START, TEST_START = 10_000_000, 20_000_000
-MATRIX, TRAINING_MATRIX = 512, 256
+MATRIX = 512
 CHECKPOINT_EVERY = 200
 STOPPED = 75  # exit code: the work is kept, call again
 ENGINE_TOLERANCE = 1e-4  # relative, single precision on both sides
 ENGINE_CHECK_FRAMES = 16
+JUDGED_BY = "python -m benchmarks.accuracy --json"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """How many generated runs for what, and how many frames are taken of each. Test runs are taken whole."""
+    """How many generated runs for what, and how many frames of each to train on; all others are taken whole."""
 
     training: int
     validation: int
@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 bundle written, 75 stopped at --minutes with a checkpoint, else those of cathrt.runtime.errors."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
-    plan = Plan(arch=options.arch, steps=options.steps, batch=options.batch, seed=options.seed)
+    plan = Plan(
+        arch=options.arch, arithmetic=options.arithmetic, steps=options.steps, batch=options.batch, seed=options.seed
+    )
     scenes = Scenes(options.scenes, options.validation_scenes, options.test_scenes, options.frames_per_scene)
     try:
         return _train_and_write(options, plan, scenes)
@@ -91,9 +93,9 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     frames_folder, checkpoint = options.work / "frames", options.work / "checkpoint.safetensors"
     spans = scenes.spans()
 
-    def frames_of(name: str, frames_per_scene: int | None, matrix: int) -> list[PhantomFrames]:
+    def frames_of(name: str, frames_per_scene: int | None) -> list[PhantomFrames]:
         first, end = spans[name]
-        rendering = Rendering(frames_per_scene, matrix)
+        rendering = Rendering(frames_per_scene, MATRIX)
         rendered = load_scenes(range(first, end), frames_folder, rendering, workers=options.workers)
         return [frames for count, frames in enumerate(rendered) if _told(f"{name} scenes", count + 1, end - first)]
 
@@ -101,21 +103,21 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     if options.resume and checkpoint.exists():
         training.load(checkpoint)
     deadline_s = time.monotonic() + 60.0 * options.minutes
-    frames = join(frames_of("training", scenes.frames_per_scene, TRAINING_MATRIX))
+    frames = join(frames_of("training", scenes.frames_per_scene))
     if not _train(training, frames, checkpoint, deadline_s):
         print(f"stopped at step {training.step} of {plan.steps}: go on with --resume", file=sys.stderr)
         return STOPPED
 
-    validation = join(frames_of("validation", scenes.frames_per_scene, MATRIX))
-    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation)
-    test_runs = frames_of("test", None, MATRIX)
+    validation_runs = frames_of("validation", None)
+    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation_runs)
+    test_runs = frames_of("test", None)
     test_logits = [logits_of(state, plan.arch, run) for run in test_runs]
     onnx_bytes = onnx_from_state(state, height=PREPROCESSING.height, width=PREPROCESSING.width, storage="float16")
     evidence: dict[str, Any] = {
         "phantom_frames": as_evidence(frame_scores(np.concatenate(test_logits), join(test_runs), meaning)),
         "phantom_runs": as_evidence(run_scores(zip(test_runs, test_logits, strict=True), meaning)),
         "temperature": round(temperature, 4),
-        "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation),
+        "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation_runs[0]),
     }
     if judged is not None:
         evidence["real"] = _of_these_weights(judged, onnx_bytes)
@@ -123,7 +125,7 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         "made_by": "cathrt.export.demo.train_keyframe",
         "plan": json.loads(json.dumps(asdict(plan))),
         "scenes": spans,
-        "frames": {"training": len(frames), "validation": len(validation)},
+        "frames": {"training": len(frames), "validation": sum(map(len, validation_runs))},
         "parameters": sum(value.numel() for value in state.values()),
         "tools": {name: version(name) for name in ("torch", "onnx", "numpy")},
     }
@@ -159,24 +161,27 @@ def _train(training: Training, frames: PhantomFrames, checkpoint: Path, deadline
 
 
 def training_frames(frames: PhantomFrames) -> TrainingFrames:
-    """Frames as tensors, in pools that are drawn equally often: one per label, one for frames that show no side."""
+    """Frames as tensors, in pools that are drawn equally often: one per label, one for frames of coronary runs that
+    show no side, one for runs that never do."""
     images, targets = torch.from_numpy(frames.images), torch.from_numpy(frames.targets)
     one_hot = targets.max(dim=1).values == 1.0
     pools = [torch.nonzero(one_hot & (targets.argmax(dim=1) == column)).flatten() for column in range(len(LABELS))]
-    pools.append(torch.nonzero(~one_hot).flatten())
+    coronary = torch.from_numpy(frames.coronary)
+    pools += [torch.nonzero(~one_hot & coronary).flatten(), torch.nonzero(~one_hot & ~coronary).flatten()]
     side = torch.from_numpy((frames.targets[:, len(LABELS) // 2 :].sum(axis=1) > 0.5).astype(np.int64))
     vessels = torch.from_numpy(frames.vessels)
     return TrainingFrames(images, targets, vessels, side, tuple(pool for pool in pools if len(pool)))
 
 
 def calibrated(
-    averaged: Mapping[str, Tensor], arch: str, validation: PhantomFrames
+    averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames]
 ) -> tuple[dict[str, Tensor], KeyframeSemantics, float]:
     """The weights that ship (temperature folded into the head, then rounded to half floats), and their thresholds."""
-    temperature = fit_temperature(logits_of(averaged, arch, validation), validation.targets)
+    logits = [logits_of(averaged, arch, run) for run in runs]
+    temperature = fit_temperature(np.concatenate(logits), np.concatenate([run.targets for run in runs]))
     scaled = {key: value / temperature if key.startswith("head.fc.") else value for key, value in averaged.items()}
     state = {key: value.half().float() for key, value in scaled.items()}
-    return state, choose_thresholds(logits_of(state, arch, validation), validation), temperature
+    return state, choose_thresholds([(run, logits_of(state, arch, run)) for run in runs]), temperature
 
 
 def logits_of(state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> Logits:
@@ -257,12 +262,13 @@ def manifest_of(meaning: KeyframeSemantics, provenance: dict[str, Any], evidence
 
 
 def _json_object(path: Path) -> dict[str, Any]:
+    """The last line of what benchmarks.accuracy --json printed; the rows before it may be there or not."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8").strip().rpartition("\n")[2])
     except (OSError, ValueError) as exc:
-        raise ConfigError(f"{path}: no JSON can be read ({exc}): give what cathrt.export.demo.judge printed") from exc
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: holds a {type(document).__name__}, expected what cathrt.export.demo.judge printed")
+        raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {JUDGED_BY} printed") from exc
+    if not isinstance(document, dict) or document.get("bench") != "accuracy" or "headline" not in document:
+        raise ConfigError(f"{path}: its last line is no headline of accuracy: judge this bundle with {JUDGED_BY}")
     return document
 
 
@@ -271,6 +277,8 @@ def _of_these_weights(judged: dict[str, Any], onnx_bytes: bytes) -> dict[str, An
     ours = hashlib.sha256(onnx_bytes).hexdigest()
     if judged.get("model_sha256") != ours:
         raise ConfigError(f"--real: figures of model {judged.get('model_sha256')}, expected {ours}: judge this bundle")
+    if not judged.get("looks"):
+        raise ConfigError(f"--real: looks is {judged.get('looks')}, expected how often it was looked: add --looks N")
     return judged
 
 
@@ -292,12 +300,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder for rendered frames and the checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long")
-    parser.add_argument("--real", type=Path, help="JSON of cathrt.export.demo.judge, to be shown in the card")
+    parser.add_argument("--real", type=Path, help=f"what {JUDGED_BY} printed, to be shown in the card")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--arch", choices=sorted(ARCHS), default=defaults.arch)
+    parser.add_argument("--arithmetic", choices=get_args(Arithmetic), default=defaults.arithmetic)
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch", type=int, default=defaults.batch)
-    parser.add_argument("--scenes", type=int, default=1600, help="generated runs to train on")
+    parser.add_argument("--scenes", type=int, default=3000, help="generated runs to train on")
     parser.add_argument("--validation-scenes", type=int, default=120, help="runs that set temperature and thresholds")
     parser.add_argument("--test-scenes", type=int, default=60, help="whole runs to measure on")
     parser.add_argument("--frames-per-scene", type=int, default=9)

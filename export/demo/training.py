@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import safe_open
@@ -27,6 +28,8 @@ from cathrt.runtime.errors import ConfigError
 VESSEL_TENTHS_MM = 4
 IGNORED = -100
 
+Arithmetic = Literal["float32", "bfloat16"]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -35,11 +38,14 @@ class Plan:
     resolutions: (side in pixels, share of the steps), in order. Most steps are taken at 160, half the work of 224,
     where the network will run; much below that the arteries are thinner than a pixel and nothing is learnt.
     warmup_share: of the steps. layer_scale: first value of gamma, see ConvNext. average: weight of the past in the
-    moving average of the weights. cell_weight: of the cells' loss beside that of the labels.
+    moving average of the weights. cell_weight: of the cells' loss beside that of the labels. arithmetic: of products
+    and convolutions; bfloat16 halves the time of a step where the CPU multiplies it (AVX-512 BF16, AMX) and multiplies
+    the time elsewhere. Weights, moments and losses are single precision in either.
     """
 
     arch: str = "convnext_atto"
-    steps: int = 2000
+    arithmetic: Arithmetic = "float32"
+    steps: int = 6000
     batch: int = 32
     seed: int = 0
     resolutions: tuple[tuple[int, float], ...] = ((160, 0.72), (224, 0.28))
@@ -146,9 +152,11 @@ class Training:
         targets = frames.targets[chosen] * (1.0 - plan.label_smoothing) + plan.label_smoothing / frames.targets.shape[1]
         for group in self.optimizer.param_groups:
             group["lr"] = plan.learning_rate_at(self.step)
-        features = self.model.stages[:3](self.model.stem(images))
-        loss = F.cross_entropy(self.model.head(self.model.stages[3](features)), targets)
-        loss = loss + plan.cell_weight * self._cell_loss(features, vessels, frames.side[chosen])
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.arithmetic == "bfloat16"):
+            features = self.model.stages[:3](self.model.stem(images))
+            logits, cells = self.model.head(self.model.stages[3](features)), self.cells(features)
+        loss = F.cross_entropy(logits.float(), targets)
+        loss = loss + plan.cell_weight * _cell_loss(cells.float(), vessels, frames.side[chosen])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in self._named_parameters()], plan.gradient_norm)
@@ -160,14 +168,6 @@ class Training:
             for key, value in self.model.state_dict().items():
                 self.averaged[key].lerp_(value, 1.0 - past)
         return float(loss.detach())
-
-    def _cell_loss(self, features: Tensor, vessels: Tensor, side: Tensor) -> Tensor:
-        """Cross entropy of each cell: 0 no artery, 1 left, 2 right; cells that hold a little of one are left out."""
-        scores = self.cells(features)
-        path = F.adaptive_max_pool2d(vessels, scores.shape[-2:])[:, 0]
-        truth = torch.where(path >= VESSEL_TENTHS_MM, side[:, None, None] + 1, 0)
-        truth[(path > 0.3 * VESSEL_TENTHS_MM) & (path < VESSEL_TENTHS_MM)] = IGNORED
-        return F.cross_entropy(scores, truth, ignore_index=IGNORED)
 
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         """Of the network and of the head that training alone has."""
@@ -207,6 +207,14 @@ class Training:
                     "exp_avg": tensors[f"first_moment.{name}"],
                     "exp_avg_sq": tensors[f"second_moment.{name}"],
                 }
+
+
+def _cell_loss(scores: Tensor, vessels: Tensor, side: Tensor) -> Tensor:
+    """Cross entropy of each cell: 0 no artery, 1 left, 2 right; cells that hold a little of one are left out."""
+    path = F.adaptive_max_pool2d(vessels, scores.shape[-2:])[:, 0]
+    truth = torch.where(path >= VESSEL_TENTHS_MM, side[:, None, None] + 1, 0)
+    truth[(path > 0.3 * VESSEL_TENTHS_MM) & (path < VESSEL_TENTHS_MM)] = IGNORED
+    return F.cross_entropy(scores, truth, ignore_index=IGNORED)
 
 
 def _wake(model: ConvNext) -> None:
