@@ -1,7 +1,8 @@
-"""ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s") as a plain torch module, and the names its weights go by.
+"""ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s") as a plain torch module.
 
 For: training and as the truth that every export is compared with. Its state_dict has timm's names and shapes, so a
-checkpoint of the published network loads by key. Not for: the runtime, which never sees torch.
+checkpoint of the published network loads by key. Not for: the names of other libraries (convnext_names.py), and the
+runtime, which never sees torch.
 B batch, C channels, H rows, W columns.
 """
 
@@ -10,7 +11,7 @@ B batch, C channels, H rows, W columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -111,7 +112,7 @@ class ConvNext(nn.Module):
     layer_scale: first value of gamma. The paper's 1e-6 suits 300 epochs; a run of minutes needs 0.1 to 1, because
     blocks that start as nothing take thousands of steps to wake.
     The MLPs are linear layers in every size. timm stores those of atto to nano as 1x1 convolutions, (out, in, 1, 1):
-    the same numbers, see `linear_mlps`.
+    the same numbers, see `linear_mlps` in convnext_names.py.
     """
 
     def __init__(self, arch: ConvNextArch, *, classes: int, layer_scale: float = 1e-6) -> None:
@@ -155,66 +156,5 @@ def arch_of(state: Mapping[str, Tensor]) -> tuple[str, int]:
     raise ValueError(
         f"no ConvNeXt in timm's names: found depths {depths}, widths {widths}, "
         f"head.fc.weight {'present' if 'head.fc.weight' in state else 'missing'}; expected one of {', '.join(ARCHS)}: "
-        "convert the checkpoint's keys first (timm_from_torchvision)"
+        "load the file with cathrt.export.checkpoint, which knows the other libraries' names"
     )
-
-
-def linear_mlps(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A timm state whose MLPs are 1x1 convolutions, with them as linear layers; any other state as it is."""
-    mlp = re.compile(r"\.mlp\.fc[12]\.weight$")
-    return {key: value.flatten(1) if mlp.search(key) else value for key, value in state.items()}
-
-
-# torchvision numbers its modules: features.0 is the stem, odd ones are stages, even ones the halvings between them.
-_BLOCK_PARTS = {"conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc2": "block.5"}
-_TORCHVISION_PARTS = {theirs: ours for ours, theirs in _BLOCK_PARTS.items()}
-
-
-def torchvision_from_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """timm's names to torchvision's; gamma (C) becomes layer_scale (C, 1, 1). Raises ValueError on an unknown name."""
-    return _renamed(state, _torchvision_name, lambda gamma: gamma[:, None, None])
-
-
-def timm_from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's names to timm's; layer_scale (C, 1, 1) becomes gamma (C). Raises ValueError on an unknown name."""
-    return _renamed(state, _timm_name, lambda scale: scale[:, 0, 0])
-
-
-def _renamed(
-    state: Mapping[str, Tensor], name_of: Callable[[str], str | None], reshape_scale: Callable[[Tensor], Tensor]
-) -> dict[str, Tensor]:
-    names = {key: name_of(key) for key in state}
-    if unknown := sorted(key for key, name in names.items() if name is None):
-        raise ValueError(f"not ConvNeXt names in this layout: {', '.join(unknown)}; check which library wrote them")
-    return {
-        str(names[key]): reshape_scale(value) if key.endswith((".gamma", ".layer_scale")) else value
-        for key, value in state.items()
-    }
-
-
-def _torchvision_name(key: str) -> str | None:
-    if m := re.fullmatch(r"stem\.([01]\.(?:weight|bias))", key):
-        return f"features.0.{m[1]}"
-    if m := re.fullmatch(r"stages\.([1-3])\.downsample\.([01]\.(?:weight|bias))", key):
-        return f"features.{2 * int(m[1])}.{m[2]}"
-    if m := re.fullmatch(r"stages\.([0-3])\.blocks\.(\d+)\.gamma", key):
-        return f"features.{2 * int(m[1]) + 1}.{m[2]}.layer_scale"
-    if m := re.fullmatch(r"stages\.([0-3])\.blocks\.(\d+)\.(conv_dw|norm|mlp\.fc1|mlp\.fc2)\.(weight|bias)", key):
-        return f"features.{2 * int(m[1]) + 1}.{m[2]}.{_BLOCK_PARTS[m[3]]}.{m[4]}"
-    if m := re.fullmatch(r"head\.(norm|fc)\.(weight|bias)", key):
-        return f"classifier.{0 if m[1] == 'norm' else 2}.{m[2]}"
-    return None
-
-
-def _timm_name(key: str) -> str | None:
-    if m := re.fullmatch(r"features\.0\.([01]\.(?:weight|bias))", key):
-        return f"stem.{m[1]}"
-    if m := re.fullmatch(r"features\.([246])\.([01]\.(?:weight|bias))", key):
-        return f"stages.{int(m[1]) // 2}.downsample.{m[2]}"
-    if m := re.fullmatch(r"features\.([1357])\.(\d+)\.layer_scale", key):
-        return f"stages.{int(m[1]) // 2}.blocks.{m[2]}.gamma"
-    if m := re.fullmatch(r"features\.([1357])\.(\d+)\.(block\.[0235])\.(weight|bias)", key):
-        return f"stages.{int(m[1]) // 2}.blocks.{m[2]}.{_TORCHVISION_PARTS[m[3]]}.{m[4]}"
-    if m := re.fullmatch(r"classifier\.([02])\.(weight|bias)", key):
-        return f"head.{'norm' if m[1] == '0' else 'fc'}.{m[2]}"
-    return None

@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cathrt.export.models.convnext import (
-    ARCHS,
-    ConvNext,
-    arch_of,
-    linear_mlps,
-    timm_from_torchvision,
-    torchvision_from_timm,
-)
+from cathrt.export.models.convnext import ARCHS, ConvNext, arch_of
+from cathrt.export.models.convnext_names import linear_mlps, timm_from_torchvision, torchvision_from_timm
 
 MANIFESTS = Path(__file__).parent / "manifests"
 
