@@ -37,7 +37,8 @@ Weights are stored as half floats and computed with in single precision.
 {_span(made["scenes"]["training"])}), through the runtime's own preprocessing. No real image took part.
 - Training: `python -m cathrt.export.demo.train_keyframe`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
 {plan["batch"]} frames, {", ".join(f"{share:.0%} at {side}x{side}" for side, share in plan["resolutions"])};
-  AdamW, moving average of the weights, strong randomisation of contrast, sharpness, noise and framing, no mirroring.
+  AdamW in {plan["arithmetic"]}, moving average of the weights, strong randomisation of contrast, sharpness, noise and \
+framing, no mirroring.
 - Temperature {found["temperature"]:.3f} and the three thresholds (side {meaning.laterality_threshold:.2f}, artery \
 visible {meaning.visible_threshold:.2f}, key frame {meaning.key_frame_threshold:.2f}) were set on scenes \
 {_span(made["scenes"]["validation"])} only.
@@ -61,7 +62,7 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 {_real_section(real)}
 ## Limits
 - The phantom is a simplification; scores on it say that the training worked, not that the model does.
-- Bypass grafts, anomalous origins, implanted devices and most pathology were never shown to it.
+- Bypass grafts, anomalous origins and most pathology were never shown to it; devices only as the phantom draws them.
 - Its scores are calibrated on the phantom and nowhere else.
 - The label rules for "better" and "bad" are the phantom's, not a physician's.
 """
@@ -85,8 +86,6 @@ _REAL_ROWS = (
 def _real_section(real: dict[str, Any] | None) -> str:
     if real is None:
         return "On real angiograms: not measured.\n"
-    if "headline" not in real:  # evidence signed before benchmarks.accuracy
-        return _earlier_real_section(real)
     headline, intervals = real["headline"], real["intervals_95"]
     rows = [_row(key, words, form, headline, intervals) for key, words, form in _REAL_ROWS if key in headline]
     return "\n".join(
@@ -106,25 +105,6 @@ def _row(
 ) -> str:
     ends = f" ({' to '.join(format(end, form) for end in intervals[key])})" if key in intervals else ""
     return f"| {words} | {headline[key]:{form}}{ends} |"
-
-
-def _earlier_real_section(real: Mapping[str, Any]) -> str:
-    stills, cine = real["stills"], real["cine"]
-    return f"""Real angiograms, used to judge only and looked at {real["looks"]} time(s), never to choose anything:
-
-| | |
-|---|---|
-| stills of known side | {stills["frames"]} |
-| side, F1 macro ("unknown" is a miss) | {stills["laterality_f1_macro"]:.3f} |
-| side, F1 macro, were it always to answer | {stills["laterality_f1_macro_forced"]:.3f} |
-| "unknown" | {stills["unknown_rate"]:.1%} |
-| one cine run of a right coronary, {cine["frames"]} frames: side by vote | {cine["laterality"]} \
-({cine["laterality_score"]:.2f}) |
-| the same: frame of the highest P(better), 0-based (full filling: 48-95) | {cine["best_frame"]} \
-(P = {cine["best_score"]:.2f}) |
-| the same: mean P(better) before contrast (0-12), and when full (48-95) | {cine["mean_score_before"]:.2f}, \
-{cine["mean_score_full"]:.2f} |
-"""
 
 
 def _span(seeds: list[int]) -> str:
