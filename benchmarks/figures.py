@@ -6,7 +6,6 @@ reports with. Not for: where answers come from (judged_runs.py).
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +22,11 @@ from cathrt.export.demo.evaluate import (
     confusion,
     f1_macro_of_counts,
 )
+from cathrt.export.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import Laterality
 
 SIDES = ("left", "right")
-RESAMPLES = 2000
-_RESAMPLING_SEED = 0
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
-Interval = tuple[float, float]
 Counts = NDArray[np.int64]
 
 
@@ -93,28 +89,6 @@ class SideAnswer:
     run: int
     true: str
     frame: JudgedFrame
-
-
-def bootstrap(groups: Counts, statistic: Callable[[Counts], NDArray[np.float64]]) -> Interval:
-    """95 % percentile interval of a statistic of summed counts, whole groups drawn anew with replacement.
-
-    groups: (G, rows, columns). statistic: (..., rows, columns) to (...). The same groups give the same interval.
-    """
-    draw = np.random.Generator(np.random.PCG64(_RESAMPLING_SEED))
-    times = draw.multinomial(len(groups), np.full(len(groups), 1.0 / len(groups)), size=RESAMPLES)
-    sums = (times @ groups.reshape(len(groups), -1)).reshape(RESAMPLES, *groups.shape[1:])
-    low, high = np.percentile(statistic(sums), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def wilson(hits: int, of: int) -> Interval:
-    """95 % interval of a share, no continuity correction (Wilson 1927). Raises ValueError for a share of nothing."""
-    if of < 1:
-        raise ValueError(f"a share of {of}: expected at least one trial")
-    share, z2 = hits / of, _Z95**2
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z95 / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _counts_by_run(answers: Sequence[SideAnswer], side: Callable[[JudgedFrame], Laterality]) -> Counts:

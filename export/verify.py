@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import SIDES
 from cathrt.export.demo.evaluate import confusion, f1_macro_of_counts
+from cathrt.export.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import KeyframeFinding, Laterality
 from cathrt.runtime.bundle import KeyframeSemantics
 from cathrt.runtime.config import PolicyConfig
@@ -27,15 +28,12 @@ from cathrt.runtime.policy import Scored, rank_key_frames
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Side = Literal["left", "right"]
-Interval = tuple[float, float]
 
 KEY_FRAME_TOLERANCE = 1  # frames between two key frames that count as the same
 # In a run of one or two frames any choice lies within the tolerance of any other.
 _FEWEST_FRAMES_TO_CHOOSE_FROM = KEY_FRAME_TOLERANCE + 2
 _FRAMES_FOR_ALL = 1000  # where every frame must agree: as many as 99.9 % needs
 _LOOK_AT = 5  # examples named in a failure
-_RESAMPLES, _RESAMPLING_SEED = 2000, 0
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _ROUNDING = 1e-12
 
 
@@ -333,28 +331,6 @@ def margin(scores: Sequence[float]) -> float:
 def side_of(finding: KeyframeFinding | None) -> Laterality:
     """The side a finding names; a frame without one names none."""
     return "unknown" if finding is None else finding.laterality
-
-
-def wilson(hits: int, of: int) -> Interval:
-    """95 % interval of a share, no continuity correction (Wilson 1927). Raises ValueError for a share of nothing."""
-    if of < 1:
-        raise ValueError(f"a share of {of}: expected at least one trial")
-    share, z2 = hits / of, _Z95**2
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z95 / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def bootstrap(groups: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> Interval:
-    """95 % percentile interval of a statistic of summed counts, whole groups drawn anew with replacement.
-
-    groups: (G, ...) counts. statistic: (samples, ...) to (samples,). The same groups give the same interval.
-    """
-    draw = np.random.Generator(np.random.PCG64(_RESAMPLING_SEED))
-    times = draw.multinomial(len(groups), np.full(len(groups), 1.0 / len(groups)), size=_RESAMPLES)
-    sums = (times @ groups.reshape(len(groups), -1)).reshape(_RESAMPLES, *groups.shape[1:])
-    low, high = np.percentile(statistic(sums), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _check_shapes(run: RunLogits, classes: int) -> None:

@@ -27,7 +27,6 @@ from cathrt.export.verify import (
     failures_of,
     needed,
     tightened,
-    wilson,
 )
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import ConfigError, EngineError
@@ -275,13 +274,6 @@ def test_frames_of_one_side_alone_prove_nothing_about_sides() -> None:
 
 def test_as_many_trials_are_needed_as_one_miss_weighs() -> None:
     assert [needed(share) for share in (0.9, 0.99, 0.995, 0.999, 1.0)] == [10, 100, 200, 1000, 1000]
-
-
-def test_wilson_gives_the_textbook_interval_and_none_of_nothing() -> None:
-    assert wilson(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-4)
-    assert wilson(1000, 1000)[0] == pytest.approx(0.99617, abs=1e-5)
-    with pytest.raises(ValueError, match="at least one trial"):
-        wilson(0, 0)
 
 
 def test_nothing_to_compare_and_logits_of_other_labels_are_errors() -> None:
