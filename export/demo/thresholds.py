@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS, PhantomFrames
-from cathrt.export.demo.evaluate import HIT_FRAMES, Logits, f1, semantics, share_of, softmax, truth
+from cathrt.export.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
 from cathrt.runtime.bundle import KeyframeSemantics
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
+NAMED_WHEN_EMPTY = 0.1
 LATERALITY_PRECISION = 0.98
 FALSE_KEY_FRAME_RUNS = 0.005
 
@@ -30,7 +31,8 @@ def fit_temperature(logits: Logits, targets: NDArray[np.float32]) -> float:
 def choose_thresholds(runs: Runs) -> KeyframeSemantics:
     """Thresholds from whole runs.
 
-    visible: best F1 of "an artery is opacified", over frames. laterality: the lowest from 0.5 at which
+    visible: the lowest that at most NAMED_WHEN_EMPTY of the frames without an opacified artery reach; a side too many
+    before contrast costs a run's vote little, since votes weigh by visibility. laterality: the lowest from 0.5 at which
     LATERALITY_PRECISION of the named sides are right. key frame: see choose_key_frame_threshold.
     """
     logits = np.concatenate([found for _, found in runs])
@@ -38,7 +40,7 @@ def choose_thresholds(runs: Runs) -> KeyframeSemantics:
     side, quality = truth(np.concatenate([frames.targets for frames, _ in runs]))
     opacified = quality != "others"
     visible_score = scores[:, [label.quality != "others" for label in LABELS]].sum(axis=1)
-    visible = max(GRID, key=lambda t: f1(visible_score >= t, opacified))
+    visible = next((t for t in GRID if share_of(visible_score[~opacified] >= t) <= NAMED_WHEN_EMPTY), GRID[-1])
 
     left = scores[:, [label.laterality == "left" for label in LABELS]].sum(axis=1)
     named = opacified & (visible_score >= visible)
