@@ -25,6 +25,7 @@ from cathrt.runtime.bundle_files import (
     opened_folder,
     read_file,
 )
+from cathrt.runtime.engine_fingerprint import EngineFingerprint
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.onnx_file import check_onnx
 from cathrt.runtime.ports import TensorSpec
@@ -92,11 +93,23 @@ class KeyframeSemantics:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A TensorRT plan in the bundle, and what it was built from and for."""
+
+    file: str
+    fingerprint: EngineFingerprint
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
-    """The file an engine opens, and the precision it must compute in (never the library's default)."""
+    """The file an engine opens, and the precision it must compute in (never the library's default).
+
+    plans: for TensorRT, what was built from `file`; each fits the devices in its fingerprint. None for other engines.
+    """
 
     file: str
     precision: Literal["float32", "bfloat16", "float16", "int8"]
+    plans: tuple[PlanFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,7 @@ class Manifest:
     """manifest.json, schema version 1.
 
     files: sha256 (hex) of every file of the bundle but manifest.json and manifest.sig.
-    artifacts: by engine name ("openvino", "onnxruntime").
+    artifacts: by engine name ("openvino", "onnxruntime", "tensorrt-rtx", "tensorrt").
     demonstration: True for weights that serve to show the line, not to read angiograms.
     provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
     """
@@ -122,6 +135,11 @@ class Manifest:
     demonstration: bool
     provenance: dict[str, Any]
     evidence: dict[str, Any]
+
+    @property
+    def random_init(self) -> bool:
+        """Whether the weights were drawn and never trained: for measuring speed, and refused by the live line."""
+        return self.provenance.get("random_init", False) is not False
 
 
 @dataclass(frozen=True, slots=True)

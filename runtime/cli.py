@@ -1,7 +1,7 @@
 """The command line: `cathrt replay | demo | phantom | doctor | verify`. Reads arguments, chooses exit codes.
 
 Everything it does is a call into the runtime; errors end as one line on stderr and the error's own exit code.
-Not for: export (cathrt.export has its own command).
+Not for: export and qualify, which cathrt.export.cli, the installed `cathrt`, adds to these.
 """
 
 from __future__ import annotations
@@ -151,6 +151,12 @@ def verify_command(
             "files": len(opened.manifest.files),
             "engines": sorted(opened.manifest.artifacts),
             "demonstration": opened.manifest.demonstration,
+            "random_init": opened.manifest.random_init,
+            "plans": [
+                {"file": plan.file, **asdict(plan.fingerprint)}
+                for artifact in opened.manifest.artifacts.values()
+                for plan in artifact.plans
+            ],
         }
         sound = True
     else:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from cathrt.runtime.bundle import SCHEMA_VERSION, Manifest
+from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.ports import TensorSpec
@@ -71,8 +72,21 @@ def _file_faults(manifest: Manifest) -> list[str]:
         needed = [artifact.file]
         if artifact.file.endswith(".xml"):  # OpenVINO IR keeps its weights beside the graph
             needed.append(artifact.file.removesuffix(".xml") + ".bin")
+        needed += [plan.file for plan in artifact.plans]
         faults += [f"artifacts.{engine}: {name!r} is not among files" for name in needed if name not in manifest.files]
+        faults += [fault for plan in artifact.plans for fault in _plan_faults(manifest, engine, artifact, plan)]
     return faults
+
+
+def _plan_faults(manifest: Manifest, engine: str, artifact: Artifact, plan: PlanFile) -> Iterator[str]:
+    """A plan belongs to the engine it is listed for, and was built from the file that stands beside it."""
+    made_of, expected = plan.fingerprint.onnx_sha256, manifest.files.get(artifact.file)
+    if plan.fingerprint.target != engine:
+        yield f"artifacts.{engine}: {plan.file} was built by {plan.fingerprint.target}, expected {engine}"
+    if not plan.fingerprint.sm:
+        yield f"artifacts.{engine}: {plan.file} is for no compute capability, expected at least one"
+    if expected is not None and made_of != expected:
+        yield f"artifacts.{engine}: {plan.file} was built from {made_of[:64]!r}, {artifact.file} is {expected!r}"
 
 
 def _tensor_faults(manifest: Manifest) -> list[str]:

@@ -15,7 +15,7 @@ from cathrt.runtime.alert import Refusal, RunSummary
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
-from cathrt.runtime.errors import SourceError
+from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
@@ -74,7 +74,15 @@ def replay(
 
 @contextmanager
 def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
-    """The bundle's engine, loaded and warm, as a Line; closed on the way out."""
+    """The bundle's engine, loaded and warm, as a Line; closed on the way out.
+
+    Every line that shows results is opened here. Raises ManifestError for weights that were drawn and never trained.
+    """
+    if bundle.manifest.random_init:
+        raise ManifestError(
+            f"bundle {bundle.manifest.name} holds random weights, its findings mean nothing: it is for measuring "
+            "speed with the benchmarks; export trained weights with --weights"
+        )
     engine = open_engine(config.engine.name, bundle, config.engine)
     try:
         yield Line(bundle, engine, config, MonotonicClock(), rate)

@@ -1,0 +1,231 @@
+"""The installed `cathrt`: the runtime's commands, and with the [export] extra `export keyframe` and `qualify`.
+
+Imports nothing heavy before one of its own commands runs, so that `cathrt replay` starts as it does without it.
+Not for: what the commands do (recipe.py, recipe_judge.py).
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.cli import app
+from cathrt.runtime.cli import main as runtime_main
+from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say
+from cathrt.runtime.config import load_config
+from cathrt.runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cathrt.export.fold import Target
+    from cathrt.export.recipe import Exported
+    from cathrt.export.verify import Precision
+
+_EXTRA = ("torch", "onnx", "safetensors")
+# Written out, since the tables themselves import torch and onnx; a test holds them equal.
+ArchName = Literal[
+    "convnext_atto",
+    "convnext_femto",
+    "convnext_pico",
+    "convnext_nano",
+    "convnext_tiny",
+    "convnext_small",
+    "convnext_base",
+    "convnext_large",
+]
+PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]
+
+
+class TargetName(StrEnum):
+    """As cathrt.export.fold.Target; typer takes a list of an enumeration's values, but not of a Literal's."""
+
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+    TENSORRT_RTX = "tensorrt-rtx"
+    TENSORRT = "tensorrt"
+
+
+TARGETS: dict[TargetName, Target] = {
+    TargetName.OPENVINO: "openvino",
+    TargetName.ONNXRUNTIME: "onnxruntime",
+    TargetName.TENSORRT_RTX: "tensorrt-rtx",
+    TargetName.TENSORRT: "tensorrt",
+}
+PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
+
+JudgeOption = Annotated[
+    Path | None, typer.Option("--judge", help="Folder of runs to judge by beside the held-out phantom runs.")
+]
+PhantomsOption = Annotated[
+    int, typer.Option("--judge-phantoms", min=0, max=10_000, help="Held-out phantom runs to judge by.")
+]
+GateOption = Annotated[
+    list[str] | None,
+    typer.Option("--gate", help="A limit made stricter, such as agreement=0.995. May be given several times."),
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Checkpoint: .safetensors, .pth, .pt or .bin of weights alone.")
+]
+
+export_app = typer.Typer(
+    name="export",
+    help="Weights to qualified, signed bundles. Needs the [export] extra.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog="Exit codes as for all commands; 10: a gate was missed, its report is written and nothing is signed.",
+)
+app.add_typer(export_app)
+
+
+@export_app.command("keyframe")
+def keyframe_command(
+    arch: Annotated[ArchName, typer.Option(help="Size of the network.")],
+    precision: Annotated[PrecisionName, typer.Option(help="What to compute in; int8 needs calibration frames.")],
+    target: Annotated[list[TargetName], typer.Option(help="Engine to build for. May be given several times.")],
+    out: Annotated[Path, typer.Option(help="Folder: bundles, reports, and finished stages to go on from.")],
+    weights: WeightsOption = None,
+    random_init: Annotated[bool, typer.Option("--random-init", help="Random weights, to measure speed only.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
+    like: Annotated[Path | None, typer.Option(help="Bundle to take labels, thresholds, preprocessing from.")] = None,
+    semantics: Annotated[Path | None, typer.Option(help="TOML file with these; see docs/export.md.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: that of the semantics.")] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Folder of runs to calibrate int8 on. Default: the phantom.")
+    ] = None,
+    calibration_frames: Annotated[int, typer.Option(min=1, help="Frames to calibrate int8 on.")] = 64,
+    judge: JudgeOption = None,
+    judge_phantoms: PhantomsOption = 120,
+    sm: Annotated[str | None, typer.Option(help="Compute capabilities to build plans for: 86,89,120.")] = None,
+    gate: GateOption = None,
+    sign: Annotated[Path | None, typer.Option(help="Private key; without it the files stay unsigned.")] = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """A ConvNeXt keyframe network to a bundle for each target, judged against the float32 network and signed."""
+    _require_extra()
+    settings = load_config(config)
+    if (weights is None) == (not random_init):
+        raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
+    from cathrt.export.checkpoint import load_checkpoint, random_checkpoint
+    from cathrt.export.cli_arguments import gate_from, semantics_from, sm_from, stage_bar
+    from cathrt.export.recipe import ExportRequest, GateError, export_keyframe
+    from cathrt.export.recipe_judge import Judging, judge_set
+    from cathrt.export.recipe_stages import CalibrationFrom
+    from cathrt.export.recipe_targets import Recipe
+    from cathrt.export.sign import load_key
+
+    key = load_key(sign) if sign is not None else None
+    meaning = semantics_from(like, semantics, name, settings, random_init=random_init)
+    labels = len(meaning.keyframe.labels)
+    checkpoint = load_checkpoint(weights, arch) if weights is not None else random_checkpoint(arch, labels, seed)
+    wanted = PRECISIONS[precision]
+    targets = tuple(TARGETS[one] for one in target)
+    recipe = Recipe(
+        checkpoint=checkpoint,
+        semantics=meaning,
+        precision=wanted,
+        targets=targets,
+        gate=gate_from(wanted, gate or []),
+        calibration=CalibrationFrom(calibration_frames, calibrate),
+        limits=settings.limits,
+        sm=sm_from(sm, targets),
+        seed=seed if random_init else None,
+    )
+    judging = Judging(judge_set(judge_phantoms, judge, settings), settings)
+    with stage_bar(shown=not json_) as (told, advance):
+
+        def stage(done: str, how: str) -> None:
+            if json_:
+                _print({"type": "stage", "stage": done, "how": how})
+            told(f"{done}: {how}")
+
+        exported = export_keyframe(ExportRequest(recipe, out, judging, key), stage, advance)
+    for one in exported:
+        _show(one, json_=json_)
+    if missed := [one for one in exported if one.failures]:
+        raise GateError(
+            "not signed, the gate is missed: "
+            + "; ".join(f"{one.target}: {' | '.join(one.failures)} (see {one.report})" for one in missed)
+        )
+
+
+@app.command("qualify")
+def qualify_command(
+    bundle: Annotated[Path, typer.Argument(help="A signed bundle.")],
+    judge: JudgeOption = None,
+    judge_phantoms: PhantomsOption = 120,
+    weights: WeightsOption = None,
+    gate: GateOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the reports, one for each engine.")] = Path("qualification"),
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Judge a bundle's every engine against the float32 network; leaves a report for each. Signs nothing."""
+    _require_extra()
+    settings = load_config(config)
+    from cathrt.export.cli_arguments import gate_from, reference_for, stage_bar
+    from cathrt.export.recipe import GateError
+    from cathrt.export.recipe_judge import Judging, judge_set, judged, not_run, write_report
+
+    opened = bundle_at(bundle, settings)
+    reference = reference_for(opened, weights)
+    judging = Judging(judge_set(judge_phantoms, judge, settings), settings)
+    missed = []
+    with stage_bar(shown=not json_) as (told, advance):
+        for engine, artifact in sorted(opened.manifest.artifacts.items()):
+
+            def seen(done: int, total: int, what: str = f"judging {engine}") -> None:
+                advance(what, done, total)
+
+            limits, note = gate_from(artifact.precision, gate or []), not_run(opened, engine)
+            found = judged(opened, engine, reference, judging, (), seen)
+            report = out / f"{engine}.report"
+            failures = write_report(report, found, limits, note)
+            if json_:
+                verdict = {"passed": not failures, "failures": failures, "not_run": note or None}
+                _print({"type": "qualification", "engine": engine, **verdict, "report": str(report)})
+            else:
+                told(f"{engine}: {'missed its gate' if failures else 'passed'}, see {report}")
+            if note:
+                say(f"{engine}: {note}")
+            if failures:
+                missed.append(f"{engine}: {' | '.join(failures)} (see {report})")
+    if missed:
+        raise GateError(f"the gate is missed: {'; '.join(missed)}")
+
+
+def main() -> None:
+    """Entry point of the `cathrt` script."""
+    runtime_main()
+
+
+def _require_extra() -> None:
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} not installed, which export needs: pip install 'cathrt[export]'")
+
+
+def _show(one: Exported, *, json_: bool) -> None:
+    if json_:
+        verdict = {"passed": not one.failures, "failures": one.failures, "signed": one.signed}
+        places = {"path": None if one.path is None else str(one.path), "report": str(one.report)}
+        _print({"type": "export", "target": one.target, **verdict, **places, "not_run": one.not_run or None})
+    elif one.path is not None:
+        print(f"{one.target}: {one.path}, judged in {one.report}", flush=True)
+    if one.not_run:
+        say(f"{one.target}: {one.not_run}")
+    if one.path is not None and not one.signed:
+        say(f"{one.target}: NOT SIGNED, and the runtime refuses {one.path}: give --sign KEY")
+
+
+def _print(record: dict[str, Any]) -> None:
+    print(json.dumps({**record, "notice": NOTICE}, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
