@@ -13,6 +13,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -95,12 +96,12 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
 
     def __init__(self) -> None:
         self.stalls: list[tuple[int, int]] = []
+        self._notes = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe that nobody reads would fill and stop it
         self._child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.measure"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            stdout=self._notes,
         )
 
     def __exit__(
@@ -111,8 +112,10 @@ class Heartbeat(AbstractContextManager["Heartbeat"]):
     def finish(self) -> None:
         """Stop the child and take its stalls, (from, to) in monotonic ns. May be called twice."""
         if self._child.returncode is None:
-            written, _ = self._child.communicate()
-            self.stalls = [(int(a), int(b)) for a, b in (line.split() for line in written.splitlines())]
+            self._child.communicate()
+            with self._notes as notes:
+                notes.seek(0)
+                self.stalls = [(int(a), int(b)) for a, b in (line.split() for line in notes)]
 
     def hits(self, samples: Samples) -> int:
         """How many samples overlap a stall of the machine."""
