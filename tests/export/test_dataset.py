@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,18 @@ SMALL = Rendering(frames_per_scene=5, matrix=128)
 CORONARY_SEED = next(seed for seed in range(100) if sample_scene(seed, kind=None).kind == "coronary")
 
 
+def some_label() -> FrameLabel:
+    return PhantomSource(sample_scene(CORONARY_SEED, kind=None, matrix=64)).labels[0]
+
+
 def test_a_frame_that_shows_a_side_has_one_label() -> None:
-    target = target_of(FrameLabel("right", contrast=0.9, motion_mm_s=10.0, quality="better"))
+    target = target_of(replace(some_label(), laterality="right", contrast=0.9, quality="better"))
     assert [label.name for label, share in zip(LABELS, target, strict=True) if share] == ["RCA-better"]
     assert target.sum() == 1.0
 
 
 def test_a_frame_without_coronary_is_half_and_half_over_the_two_others() -> None:
-    target = target_of(FrameLabel(None, contrast=0.0, motion_mm_s=0.0, quality="others"))
+    target = target_of(replace(some_label(), laterality=None, contrast=0.0, quality="others"))
     assert {label.name: share for label, share in zip(LABELS, target, strict=True) if share} == {
         "LCA-others": 0.5,
         "RCA-others": 0.5,
