@@ -317,3 +317,8 @@ def test_keywords_become_flag_names() -> None:
     assert snake_case("FrameTimeVector") == "frame_time_vector"
     assert snake_case("VOILUTFunction") == "voilut_function"
     assert snake_case("ModalityLUTSequence") == "modality_lut_sequence"
+
+
+def test_a_sop_class_that_is_no_well_formed_uid_is_refused_by_what_it_says(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"SOP class 1\. with modality XA"):
+        read_bytes_here(tmp_path, xa_file(_00080016=text("UI", "1.")))

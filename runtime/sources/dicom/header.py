@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydicom.uid import UID
-
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import DicomIdentity, Grayscale, RadiationSetting, Run
@@ -19,7 +17,7 @@ from cathrt.runtime.sources.dicom.decoders import PixelLayout
 from cathrt.runtime.sources.dicom.exposed import exposed_from_attributes
 from cathrt.runtime.sources.dicom.geometry import Angles, angles_from_dataset, geometry_from_attributes
 from cathrt.runtime.sources.dicom.grayscale import modality_from_attributes, voi_from_attributes
-from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10
+from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, uid_name
 from cathrt.runtime.sources.dicom.timing import timing_from_attributes
 from cathrt.runtime.sources.syntax import is_uid
 
@@ -95,9 +93,8 @@ def _check_sop_class(part10: Part10, attributes: Attributes) -> tuple[str, str |
     if uid in _SECONDARY_CAPTURES and modality in _X_RAY:
         attributes.flags.add("secondary_capture")
     elif uid not in _X_RAY_MODALITIES:
-        name = UID(uid).name
         raise SourceError(
-            f"SOP class {uid if name == uid else name} with modality {modality or 'unknown'}: "
+            f"SOP class {uid_name(uid)} with modality {modality or 'unknown'}: "
             "expected an XA or XRF image, or a secondary capture of one"
         )
     elif modality != _X_RAY_MODALITIES[uid]:

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from pydicom import config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
@@ -178,8 +179,13 @@ def _pixel_data_header(body: Any, *, little_endian: bool, implicit: bool) -> tup
     return vr, struct.unpack(f"{order}I", extra)[0]
 
 
+def uid_name(uid: str) -> str:
+    """What the standard calls this UID; the UID itself where it has no name, well formed or not."""
+    return str(UID(uid, validation_mode=config.IGNORE).name)
+
+
 def _named(uid: str) -> str:
-    name = UID(uid).name
+    name = uid_name(uid)
     return uid if name == uid else f"{uid} ({name})"
 
 
