@@ -17,12 +17,12 @@ import numpy as np
 from benchmarks.cine_truth import Cine, check_length
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, hit, judge
+from cathrt.export.demo.dataset import SIDES
+from cathrt.export.judge_set import side_of_name
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.sandbox import open_source
-
-SIDE_OF_PREFIX = {"lca": "left", "rca": "right"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ def find_stills(folder: Path) -> list[Still]:
 
     Raises SourceError where there is none.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and _side(path) is not None]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and side_of_name(path) is not None]
     stills = [
         Still(input_, side)
         for input_ in discover(paths).inputs
-        if input_.kind == "stills" and (path := input_.paths[0]) is not None and (side := _side(path)) is not None
+        if input_.kind == "stills"
+        and (path := input_.paths[0]) is not None
+        and (side := side_of_name(path)) is not None
     ]
     if not stills:
         raise SourceError(
@@ -121,13 +123,9 @@ def _told(run: JudgedRun) -> dict[str, Any]:
     return {
         "laterality": summary.laterality,
         "laterality_score": round(summary.laterality_score, 4),
-        "votes": {side: sum(frame.found == side for frame in run.frames) for side in SIDE_OF_PREFIX.values()},
+        "votes": {side: sum(frame.found == side for frame in run.frames) for side in SIDES},
         "announced": list(run.announced),
         "key_frames": list(summary.key_frames),
         "key_frame_scores": [round(score, 4) for score in summary.key_frame_scores],
         "verdicts": summary.verdicts,
     }
-
-
-def _side(path: Path) -> str | None:
-    return SIDE_OF_PREFIX.get(path.name[:3].lower())

@@ -53,10 +53,6 @@ class GraphEdit:
     def is_weight(self, name: str) -> bool:
         return name in self._weights
 
-    @property
-    def weight_names(self) -> list[str]:
-        return list(self._weights)
-
     def weight(self, name: str) -> NDArray[Any]:
         values: NDArray[Any] = numpy_helper.to_array(self._weights[name])
         return values

@@ -160,17 +160,18 @@ def _side_shown(label: FrameLabel) -> Side | None:
 
 
 def _open_file(entry: Input, limits: LimitsConfig) -> tuple[Source, Sides]:
-    side = _side_of_name(entry.paths[0]) if entry.kind == "stills" else None
+    side = side_of_name(entry.paths[0]) if entry.kind == "stills" else None
     return open_source(entry, limits), lambda index: side
 
 
 def _single_stills(entry: Input) -> list[Input]:
     """Stills named by their artery are of different patients, even where their numbers are consecutive."""
     paths = [path for path in entry.paths if path is not None]
-    if entry.kind == "stills" and _side_of_name(paths[0]) is not None:
+    if entry.kind == "stills" and side_of_name(paths[0]) is not None:
         return [Input("stills", shown_name(path), (path,)) for path in paths]
     return [entry]
 
 
-def _side_of_name(path: Path | None) -> Side | None:
+def side_of_name(path: Path | None) -> Side | None:
+    """The artery that a still's file name begins with, lca or rca in either case; None where it says none."""
     return None if path is None else SIDE_OF_PREFIX.get(path.name[:3].lower())

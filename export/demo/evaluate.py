@@ -148,11 +148,6 @@ def softmax(logits: Logits) -> NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def f1(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    named = int(found.sum() + true.sum())
-    return 2.0 * int((found & true).sum()) / named if named else 0.0
-
-
 def confusion(found: NDArray[np.str_], true: NDArray[np.str_], names: Sequence[str]) -> NDArray[np.int64]:
     """(len(names), len(names) + 1): a row per true name, a column per answer, the last for any other ("unknown").
 
