@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu runtime/sources/phantom/src/*.*pp tests/kernels/*.cpp)
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp runtime/sources/phantom/src/*.*pp tests/kernels/*.cpp)
 NATIVE := CMakeLists.txt pyproject.toml $(wildcard kernels/src/* runtime/sources/phantom/src/*)
 
 .PHONY: demo test test-slow check format native bench clean help

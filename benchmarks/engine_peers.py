@@ -56,7 +56,7 @@ def write_files(folder: Path, arch: str, *, int8: bool) -> int:
     from cathrt.export.calibration import calibration_frames
     from cathrt.export.checkpoint import random_checkpoint
     from cathrt.export.fold import LAYOUTS, canonical
-    from cathrt.export.quantize import Int8Settings, quantised
+    from cathrt.export.quantize import Int8Settings, int8_graph
     from cathrt.export.to_onnx import onnx_from_state
 
     checkpoint = random_checkpoint(arch, CLASSES, seed=0)
@@ -71,9 +71,8 @@ def write_files(folder: Path, arch: str, *, int8: bool) -> int:
     np.save(folder / FRAMES, frames[CALIBRATION_FRAMES:])
     if int8:
         _quantise_as_onnxruntime_does(folder, frames[:CALIBRATION_FRAMES])
-        settings = Int8Settings(sensitivity_frames=1)  # the report on each layer, which is not needed here, made short
-        pairs = quantised(ours, list(frames[:CALIBRATION_FRAMES]), settings)
-        (folder / "ours_int8.onnx").write_bytes(pairs.serialised())
+        pairs = int8_graph(ours, list(frames[:CALIBRATION_FRAMES]), Int8Settings())
+        (folder / "ours_int8.onnx").write_bytes(pairs.SerializeToString(deterministic=True))
     return network_flops(model)
 
 

@@ -1,242 +1,25 @@
-"""Preprocessing of one frame on one core: ours beside OpenCV, scikit-image, pydicom, torch and the memory limit.
+"""The CPU twins on one core: ours beside OpenCV, scikit-image, numba, torch and the memory limit, op by op.
 
-`python -m benchmarks.kernels [--json] [--quick]`. Every variant turns the same stored values into the same 1x3x224x224
-tensor; each is compared with kernels/reference.py before it is timed. Not for: inference (benchmarks/engines.py).
+`python -m benchmarks.kernels [--json] [--quick]`. What an op does and who its peers are: benchmarks/kernel_ops/. All
+variants of a case take turns; each is compared with kernels/reference/ before it is timed. Not for: inference
+(benchmarks/engines.py) or a GPU (`make gpu-check`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import cv2
-import numba
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_voi_lut
-from skimage.transform import resize as skimage_resize
 
 from benchmarks import measure
-from cathrt.kernels import reference
-from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from benchmarks.kernel_ops import ingest
 
-SIDE = 224
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-SCALE = np.array([1 / s for s in STD], dtype=np.float32)
-OFFSET = np.array([-m / s for m, s in zip(MEAN, STD, strict=True)], dtype=np.float32)
-PERCENTILES = (0.5, 99.5)
-FRAMES = 8  # as many frames in turn, so that no variant finds its input in the first-level cache
-
-Pixels = NDArray[Any]
-Variant = Callable[[Pixels, NDArray[np.float32]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """side, bits: of the frame. voi: LINEAR (centre, width), or None for the percentile window."""
-
-    name: str
-    side: int
-    bits: int
-    voi: tuple[float, float] | None
-
-    @property
-    def dtype(self) -> type:
-        return np.uint8 if self.bits == 8 else np.uint16
-
-
-CASES = (
-    Case("512_u8_percentile", 512, 8, None),
-    Case("1024_u16_percentile", 1024, 12, None),
-    Case("1024_u16_voi", 1024, 12, (1900.0, 2600.0)),
-)
-
-
-def angiogram_like(rng: np.random.Generator, case: Case) -> Pixels:
-    """A frame with the statistics that matter to speed: smooth anatomy, thin dark vessels, dose-like noise, an edge."""
-    y, x = np.mgrid[0 : case.side, 0 : case.side] / case.side
-    level = 0.5 + 0.2 * np.sin(3 * x + rng.uniform(0, 6)) * np.cos(4 * y + rng.uniform(0, 6)) + 0.1 * y
-    for _ in range(6):
-        a, b, c, d = rng.uniform(-1, 1, 4)
-        level -= 0.2 * np.exp(-(((y - 0.5 - 0.3 * a - 0.4 * b * x - 0.1 * np.sin(9 * c * x + d)) / 0.006) ** 2))
-    level[: case.side // 64] = 0.02
-    top = (1 << case.bits) - 1
-    noisy = level * top + rng.normal(0, 1, level.shape) * np.sqrt(np.maximum(level, 0.02)) * top * 0.02
-    return np.clip(np.rint(noisy), 0, top).astype(case.dtype)
-
-
-def limits_from_counts(counts: NDArray[Any], total: int) -> tuple[int, int]:
-    """Nearest-rank percentiles from a histogram."""
-    reached = np.cumsum(counts)
-    low, high = (int(np.searchsorted(reached, reference.nearest_rank(p, total))) for p in PERCENTILES)
-    return low, high
-
-
-@numba.njit(cache=False)
-def _numba_histogram(pixels: Pixels, counts: NDArray[np.int64]) -> None:
-    for y in range(pixels.shape[0]):
-        for x in range(pixels.shape[1]):
-            counts[pixels[y, x]] += 1
-
-
-def write_tensor(grey: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """(224, 224) grey in [0, 1] to the normalised tensor, in place."""
-    for channel in range(3):
-        np.multiply(grey, SCALE[channel], out=out[0, channel])
-        out[0, channel] += OFFSET[channel]
-
-
-def ours(case: Case) -> Variant:
-    if case.voi is None:
-        window = Window.percentile(*PERCENTILES, False, False)
-    else:
-        center, width = case.voi
-        window = Window.linear(
-            round(center), 1 / (width - 1), 0.5 + (round(center) - center + 0.5) / (width - 1), False
-        )
-    return Ingest((case.side, case.side), case.bits, None, window, TensorLayout(SIDE, SIDE, False, MEAN, STD, 0.0))
-
-
-def opencv_variants(case: Case) -> dict[str, Variant]:
-    """Honest OpenCV pipelines: who finds the percentiles, and whether the window works in 8 bit, 16 bit or float."""
-    entries = 1 << case.bits
-
-    def by_calc_hist(pixels: Pixels) -> tuple[float, float]:
-        counts = cv2.calcHist([pixels], [0], None, [entries], [0, entries])
-        return limits_from_counts(counts.ravel(), pixels.size)
-
-    def by_numba(pixels: Pixels) -> tuple[float, float]:
-        counts = np.zeros(entries, dtype=np.int64)
-        _numba_histogram(pixels, counts)
-        return limits_from_counts(counts, pixels.size)
-
-    def by_voi(pixels: Pixels) -> tuple[float, float]:  # noqa: ARG001
-        assert case.voi is not None
-        center, width = case.voi
-        return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
-
-    def window_8bit(pixels: Pixels, low: float, high: float) -> NDArray[np.float32]:
-        above = cv2.subtract(pixels, (low,))
-        narrow = cv2.convertScaleAbs(above, alpha=255.0 / (high - low))
-        return cv2.resize(narrow, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
-
-    def window_stored(pixels: Pixels, low: float, high: float) -> NDArray[np.float32]:
-        # A clamp in stored values, resized as such: the rest of the window is linear and can wait for 224 x 224.
-        clamped = cv2.min(cv2.subtract(pixels, (low,)), (high - low,))
-        small = cv2.resize(clamped, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return small.astype(np.float32) * np.float32(1 / (high - low))
-
-    def window_float(pixels: Pixels, low: float, high: float) -> NDArray[np.float32]:
-        grey = (pixels.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))
-        cv2.min(cv2.max(grey, (0.0,), dst=grey), (1.0,), dst=grey)
-        return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-
-    def window_lut(pixels: Pixels, low: float, high: float) -> NDArray[np.float32]:
-        table = np.clip((np.arange(256, dtype=np.float32) - low) / (high - low), 0, 1)
-        return cv2.resize(cv2.LUT(pixels, table), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-
-    finders = {"calcHist": by_calc_hist, "numba": by_numba} if case.voi is None else {"voi": by_voi}
-    windows = {"8bit": window_8bit, "stored": window_stored, "float": window_float}
-    if case.bits == 8:
-        windows["lut"] = window_lut
-
-    def pipeline(find: Callable[[Pixels], tuple[float, float]], window: Callable[..., NDArray[np.float32]]) -> Variant:
-        def run(pixels: Pixels, out: NDArray[np.float32]) -> None:
-            write_tensor(window(pixels, *find(pixels)), out)
-
-        return run
-
-    return {f"opencv_{f}_{w}": pipeline(finders[f], windows[w]) for f in finders for w in windows}
-
-
-def other_variants(case: Case) -> dict[str, Variant]:
-    """What a Python programmer would write without OpenCV."""
-
-    def window(pixels: Pixels) -> NDArray[np.float32]:
-        if case.voi is None:
-            low, high = np.percentile(pixels, PERCENTILES, method="inverted_cdf")
-        else:
-            center, width = case.voi
-            low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
-        return np.clip((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
-
-    def scikit_image(pixels: Pixels, out: NDArray[np.float32]) -> None:
-        write_tensor(skimage_resize(window(pixels), (SIDE, SIDE), order=1, anti_aliasing=True), out)
-
-    def torch_antialias(pixels: Pixels, out: NDArray[np.float32]) -> None:
-        grey = torch.from_numpy(window(pixels))[None, None]
-        small = torch.nn.functional.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True)
-        write_tensor(small[0, 0].numpy(), out)
-
-    variants: dict[str, Variant] = {"scikit_image": scikit_image, "numpy_torch_antialias": torch_antialias}
-    if case.voi is not None:
-        dataset = Dataset()
-        dataset.WindowCenter, dataset.WindowWidth = case.voi
-        dataset.BitsStored, dataset.PixelRepresentation = case.bits, 0
-        dataset.PhotometricInterpretation = "MONOCHROME2"
-        top = (1 << case.bits) - 1
-
-        def pydicom_pillow(pixels: Pixels, out: NDArray[np.float32]) -> None:
-            shown = apply_voi_lut(pixels, dataset).astype(np.float32)
-            small = Image.fromarray(shown).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-            write_tensor(np.asarray(small) * np.float32(1 / top), out)
-
-        variants["pydicom_pillow"] = pydicom_pillow
-    return variants
-
-
-def truth(case: Case, pixels: Pixels) -> NDArray[np.float64]:
-    window: Any = reference.Percentiles(*PERCENTILES)
-    if case.voi is not None:
-        center, width = case.voi
-        window = lambda values: reference.voi_linear(values, center, width)  # noqa: E731
-    grey = reference.to_grey(pixels, case.bits, None, window, invert=False, exposed=None, masked_value=0.0)
-    return reference.normalise(reference.resize(grey, SIDE, SIDE), MEAN, STD, channels_last=False)
-
-
-def check(case: Case, name: str, variant: Variant, pixels: Pixels, expected: NDArray[np.float64]) -> None:
-    """Raises ValueError unless the variant computes the tensor.
-
-    Ours must agree within 1e-5. Others may use another antialiasing filter (OpenCV a box, scikit-image a Gaussian) and
-    8-bit steps: in grey, 0.02 on average and 0.1 for 99 % of the pixels is asked of them.
-    """
-    out = np.full((1, 3, SIDE, SIDE), np.nan, dtype=np.float32)
-    variant(pixels, out)
-    off = np.abs(out - expected)
-    if name == "cathrt":
-        if not off.max() <= 1e-5:
-            raise ValueError(f"{case.name} {name}: off by {off.max():.3g}, expected at most 1e-5")
-        return
-    grey = off * np.array(STD)[:, None, None]
-    if not (grey.mean() <= 0.02 and np.quantile(grey, 0.99) <= 0.1):
-        raise ValueError(f"{case.name} {name}: grey off by {grey.mean():.3g} on average, expected at most 0.02")
-
-
-def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
-    """Check, then time all variants and the limit in turn. The limit: read the frame once, write the tensor once."""
-    rng = np.random.default_rng(7)
-    frames = [angiogram_like(rng, case) for _ in range(FRAMES)]
-    expected = truth(case, frames[0])
-    variants: dict[str, Variant] = {"cathrt": ours(case)} | opencv_variants(case) | other_variants(case)
-    out = np.empty((1, 3, SIDE, SIDE), dtype=np.float32)
-    calls: dict[str, Callable[[int], object]] = {}
-    for name, variant in variants.items():
-        check(case, name, variant, frames[0], expected)
-        calls[name] = lambda number, variant=variant: variant(frames[number % FRAMES], out)
-    buffer = measure.sweep_buffer()
-    sweeps: list[tuple[float, float]] = []
-    calls["limit"] = lambda _: sweeps.append(measure.sweep_seconds(buffer))
-    samples = measure.interleave(calls, rounds=rounds)
-    # Scaled from the sweep to this case's bytes.
-    samples["limit"].took_ns = [
-        round((read * frames[0].nbytes + write * out.nbytes) * 1e9) for read, write in sweeps[-rounds:]
-    ]
-    return samples
+OPS: dict[str, ModuleType] = {
+    "ingest": ingest,
+}
 
 
 def rows(rounds: int) -> Iterator[dict[str, Any]]:
@@ -245,16 +28,13 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
         measure.pin_to_one_core()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        results = {case.name: run_case(case, rounds) for case in CASES}
+        results = {name: op.run(rounds) for name, op in OPS.items()}
     figures: dict[str, float] = {}
-    for name, samples in results.items():
-        medians = {impl: s.median_ms for impl, s in samples.items()}
-        best = min((impl for impl in medians if impl.startswith("opencv")), key=medians.__getitem__)
-        for impl, s in samples.items():
-            yield measure.row("kernels", name, impl, s, heartbeat, best_opencv=impl == best)
-        key = "ingest_" + name.removesuffix("_percentile")
-        figures[f"{key}_vs_best_opencv"] = medians["cathrt"] / medians[best]
-        figures[f"{key}_vs_limit"] = medians["cathrt"] / medians["limit"]
+    for name, cases in results.items():
+        for case, samples in cases.items():
+            for impl, taken in samples.items():
+                yield measure.row("kernels", f"{name} {case}", impl, taken, heartbeat)
+        figures |= OPS[name].figures(cases)
     packages = ("numpy", "opencv-python-headless", "scikit-image", "pydicom", "torch", "pillow", "numba")
     yield measure.headline("kernels", figures, heartbeat, packages)
 

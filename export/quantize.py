@@ -118,6 +118,12 @@ def quantised(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8S
     return _built(calibrated, reports, frames, settings, backed_off=())
 
 
+def int8_graph(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8Settings) -> onnx.ModelProto:
+    """The graph that `quantised` makes, without its report: measuring each layer alone takes most of the time."""
+    calibrated = _calibrated(model, frames, settings)
+    return _checked_pairs(calibrated, calibrated.layers)
+
+
 def back_off(
     model: onnx.ModelProto,
     frames: Sequence[Float32],
@@ -216,8 +222,7 @@ def _built(
     backed_off: tuple[str, ...],
 ) -> Quantised:
     layers = [layer for layer in calibrated.layers if layer.name not in backed_off]
-    model = with_pairs(calibrated.model, layers, calibrated.scales)
-    onnx.checker.check_model(model, full_check=True)
+    model = _checked_pairs(calibrated, layers)
     few = _spread(frames, settings)
     chosen = {layer.name for layer in calibrated.layers}
     report = Int8Report(
@@ -229,6 +234,12 @@ def _built(
         whole=logit_error(logits_of(calibrated.model, few), logits_of(model, few)),
     )
     return Quantised(model, report)
+
+
+def _checked_pairs(calibrated: _Calibrated, layers: Sequence[Layer]) -> onnx.ModelProto:
+    model = with_pairs(calibrated.model, layers, calibrated.scales)
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
 
 def _spread(frames: Sequence[Float32], settings: Int8Settings) -> list[Float32]:

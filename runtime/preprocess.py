@@ -1,6 +1,6 @@
 """From a frame's stored values to the tensor the manifest asks for: chooses the window, the kernels do the work.
 
-Not for: formulae (kernels/reference.py), pixels (kernels/src) or finding shutters and collimators (sources).
+Not for: formulae (kernels/reference/ingest.py), pixels (kernels/src) or finding shutters and collimators (sources).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels import reference
 from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from cathrt.kernels.reference import ingest as reference
 from cathrt.runtime.bundle import Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, VoiLutFunction, VoiWindow

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.kernels import reference
+from cathrt.kernels.reference import ingest as reference
 from cathrt.runtime.bundle import Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow

@@ -1,4 +1,4 @@
-// Histogram of stored values, and the two order statistics the percentile window needs. Truth: reference.py
+// Histogram of stored values, and the two order statistics the percentile window needs. Truth: reference/ingest.py
 // (percentile_limits). Exact: every exposed pixel counts.
 #pragma once
 

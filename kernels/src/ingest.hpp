@@ -1,5 +1,5 @@
 // Fused ingest: stored values -> modality -> window -> inversion -> shutter -> antialiased resize -> normalise ->
-// tensor, one pass over the frame after a histogram pass. Truth: reference.py. Not for decoding or for choosing
+// tensor, one pass over the frame after a histogram pass. Truth: reference/ingest.py. Not for decoding or for choosing
 // windows.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Weights of the antialiased bilinear resize along one axis. Truth: reference.py (resize_weights).
+// Weights of the antialiased bilinear resize along one axis. Truth: reference/ingest.py (resize_weights).
 // Half-pixel centres; a triangle of half-width max(1, in / out) input pixels, cut at the edges and renormalised.
 #pragma once
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import kernels, measure
+from benchmarks import measure
+from benchmarks.kernel_ops import ingest as kernels
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the peers
 

@@ -1,4 +1,4 @@
-"""The C++ kernels against kernels/reference.py: every window, depth, stride and odd size.
+"""The C++ kernels against kernels/reference/ingest.py: every window, depth, stride and odd size.
 
 Tolerance 1e-5 on the tensor (grey divided by std, so about 2e-6 of grey): float32 carries 24 bits, the window costs a
 few units in the last place and the two weighted sums of a dozen terms a few more. Counts and percentiles are exact.
@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cathrt.kernels import reference
 from cathrt.kernels._kernels import Ingest, TensorLayout, Window, histogram, percentile_values
+from cathrt.kernels.reference import ingest as reference
 
 TOLERANCE = 1e-5
 MEAN = (0.485, 0.456, 0.406)

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from cathrt.kernels import reference
+from cathrt.kernels.reference import ingest as reference
 
 SIZES = [((1, 1), (5, 3)), ((7, 1), (3, 4)), ((224, 224), (224, 224)), ((31, 47), (90, 101)), ((509, 1021), (224, 200))]
 

@@ -1,4 +1,4 @@
-"""NumPy float64 truth for every kernel op, written to be read: the C++ and CUDA twins are tested against this file.
+"""NumPy float64 truth of histogram and fused ingest: the C++ and CUDA twins are tested against this file.
 
 Not for speed. runtime/preprocess.py also takes its lookup tables from here, once per run.
 Shapes: H, W of the frame; height, width of the tensor. Section numbers are those of DICOM PS3.3.

@@ -1,0 +1,7 @@
+#include "bindings.hpp"
+
+namespace cathrt {
+
+void bind_collimator(nanobind::module_&) {}
+
+}  // namespace cathrt

@@ -1,0 +1,1 @@
+#include "clip.hpp"

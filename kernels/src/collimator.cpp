@@ -1,0 +1,1 @@
+#include "collimator.hpp"
