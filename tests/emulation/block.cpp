@@ -8,6 +8,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ struct Thread {
     State state = State::done;
     unsigned number = 0;  // x fastest, then y, then z
     uint3 index{};
+    bool fenced = false;
+    std::set<void*> touched;  // by its atomics
 
     Thread() = default;
     explicit Thread(void (*body)()) : fiber(body) {}
@@ -64,6 +67,7 @@ class Block {
     Lanes meet(WarpOperation operation, unsigned mask, std::uint64_t given);
     void give_way();
     void fence();
+    void touched(void* address);
     std::byte* dynamic_shared() { return dynamic_.get(); }
     [[noreturn]] void fail(const std::string& what);
 
@@ -74,6 +78,7 @@ class Block {
     void run_block();
     void fill_shared();
     void draw_order();
+    void add_fiber();
     Thread& begin_thread();
     void end_thread(Thread& thread);
     Thread& pick();
@@ -109,7 +114,7 @@ class Block {
     std::unique_ptr<std::byte, Freed> dynamic_;
     std::size_t dynamic_bytes_ = 0;
 
-    char start_sync_ = 0, end_sync_ = 0, barrier_sync_ = 0, fence_sync_ = 0;  // addresses that stand for an order
+    char start_sync_ = 0, end_sync_ = 0, barrier_sync_ = 0;  // addresses that stand for an order
 };
 
 Block block;
@@ -144,18 +149,22 @@ void Block::thread_main() {
     }
 }
 
+void Block::add_fiber() {
+    pool_.push_back(std::make_unique<Thread>(thread_main));
+    resting_.push_back(pool_.back().get());
+}
+
 Thread& Block::begin_thread() {
-    // Otherwise the fiber that rested last, warm in the cache; here the one that rested longest, so that threads of
-    // neighbouring blocks are not the same to ThreadSanitizer either.
-    if (resting_.empty() || (one_fiber_a_thread && pool_.size() < threads_ + 64)) {
-        pool_.push_back(std::make_unique<Thread>(thread_main));
-        resting_.push_back(pool_.back().get());
-    }
+    // The fiber that rested last is warm in the cache. ThreadSanitizer gets the one that rested longest, so that
+    // threads of neighbouring blocks are not the same to it either.
+    if (resting_.empty()) add_fiber();
     Thread& thread = one_fiber_a_thread ? *resting_.front() : *resting_.back();
     one_fiber_a_thread ? resting_.pop_front() : resting_.pop_back();
     thread.number = order_[begun_++];
     thread.index = {thread.number % blockDim.x, thread.number / blockDim.x % blockDim.y,
                     thread.number / (blockDim.x * blockDim.y)};
+    thread.fenced = false;
+    thread.touched.clear();
     by_number_[thread.number] = &thread;
     return thread;
 }
@@ -291,10 +300,17 @@ void Block::end_met(unsigned warp) {
     }
 }
 
+// Two fences with an atomic on the same address after the one and before the other order what is around them.
 void Block::fence() {
-    // More than CUDA promises: every fence is ordered after every earlier one.
-    release(&fence_sync_);
-    acquire(&fence_sync_);
+    Quiet quiet;
+    for (void* address : running_->touched) acquire(address);
+    running_->fenced = true;
+}
+
+void Block::touched(void* address) {
+    Quiet quiet;
+    if (running_->fenced) release(address);
+    running_->touched.insert(address);
 }
 
 // ---- blocks and launches ------------------------------------------------------------------------------------------
@@ -397,6 +413,8 @@ void Block::launch(const Kernel& kernel, const Shape& shape, const std::uint64_t
     by_number_.assign(threads_, nullptr);
     warps_.resize((threads_ + warp_lanes - 1) / warp_lanes);
     for (Warp& warp : warps_) warp.meetings.clear();
+    // Made here, not by a thread: what makes a fiber comes before it, to ThreadSanitizer.
+    while (one_fiber_a_thread && pool_.size() < threads_ + 64) add_fiber();
     dynamic_.reset();
     dynamic_bytes_ = shape.shared_bytes;
     release(&start_sync_);
@@ -426,6 +444,8 @@ void give_way() { block.give_way(); }
 void fence(Site& site) {
     if (!goes_wrong(site)) block.fence();
 }
+
+void touched(void* address) { block.touched(address); }
 
 Lanes meet(WarpOperation operation, unsigned int mask, std::uint64_t given) {
     return block.meet(operation, mask, given);

@@ -49,6 +49,9 @@ void give_way();
 // __threadfence. Mutated: orders nothing.
 void fence(Site& site);
 
+// To be told of every atomic in the ThreadSanitizer build, where fences have a meaning.
+void touched(void* address);
+
 enum class WarpOperation : unsigned char { shuffle, vote, synchronise };
 
 // What the lanes that met gave: those of `mask` that have not exited. Valid until the lane's next warp operation.

@@ -145,6 +145,9 @@ T read_change_write(Site& site, T* address, Change change) {
         *address = change(before);
         return before;
     }
+#if defined(CATHRT_THREAD_SANITIZER)
+    touched(address);
+#endif
     T before, after;
     __atomic_load(address, &before, __ATOMIC_RELAXED);
     do {

@@ -1,7 +1,8 @@
 """The CUDA port on the CPU: launches go to the runner, which runs the very same kernels in the emulator.
 
 `with emulated("address") as stream: ...`. Stricter than a device where that helps: what is downloaded appears only at
-synchronise(), and an array that was changed between its upload and synchronise() is an error. Not for: building (build.py).
+synchronise(), and an array that was changed between its upload and synchronise() is an error. Not for: building it
+(build.py).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Runner:
 
     def __init__(self, build: builder.Build, kernels: Path, symbolize: bool = True, limit_s: float = 120.0) -> None:
         self._limit_s = limit_s
-        self._complaints = tempfile.TemporaryFile()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         command = [str(builder.program(build, kernels))]
         if build == "thread" and (setarch := shutil.which("setarch")):
             command = [setarch, "-R", *command]  # libtsan cannot place its shadow beside every random layout
