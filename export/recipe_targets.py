@@ -12,6 +12,7 @@ from typing import Any
 
 from cathrt.export.checkpoint import Checkpoint
 from cathrt.export.fold import LAYOUTS, Layout, Target
+from cathrt.export.gate import Gate
 from cathrt.export.quantize import Int8Settings
 from cathrt.export.recipe_stages import (
     MODEL,
@@ -29,7 +30,7 @@ from cathrt.export.recipe_stages import (
 from cathrt.export.semantics import Semantics, manifest_of
 from cathrt.export.stage_cache import StageCache, file_sha256, tool_versions
 from cathrt.export.targets.tensorrt import PlanRequest, installed_version
-from cathrt.export.verify import Gate, Precision
+from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Artifact, Manifest, PlanFile
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.engine_fingerprint import probe_device
