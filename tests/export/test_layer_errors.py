@@ -28,7 +28,7 @@ GATE = Gate(agreement=0.8, logit_error=None, laterality_f1_change=1.0, key_frame
 
 
 def ruined(bundle: Bundle, folder: Path) -> tuple[Bundle, str]:
-    """The bundle with one layer's input clipped at a twentieth of what calibration found, signed anew; and the layer."""
+    """The bundle with one layer's input clipped at a twentieth of its range, signed anew; and the layer."""
     model = onnx.load_from_string(bundle.read("model.onnx"))
     layer = [layer for layer in weighted_layers(model) if layer.kind == "downsample"][1]
     broken = with_initializer(model, f"{layer.activation}.scale", 0.05)
