@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from cathrt.export.calibration import calibration_frames
 from cathrt.export.checkpoint import Checkpoint
-from cathrt.export.fold import Layout, Target, canonical, check_against_torch, check_pass
+from cathrt.export.fold import Layout, canonical, check_against_torch, check_pass
 from cathrt.export.layer_errors import LayerErrors, layer_errors
-from cathrt.export.precision import Element, check_opset, typed
+from cathrt.export.precision import Element, typed
 from cathrt.export.quantize import Int8Report, Int8Settings, back_off
 from cathrt.export.quantize_sensitivity import logits_of
 from cathrt.export.stage_cache import StageCache, file_sha256, folder_sha256
@@ -188,7 +188,6 @@ def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
     """A TensorRT plan of the graph. Raises EngineError as build_plan does."""
 
     def make(folder: Path) -> None:
-        check_opset(graph.model(), request.target)
         built = build_plan(graph.path.read_bytes(), request)
         (folder / "plan").write_bytes(built.data)
         (folder / "layers.json").write_text(json_from_report(built.report), encoding="utf-8")
@@ -201,12 +200,6 @@ def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
     return BuiltPlan(
         kept / "plan", kept / "layers.json", _fingerprint(told["fingerprint"]), tuple(map(str, told["warnings"]))
     )
-
-
-def checked_opset(graph: Graph, target: Target) -> Graph:
-    """The graph. Raises EngineError where it is newer than the target reads."""
-    check_opset(graph.model(), target)
-    return graph
 
 
 def _probe(height: int, width: int) -> NDArray[np.float32]:
