@@ -15,7 +15,7 @@ import numpy as np
 _CUDA = 2  # kDLCUDA
 _CUDA_MANAGED = 13  # kDLCUDAManaged
 _MAJOR = 1
-_TYPE_CODES = {0: "i", 1: "u", 2: "f"}  # kDLInt, kDLUInt, kDLFloat
+_UINT = 1  # kDLUInt
 
 # The capsule keeps the pointer to its name: these bytes live as long as the module.
 _PLAIN, _VERSIONED = b"dltensor", b"dltensor_versioned"
@@ -79,7 +79,7 @@ class DeviceTensor:
 def tensor_of(array: Any, stream: int) -> DeviceTensor:
     """Take over what array.__dlpack__ gives; its producer makes `stream` (a CUDA handle) wait for its own work.
 
-    Raises ValueError for a capsule of a newer major version, an element type NumPy lacks, or one that was used before.
+    Raises ValueError for other elements than uint8 and uint16, a capsule of a newer major version, or one used before.
     """
     try:
         capsule = array.__dlpack__(stream=stream, max_version=(_MAJOR, 0))
@@ -101,10 +101,9 @@ def tensor_of(array: Any, stream: int) -> DeviceTensor:
 
 
 def _dtype(tensor: _Tensor) -> np.dtype[Any]:
-    code = _TYPE_CODES.get(tensor.code)
-    if code is None or tensor.lanes != 1 or tensor.bits % 8:
+    if tensor.code != _UINT or tensor.bits not in (8, 16) or tensor.lanes != 1:
         raise ValueError(
             f"elements are DLPack type {tensor.code} of {tensor.bits} bits, {tensor.lanes} lanes: "
             "expected uint8 or uint16 stored values"
         )
-    return np.dtype(f"{code}{tensor.bits // 8}")
+    return np.dtype(f"uint{tensor.bits}")

@@ -82,34 +82,39 @@ def check_frame(frame: DeviceFrame, shape: tuple[int, int], bits_stored: int) ->
         raise ValueError(f"pixels are uint8 but bits_stored is {bits_stored}: hand over uint16 for more than 8 bits")
 
 
-def device_frame(pixels: object, stream: int = _LEGACY_DEFAULT_STREAM) -> DeviceFrame:
+def device_frame(pixels: object, stream: int = _LEGACY_DEFAULT_STREAM, ordinal: int = 0) -> DeviceFrame:
     """Borrow `pixels` (rows, columns) of uint8 or uint16 from whoever holds them on the device; nothing is copied.
 
     pixels: offers DLPack (taken first: its producer itself makes `stream` wait) or __cuda_array_interface__ version 3
     (ready_after then says what to wait for).   stream: handle of the CUDA stream that will read them.
-    Raises TypeError where neither is offered, ValueError where the pixels are not on a CUDA device or are no frame.
+    ordinal: of its device; __cuda_array_interface__ cannot say whose memory it is.
+    Raises TypeError where neither is offered, ValueError where the pixels are not on that device or are no frame.
     Source: DLPack 1.0 Python specification; CUDA Array Interface version 3, as numba documents it.
     """
     if hasattr(pixels, "__dlpack__") and hasattr(pixels, "__dlpack_device__"):
-        return _from_dlpack(pixels, stream)
+        return _from_dlpack(pixels, stream, ordinal)
     interface = getattr(pixels, "__cuda_array_interface__", None)
     if interface is not None:
         return _from_array_interface(interface, pixels)
     raise TypeError(
         f"{_kind(pixels)} offers neither __dlpack__ nor __cuda_array_interface__: expected an array on a CUDA device; "
-        "hand host pixels to the host path instead"
+        "upload host pixels through a Stream and hand over frame_in(memory, shape, dtype)"
     )
 
 
-def _from_dlpack(pixels: Any, stream: int) -> DeviceFrame:
+def _from_dlpack(pixels: Any, stream: int, ordinal: int) -> DeviceFrame:
     device_type, device = (int(part) for part in pixels.__dlpack_device__())
     if not is_on_device(device_type):
         raise ValueError(
             f"{_kind(pixels)} is on device ({device_type}, {device}): expected kDLCUDA (2) or kDLCUDAManaged (13); "
             "upload host pixels through a Stream and hand over frame_in(memory, shape, dtype)"
         )
+    if device != ordinal:
+        raise ValueError(
+            f"{_kind(pixels)} is on CUDA device {device}: expected {ordinal}, where it will be read; copy it there"
+        )
     tensor = tensor_of(pixels, stream)
-    strides = None if tensor.strides is None else tuple(s * tensor.dtype.itemsize for s in tensor.strides)
+    strides = tensor.strides and tuple(stride * tensor.dtype.itemsize for stride in tensor.strides)
     return _frame(tensor.address, tensor.shape, strides, tensor.dtype, tensor, None)
 
 

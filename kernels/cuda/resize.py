@@ -24,11 +24,11 @@ class ResizeAxis:
 
     @property
     def outputs(self) -> int:
-        return self.weights.shape[0]
+        return len(self.weights)
 
     @property
     def taps(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def reach(self, begin: int, end: int) -> tuple[int, int]:
         """Inputs [first, last) under the outputs [begin, end)."""
@@ -40,17 +40,11 @@ def resize_axis(size_in: int, size_out: int) -> ResizeAxis:
     scale = size_in / size_out
     support = max(scale, 1.0)
     centres = (np.arange(size_out) + 0.5) * scale
-    first = np.maximum(np.floor(centres - support), 0).astype(np.int64)
-    inputs = first[:, None] + np.arange(int(np.ceil(2 * support)) + 1)
+    # Inputs [first, stop) whose triangle is above zero.
+    first = np.floor(centres - support + 0.5).clip(0, size_in - 1).astype(np.int32)
+    stop = np.ceil(centres + support - 0.5).clip(1, size_in).astype(np.int32)
+    taps = int((stop - first).max())
+    first = np.minimum(first, size_in - taps)
+    inputs = first[:, None] + np.arange(taps)
     weights = np.maximum(1.0 - np.abs(inputs + 0.5 - centres[:, None]) / support, 0.0)
-    weights[inputs >= size_in] = 0.0
-    weights /= weights.sum(axis=1, keepdims=True)
-    # Zeros at the ends cost time in every frame: begin at the first weight above zero, and end with the longest row.
-    reached = weights > 0.0
-    leading = np.argmax(reached, axis=1)
-    taps = int(reached.sum(axis=1).max())
-    begin = np.minimum(first + leading, size_in - taps)
-    columns = begin[:, None] + np.arange(taps) - first[:, None]
-    inside = (columns >= 0) & (columns < weights.shape[1])
-    kept = np.where(inside, np.take_along_axis(weights, columns.clip(0, weights.shape[1] - 1), axis=1), 0.0)
-    return ResizeAxis(begin.astype(np.int32), kept.astype(np.float32))
+    return ResizeAxis(first, (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))

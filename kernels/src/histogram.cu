@@ -57,10 +57,11 @@ __device__ __forceinline__ void for_each_run(const unsigned char* pixels, long l
     }
 }
 
+// counters: kSharedCounters of them, in shared memory.
 template <typename Stored>
 __device__ __forceinline__ void count_in_shared(const unsigned char* pixels, long long pitch, const int2* spans,
-                                                int rows, int bits_stored, unsigned int* counts) {
-    __shared__ unsigned int counters[kSharedCounters];
+                                                int rows, int bits_stored, unsigned int* counters,
+                                                unsigned int* counts) {
     const int thread = static_cast<int>(threadIdx.x);
     const int entries = 1 << bits_stored;
     const unsigned int copies = min(kSharedCounters >> bits_stored, kWarp);
@@ -84,14 +85,16 @@ __device__ __forceinline__ void count_in_shared(const unsigned char* pixels, lon
 extern "C" __global__ void __launch_bounds__(kCountThreads)
     count_values_u8_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
                            int rows, int bits_stored, unsigned int* __restrict__ counts) {
-    count_in_shared<unsigned char>(pixels, pitch, spans, rows, bits_stored, counts);
+    __shared__ unsigned int counters[kSharedCounters];
+    count_in_shared<unsigned char>(pixels, pitch, spans, rows, bits_stored, counters, counts);
 }
 
 // The same for uint16 of at most 12 bits.
 extern "C" __global__ void __launch_bounds__(kCountThreads)
     count_values_u16_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
                             int rows, int bits_stored, unsigned int* __restrict__ counts) {
-    count_in_shared<unsigned short>(pixels, pitch, spans, rows, bits_stored, counts);
+    __shared__ unsigned int counters[kSharedCounters];
+    count_in_shared<unsigned short>(pixels, pitch, spans, rows, bits_stored, counters, counts);
 }
 
 // The same for uint16 of 13 to 16 bits.
