@@ -81,12 +81,12 @@ def test_fresh_memory_is_poison(stream):
         (
             "divergent_barrier_kernel",
             64,
-            "waits at barrier faulty.cu:13:5 while others wait at barrier faulty.cu:11:27",
+            "waits at barrier faulty.cu:18:5 while others wait at barrier faulty.cu:16:27",
         ),
         (
             "barrier_beside_warp_kernel",
             32,
-            "deadlock: 16 threads wait at barrier faulty.cu:18:9, 16 in a warp operation",
+            "deadlock: 16 threads wait at barrier faulty.cu:23:9, 16 in a warp operation",
         ),
         ("foreign_mask_kernel", 8, "its own lane 0 is not in the mask"),
         ("gone_lane_kernel", 32, "a lane that is not in the mask or has exited: 20"),
