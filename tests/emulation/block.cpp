@@ -91,10 +91,6 @@ class Block {
 
 Block block;
 
-std::string text(const uint3& at) {
-    return "(" + std::to_string(at.x) + ", " + std::to_string(at.y) + ", " + std::to_string(at.z) + ")";
-}
-
 void Block::fail(const std::string& what) {
     throw Error(std::string(kernel_->name) + ", block " + text(blockIdx) + ", thread " + text(threadIdx) + ": " + what);
 }
@@ -309,26 +305,12 @@ void Block::run_block() {
 
 void Block::launch(const Kernel& kernel, const Shape& shape, const std::uint64_t* arguments) {
     Quiet quiet;
-    const uint3 &grid = shape.grid, &threads = shape.block;
-    const std::uint64_t count = std::uint64_t{threads.x} * threads.y * threads.z;
-    const auto refuse = [&](const std::string& why) {
-        throw Error(std::string(kernel.name) + ": grid " + text(grid) + " of " + text(threads) + " threads with " +
-                    std::to_string(shape.shared_bytes) + " dynamic shared bytes: " + why);
-    };
-    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || count == 0) refuse("every extent must be at least 1");
-    if (grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535) refuse("a grid has at most 2^31 - 1, 65535, 65535");
-    if (count > 1024 || threads.x > 1024 || threads.y > 1024 || threads.z > 64) {
-        refuse("a block has at most 1024 threads, 64 of them in z");
-    }
-    if (kernel.threads_allowed != 0 && count > kernel.threads_allowed) {
-        refuse("its __launch_bounds__ allow " + std::to_string(kernel.threads_allowed) + " threads");
-    }
-    if (shape.shared_bytes > 48 * 1024) refuse("at most 49152 bytes of shared memory");
+    check_shape(kernel, shape);
     kernel_ = &kernel;
     arguments_ = arguments;
-    threads_ = static_cast<unsigned>(count);
-    blockDim = threads;
-    gridDim = grid;
+    threads_ = shape.block.x * shape.block.y * shape.block.z;
+    blockDim = shape.block;
+    gridDim = shape.grid;
     order_.resize(threads_);
     by_number_.assign(threads_, nullptr);
     warps_.clear();
@@ -337,9 +319,9 @@ void Block::launch(const Kernel& kernel, const Shape& shape, const std::uint64_t
     while (one_fiber_a_thread && pool_.size() < threads_ + 64) add_fiber();
     shared_.resize(shape.shared_bytes);
     release(&start_sync_);
-    for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z) {
-        for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
-            for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) run_block();
+    for (blockIdx.z = 0; blockIdx.z < shape.grid.z; ++blockIdx.z) {
+        for (blockIdx.y = 0; blockIdx.y < shape.grid.y; ++blockIdx.y) {
+            for (blockIdx.x = 0; blockIdx.x < shape.grid.x; ++blockIdx.x) run_block();
         }
     }
     acquire(&end_sync_);

@@ -2,32 +2,16 @@
 // Not for: how CUDA spells them (cuda_emu.hpp).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
 #include "kernel.hpp"
 #include "sites.hpp"
 
-struct uint3 {
-    unsigned int x, y, z;
-};
-
 // The thread that runs, in CUDA's words.
 extern uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace cathrt::emulation {
-
-// What CUDA forbids and the emulator saw. The text names kernel, place and threads.
-struct Error : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-struct Shape {
-    uint3 grid, block;
-    std::size_t shared_bytes;  // dynamic
-};
 
 // Runs a whole launch. Throws Error: shapes the driver would refuse, deadlocks, wrong masks, misused barriers.
 void launch(const Kernel& kernel, const Shape& shape, const std::uint64_t* arguments);

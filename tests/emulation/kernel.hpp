@@ -1,13 +1,32 @@
-// Kernels by name, with the types of their arguments: what the runner launches. Each unit registers its own.
+// Kernels by name, with the types of their arguments, and what a launch of them may be. Each unit registers its own.
+// Not for: running them (block.hpp).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
+struct uint3 {
+    unsigned int x, y, z;
+};
+
 namespace cathrt::emulation {
+
+// What CUDA forbids and the emulator saw. The text names kernel, place and threads.
+struct Error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct Shape {
+    uint3 grid, block;
+    std::size_t shared_bytes;  // dynamic
+};
 
 // The types the host may pass, as kernels/cuda/stream.py names them.
 enum class Argument : std::uint8_t { pointer, int32, uint32, int64, uint64, float32, float64 };
@@ -44,13 +63,23 @@ T argument_from_bits(std::uint64_t bits) {
 struct Kernel {
     const char* name;
     unsigned threads_allowed;  // its __launch_bounds__, 0 when it has none
-    const Argument* arguments;
-    std::size_t argument_count;
+    std::span<const Argument> arguments;
     void (*run_thread)(const std::uint64_t* arguments);
     Kernel* next = nullptr;
 };
 
 Kernel*& all_kernels();
+
+std::string text(const uint3& extent);  // "(x, y, z)"
+
+// Throws Error, which names those there are.
+const Kernel& kernel_named(std::string_view name);
+
+// Throws Error, with what was found and expected, unless these are exactly the kernel's.
+void check_arguments(const Kernel& kernel, std::span<const Argument> given);
+
+// Throws Error for a launch that the driver would refuse.
+void check_shape(const Kernel& kernel, const Shape& shape);
 
 template <auto kernel>
 class Registered;
@@ -59,7 +88,7 @@ template <class... A, void (*kernel)(A...)>
 class Registered<kernel> {
   public:
     Registered(const char* name, unsigned threads_allowed)
-        : kernel_{name, threads_allowed, types_, sizeof...(A), run_thread, all_kernels()} {
+        : kernel_{name, threads_allowed, {types_, sizeof...(A)}, run_thread, all_kernels()} {
         all_kernels() = &kernel_;
     }
 

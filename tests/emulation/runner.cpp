@@ -20,11 +20,6 @@
 
 namespace cathrt::emulation {
 
-Kernel*& all_kernels() {
-    static Kernel* first = nullptr;
-    return first;
-}
-
 namespace {
 
 struct Freed {
@@ -86,44 +81,17 @@ char* owned(std::uint64_t address, std::uint64_t bytes) {
     throw Error(std::to_string(bytes) + " bytes at " + std::to_string(address) + " lie in nothing that was allocated");
 }
 
-const char* type_name(std::uint8_t type) {
-    static constexpr const char* names[] = {"DeviceMemory", "int32", "uint32", "int64", "uint64", "float32", "float64"};
-    return type < std::size(names) ? names[type] : "unknown";
-}
-
-template <class Types>
-std::string type_names(const Types& types, std::size_t count) {
-    std::string names = "(";
-    for (std::size_t i = 0; i < count; ++i)
-        names += (i == 0 ? "" : ", ") + std::string(type_name(static_cast<std::uint8_t>(types[i])));
-    return names + ")";
-}
-
-const Kernel& kernel_named(std::string_view name) {
-    std::string known;
-    for (const Kernel* kernel = all_kernels(); kernel != nullptr; kernel = kernel->next) {
-        if (name == kernel->name) return *kernel;
-        known += std::string(" ") + kernel->name;
-    }
-    throw Error("no kernel " + std::string(name) + "; there are:" + known);
-}
-
 void launch_from(Payload payload) {
     const Kernel& kernel = kernel_named(payload.take(payload.take<std::uint16_t>()));
-    Shape shape{payload.take<uint3>(), payload.take<uint3>(), payload.take<std::uint64_t>()};
+    const Shape shape{payload.take<uint3>(), payload.take<uint3>(), payload.take<std::uint64_t>()};
     const auto count = payload.take<std::uint16_t>();
-    std::vector<std::uint8_t> types(count);
+    std::vector<Argument> types(count);
     std::vector<std::uint64_t> arguments(count);
     for (std::size_t i = 0; i < count; ++i) {
-        types[i] = payload.take<std::uint8_t>();
+        types[i] = payload.take<Argument>();
         arguments[i] = payload.take<std::uint64_t>();
     }
-    bool fits = count == kernel.argument_count;
-    for (std::size_t i = 0; fits && i < count; ++i) fits = types[i] == static_cast<std::uint8_t>(kernel.arguments[i]);
-    if (!fits) {
-        throw Error(std::string(kernel.name) + ": found arguments " + type_names(types, count) + ", expected " +
-                    type_names(kernel.arguments, kernel.argument_count));
-    }
+    check_arguments(kernel, types);
     launch(kernel, shape, arguments.data());
 }
 
