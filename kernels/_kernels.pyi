@@ -121,7 +121,5 @@ class MaskSubtraction:
     def reset(self) -> None:
         """Forget the mask."""
 
-    def __call__(
-        self, pixels: NDArray[Any], out: NDArray[np.uint16], shift: tuple[float, float] = (0.0, 0.0)
-    ) -> None:
+    def __call__(self, pixels: NDArray[Any], out: NDArray[np.uint16], shift: tuple[float, float] = (0.0, 0.0)) -> None:
         """Subtract the mask, moved by shift (rows down, columns right), into out: uint16 of pixels' shape."""

@@ -47,9 +47,8 @@ class MaskSubtraction {
     int bits_stored_;
     SubtractionSettings settings_;
     int mask_frames_ = 0;
-    std::vector<float> logarithm_;  // ln(stored + 1) of each stored value; empty unless linear
-    std::vector<float> mask_sum_;   // (rows, columns)
-    std::vector<float> blended_;    // (columns + 1): the mask between two rows, from the first column wanted on
+    std::vector<float> mask_sum_;  // (rows, columns)
+    std::vector<float> blended_;   // (columns + 1): the mask between two rows, from the first column wanted on
 };
 
 }  // namespace cathrt
