@@ -88,10 +88,9 @@ __device__ __forceinline__ void load_row(const View<Stored>& view, int y, int x,
 }
 
 template <typename Stored>
-__device__ __forceinline__ void filter(const View<Stored>& view, float* next_state, Stored* out, long long out_pitch,
-                                       float noise_offset, float noise_gain, float still, float threshold, float slope,
-                                       float ghosting_limit) {
-    __shared__ __align__(16) float tile[kTileHeight + 2][kTilePitch];
+__device__ __forceinline__ void filter(const View<Stored>& view, float (*tile)[kTilePitch], float* next_state,
+                                       Stored* out, long long out_pitch, float noise_offset, float noise_gain,
+                                       float still, float threshold, float slope, float ghosting_limit) {
     const int lane = static_cast<int>(threadIdx.x), line = static_cast<int>(threadIdx.y);
     const int first_y = static_cast<int>(blockIdx.y) * kTileHeight, y = first_y + line;
     const int x = static_cast<int>(blockIdx.x) * kTileWidth + lane * kPerThread;
@@ -168,8 +167,9 @@ extern "C" __global__ void __launch_bounds__(kBlockThreads)
                        float* __restrict__ next_state, unsigned char* __restrict__ out, long long out_pitch, int rows,
                        int columns, unsigned int mask, float noise_offset, float noise_gain, float still,
                        float threshold, float slope, float ghosting_limit) {
-    filter(view_of(pixels, pitch, state, out, out_pitch, rows, columns, mask), next_state, out, out_pitch, noise_offset,
-           noise_gain, still, threshold, slope, ghosting_limit);
+    __shared__ __align__(16) float tile[kTileHeight + 2][kTilePitch];
+    filter(view_of(pixels, pitch, state, out, out_pitch, rows, columns, mask), tile, next_state, out, out_pitch,
+           noise_offset, noise_gain, still, threshold, slope, ghosting_limit);
 }
 
 extern "C" __global__ void __launch_bounds__(kBlockThreads)
@@ -177,6 +177,7 @@ extern "C" __global__ void __launch_bounds__(kBlockThreads)
                         float* __restrict__ next_state, unsigned short* __restrict__ out, long long out_pitch, int rows,
                         int columns, unsigned int mask, float noise_offset, float noise_gain, float still,
                         float threshold, float slope, float ghosting_limit) {
-    filter(view_of(pixels, pitch, state, out, out_pitch, rows, columns, mask), next_state, out, out_pitch, noise_offset,
-           noise_gain, still, threshold, slope, ghosting_limit);
+    __shared__ __align__(16) float tile[kTileHeight + 2][kTilePitch];
+    filter(view_of(pixels, pitch, state, out, out_pitch, rows, columns, mask), tile, next_state, out, out_pitch,
+           noise_offset, noise_gain, still, threshold, slope, ghosting_limit);
 }

@@ -16,7 +16,7 @@ from tests.kernels.subtraction_agreement import Shift, angiogram, assert_agrees,
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows. Aligned mask rows of a multiple of four pixels are read four at a time."""
+    """gap, out_gap: bytes between rows; skew: of the frame, off alignment. Aligned mask rows of a multiple of four pixels are read four at a time."""
 
     dtype: Any
     bits: int
@@ -24,6 +24,7 @@ class Case:
     relationship: str
     gap: int = 0
     out_gap: int = 0
+    skew: int = 0
     masks: int = 2
     shifts: tuple[Shift, ...] = ()
 
@@ -37,6 +38,7 @@ SMALL = (
     Case(np.uint16, 10, (9, 140), "LOG", gap=8, shifts=((0.0, 0.0), (0.75, 1.0))),
     Case(np.uint8, 8, (34, 36), "LOG", gap=4, shifts=((1.5, -1.5),)),
     Case(np.uint16, 12, (2, 8), "LOG", gap=2, shifts=((0.0, 0.0),)),
+    Case(np.uint16, 12, (3, 12), "LOG", skew=2, shifts=((0.0, 0.0),)),
 )
 FULL = (
     Case(np.uint8, 8, (512, 512), "LOG", shifts=((0.25, -0.5),)),
@@ -55,7 +57,7 @@ def run(stream: Stream, case: Case) -> None:
     on_device.add_mask_frame(upload_frame(stream, live, pitch), pitch)
     on_device.reset()
     for mask in masks:
-        on_device.add_mask_frame(upload_frame(stream, mask, pitch), pitch)
+        on_device.add_mask_frame(upload_frame(stream, mask, pitch, case.skew), pitch)
         on_cpu.add_mask_frame(mask)
     pixels = upload_frame(stream, live, pitch)
     for shift in case.shifts or shifts_for(case.shape):

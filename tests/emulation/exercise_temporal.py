@@ -16,13 +16,14 @@ from tests.kernels.temporal_agreement import assert_step_agrees, moving_scene, s
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows. Aligned rows of a multiple of four pixels are read four at a time."""
+    """gap, out_gap: bytes between rows; skew: of the frame, off alignment. Aligned rows of a multiple of four pixels are read four at a time."""
 
     dtype: Any
     bits: int
     shape: tuple[int, int]
     gap: int = 0
     out_gap: int = 0
+    skew: int = 0
     frames: int = 3
 
 
@@ -35,6 +36,7 @@ SMALL = (
     Case(np.uint16, 10, (9, 140), gap=8, out_gap=16),
     Case(np.uint8, 8, (11, 132), out_gap=4),
     Case(np.uint16, 12, (2, 8), gap=2),
+    Case(np.uint8, 8, (3, 12), skew=1),
 )
 FULL = (Case(np.uint8, 8, (512, 512), frames=2), Case(np.uint16, 12, (1024, 1024), frames=2))
 
@@ -66,7 +68,7 @@ def filtered(stream: Stream, on_device: TemporalFilter, pixels: Any, case: Case)
     pitch = pixels.shape[1] * pixels.itemsize + case.gap
     out_pitch = pixels.shape[1] * pixels.itemsize + case.out_gap
     out = empty_frame(stream, case.shape, case.dtype, out_pitch)
-    on_device(upload_frame(stream, pixels, pitch), pitch, out, out_pitch)
+    on_device(upload_frame(stream, pixels, pitch, case.skew), pitch, out, out_pitch)
     state = np.empty(case.shape, np.float32)
     stream.download(on_device.state, state)
     stream.synchronise()

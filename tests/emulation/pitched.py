@@ -25,11 +25,11 @@ def _nbytes(shape: tuple[int, int], dtype: Any, pitch: int) -> int:
     return (shape[0] - 1) * pitch + shape[1] * int(np.dtype(dtype).itemsize)
 
 
-def upload_frame(stream: Stream, frame: NDArray[Any], pitch: int) -> DeviceMemory:
-    """A copy of the frame (H, W) on the device."""
+def upload_frame(stream: Stream, frame: NDArray[Any], pitch: int, skew: int = 0) -> DeviceMemory:
+    """A copy of the frame (H, W) on the device, `skew` bytes off the alignment that memory has there."""
     data = np.full(_nbytes(frame.shape, frame.dtype, pitch), FILLER, np.uint8)
     _rows(data, frame.shape, frame.dtype, pitch)[...] = frame
-    memory = stream.allocate(data.nbytes)
+    memory = stream.allocate(data.nbytes + skew).part(skew, data.nbytes)
     stream.upload(data, memory)
     stream.synchronise()
     return memory
