@@ -16,7 +16,10 @@ from tests.kernels.subtraction_agreement import Shift, angiogram, assert_agrees,
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows; skew: of the frame, off alignment. Aligned mask rows of a multiple of four pixels are read four at a time."""
+    """gap, out_gap: bytes between rows. skew: bytes the frame is off alignment.
+
+    Aligned mask rows of a multiple of four pixels are read four at a time.
+    """
 
     dtype: Any
     bits: int

@@ -16,7 +16,10 @@ from tests.kernels.temporal_agreement import assert_step_agrees, moving_scene, s
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows; skew: of the frame, off alignment. Aligned rows of a multiple of four pixels are read four at a time."""
+    """gap, out_gap: bytes between rows. skew: bytes the frame is off alignment.
+
+    Aligned rows of a multiple of four pixels are read four at a time.
+    """
 
     dtype: Any
     bits: int

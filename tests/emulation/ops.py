@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
+from tests.emulation import exercise_subtraction, exercise_temporal
+
 
 class Op(NamedTuple):
     exercise: ModuleType
@@ -16,4 +18,7 @@ class Op(NamedTuple):
 
 
 # To add an op: import tests.emulation.exercise_<op> and add its line, "<op>": Op(exercise_<op>, ("<op>.cu",)).
-OPS: dict[str, Op] = {}
+OPS: dict[str, Op] = {
+    "temporal": Op(exercise_temporal, ("temporal.cu",)),
+    "subtraction": Op(exercise_subtraction, ("subtraction.cu",)),
+}
