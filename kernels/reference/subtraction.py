@@ -27,7 +27,7 @@ def attenuation(stored: NDArray[Any], pixel_intensity_relationship: str) -> Floa
 
 def mean_mask(frames: Sequence[NDArray[Any]], pixel_intensity_relationship: str) -> Float64:
     """The mask: the mean of the mask frames (Mask Operation AVG_SUB), taken in the space they are subtracted in."""
-    return np.mean([attenuation(frame, pixel_intensity_relationship) for frame in frames], axis=0, dtype=np.float64)
+    return np.asarray(np.mean([attenuation(frame, pixel_intensity_relationship) for frame in frames], axis=0))
 
 
 def shifted(mask: Float64, shift: tuple[float, float]) -> Float64:

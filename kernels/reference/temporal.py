@@ -26,7 +26,7 @@ def local_mean(difference: Float64) -> Float64:
     def sums(values: Float64) -> Float64:
         padded = np.pad(values, 1)
         shifted = [padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
-        return np.sum(shifted, axis=0, dtype=np.float64)
+        return np.asarray(np.sum(shifted, axis=0), dtype=np.float64)
 
     return sums(difference) / sums(np.ones_like(difference))
 

@@ -5,12 +5,12 @@
 
 #include <array>
 #include <cstdint>
-#include <new>
 #include <optional>
 #include <vector>
 
 #include "histogram.hpp"
 #include "resize.hpp"
+#include "scratch.hpp"
 #include "stored.hpp"
 #include "tensor.hpp"
 
@@ -41,20 +41,6 @@ struct Window {
     std::optional<PercentileWindow> percentile;
     bool invert;
 };
-
-// Scratch rows start where vector loads want them.
-template <typename T>
-struct AlignedAllocator {
-    using value_type = T;
-    static constexpr std::align_val_t kAlignment{64};
-    AlignedAllocator() = default;
-    template <typename U>
-    explicit AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
-    void deallocate(T* pointer, std::size_t) noexcept { ::operator delete(pointer, kAlignment); }
-    bool operator==(const AlignedAllocator&) const = default;
-};
-using Scratch = std::vector<float, AlignedAllocator<float>>;
 
 // Everything that is the same for all frames of a run, and the scratch of one frame: running allocates nothing.
 // Not thread-safe.

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "scratch.hpp"
 #include "stored.hpp"
 
 namespace cathrt {
@@ -47,8 +47,8 @@ class MaskSubtraction {
     int bits_stored_;
     SubtractionSettings settings_;
     int mask_frames_ = 0;
-    std::vector<float> mask_sum_;  // (rows, columns)
-    std::vector<float> blended_;   // (columns + 1): the mask between two rows, from the first column wanted on
+    Scratch mask_sum_;  // (rows, columns)
+    Scratch blended_;   // (columns + 1): the mask between two rows, from the first column wanted on
 };
 
 }  // namespace cathrt

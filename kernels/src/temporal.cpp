@@ -9,6 +9,7 @@ namespace cathrt {
 namespace {
 
 constexpr std::int32_t kRing = 3;
+constexpr std::int32_t kLine = 16;  // floats of a cache line
 
 CATHRT_INLINE float least(float a, float b) { return a < b ? a : b; }
 CATHRT_INLINE float greatest(float a, float b) { return a > b ? a : b; }
@@ -75,10 +76,10 @@ TemporalFilter::TemporalFilter(std::int32_t rows, std::int32_t columns, int bits
       bits_stored_(bits_stored),
       settings_(settings),
       state_(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), 0.0F),
-      // 32 floats more than the row: rows 4 KiB apart would fall on the same cache sets.
-      pitch_(static_cast<std::ptrdiff_t>(columns) + 32),
+      // Whole cache lines, and two more: rows 4 KiB apart would fall on the same cache sets.
+      pitch_((static_cast<std::ptrdiff_t>(columns) + kLine - 1) / kLine * kLine + 2 * kLine),
       differences_(static_cast<std::size_t>((kRing + 1) * pitch_), 0.0F),
-      sums_(static_cast<std::size_t>(columns) + 2, 0.0F) {}
+      sums_(kLine + static_cast<std::size_t>(columns) + 1, 0.0F) {}
 
 template <typename Stored>
 void TemporalFilter::filter(const StoredFrame& frame, Stored* out) {
@@ -86,7 +87,7 @@ void TemporalFilter::filter(const StoredFrame& frame, Stored* out) {
     if (begins_) settings.still = 1.0F;  // all of the frame, nothing of the state
     begins_ = false;
     const float* zeros = differences_.data() + kRing * pitch_;
-    float* sums = sums_.data() + 1;
+    float* sums = sums_.data() + kLine;
     const auto ring = [this](std::int32_t y) { return differences_.data() + y % kRing * pitch_; };
     const auto state = [this](std::int32_t y) { return state_.data() + static_cast<std::ptrdiff_t>(y) * columns_; };
     const auto subtract_from = [&](std::int32_t y) {

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "scratch.hpp"
 #include "stored.hpp"
 
 namespace cathrt {
@@ -36,7 +36,7 @@ class TemporalFilter {
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
     int bits_stored() const { return bits_stored_; }
-    const std::vector<float>& state() const { return state_; }
+    const Scratch& state() const { return state_; }
 
   private:
     template <typename Stored>
@@ -47,10 +47,10 @@ class TemporalFilter {
     int bits_stored_;
     TemporalSettings settings_;
     bool begins_ = true;
-    std::vector<float> state_;        // (rows, columns) in [0, (1 << bits_stored) - 1]
-    std::ptrdiff_t pitch_;            // of differences_
-    std::vector<float> differences_;  // (4, pitch): three rows of frame - state in turn, and one of zeros
-    std::vector<float> sums_;         // (columns + 2): differences summed over three rows, and one column each side
+    Scratch state_;         // (rows, columns) in [0, (1 << bits_stored) - 1]
+    std::ptrdiff_t pitch_;  // of differences_
+    Scratch differences_;   // (4, pitch): three rows of frame - state in turn, and one of zeros
+    Scratch sums_;  // (a cache line + columns + 1): differences summed over three rows, and one column each side
 };
 
 }  // namespace cathrt
