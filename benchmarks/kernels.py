@@ -15,10 +15,12 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import ingest
+from benchmarks.kernel_ops import ingest, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
     "ingest": ingest,
+    "temporal": temporal,
+    "subtraction": subtraction,
 }
 
 

@@ -51,8 +51,8 @@ std::vector<std::uint16_t> rising_order(const std::vector<float>& table) {
     return order;
 }
 
-// A fixed window whose line float32 can follow after the resize stays a line: neither very steep nor far from its origin.
-// Any other becomes a table of grey.
+// A fixed window whose line float32 can follow after the resize stays a line: neither very steep nor far from its
+// origin. Any other becomes a table of grey.
 Window conditioned(Window window, std::size_t entries) {
     if (!window.fixed) return window;
     const auto [origin, slope, intercept] = *window.fixed;

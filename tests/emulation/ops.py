@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.emulation import exercise_histogram, exercise_ingest
+from tests.emulation import exercise_histogram, exercise_ingest, exercise_subtraction, exercise_temporal
 
 
 class Op(NamedTuple):
@@ -21,4 +21,6 @@ class Op(NamedTuple):
 OPS: dict[str, Op] = {
     "histogram": Op(exercise_histogram, ("histogram.cu",)),
     "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
+    "temporal": Op(exercise_temporal, ("temporal.cu",)),
+    "subtraction": Op(exercise_subtraction, ("subtraction.cu",)),
 }
