@@ -58,3 +58,10 @@ class Ingest:
     ) -> None: ...
     def __call__(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> bool:
         """Fill out; False where no pixel of the run is exposed and everything became masked_value."""
+
+class Clahe:
+    """Contrast-limited adaptive histogram equalisation of frames of one size. Not thread-safe."""
+
+    def __init__(self, shape: tuple[int, int], bits_stored: int, tiles: tuple[int, int], clip_limit: float) -> None: ...
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Fill out, of the shape and dtype of pixels, with the equalised stored values; it may be pixels itself."""
