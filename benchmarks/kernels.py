@@ -15,11 +15,12 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import clahe, ingest
+from benchmarks.kernel_ops import clahe, collimator, ingest
 
 OPS: dict[str, ModuleType] = {
     "ingest": ingest,
     "clahe": clahe,
+    "collimator": collimator,
 }
 
 
