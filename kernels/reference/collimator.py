@@ -18,11 +18,11 @@ from cathrt.kernels.reference.ingest import Float64, stored_values
 # Not published limits: they tell blades from wedges, vignettes and dark anatomy on phantom runs, where the blades are
 # known, with room to either side (tests/kernels/test_collimator.py).
 DEEPEST = 0.45  # share of a side that one blade may cover; a frame darker than that is no collimated frame
-DARK = 0.15  # of the inside level: no column or row behind a blade is brighter on average; wedges let 0.3 to 0.7 through
+DARK = 0.15  # of the inside level: nothing behind a blade is brighter; wedges let 0.3 to 0.7 through
 FOOT = 0.02  # of the inside level: below it the last of the penumbra, or of a round field, counts as covered
 UNEVEN = 0.05  # of the inside level: standard deviation of what lies behind a blade
 SHARP = 0.1  # of the inside level: the least rise at an edge within SHARP_WITHIN
-SHARP_WITHIN = 0.006  # of a side; penumbrae of 0.1 to 0.8 % rise wholly or nearly so, a round field by a sixth
+SHARP_WITHIN = 0.006  # of a side: there a blade's edge rises by a third or more, a round field by a sixth
 DARKEST_INSIDE = 0.02  # of full scale: a frame darker than that shows nothing to tell an edge from
 
 
@@ -30,8 +30,8 @@ DARKEST_INSIDE = 0.02  # of full scale: a frame darker than that shows nothing t
 class ExposedRectangle:
     """Columns [left, right) and rows [upper, lower), counted from 0; sides without an edge reach the frame's border.
 
-    DICOM's edges (0018,1602) to (0018,1608) count from 1 and stand on the last exposed column or row: left + 1, right,
-    upper + 1, lower. The four confidences, 0 to 1, say how dark and sharp each edge is; 0: none was found.
+    DICOM's edges, (0018,1602) to (0018,1608), count from 1 and are themselves exposed: left + 1, right, upper + 1,
+    lower. The four confidences, 0 to 1, say how dark and sharp each edge is; 0: none was found.
     """
 
     left: int

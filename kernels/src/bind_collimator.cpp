@@ -17,8 +17,8 @@ std::uint32_t* checked_sums(const char* name, const Tensor& sums, std::int32_t c
 void run_profile_sums(const Pixels& pixels, int bits_stored, const Tensor& row_sums, const Tensor& column_sums) {
     require_bits_stored(bits_stored);
     const StoredFrame frame = stored_frame(pixels, bits_stored);
-    profile_sums(frame, checked_sums("row_sums", row_sums, frame.rows),
-                 checked_sums("column_sums", column_sums, frame.columns));
+    std::uint32_t* of_rows = checked_sums("row_sums", row_sums, frame.rows);
+    profile_sums(frame, of_rows, checked_sums("column_sums", column_sums, frame.columns));
 }
 
 }  // namespace
