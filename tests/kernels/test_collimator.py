@@ -141,7 +141,6 @@ def test_of_a_round_field_the_bounding_box_is_found(radius):
     y, x = np.mgrid[:400, :512] + 0.5
     away = np.hypot(y - 200, x - 256)
     pixels = stored(anatomy(rng, (400, 512)) * np.clip(radius - away + 0.5, 0.002, 1), rng)
-    truth = (256 - radius, 256 + radius, 200 - radius, 200 + radius)
     left, right, upper, lower = edges(found_in(pixels, 12))
     outside = (256 - radius - left, right - 256 - radius, 200 - radius - upper, lower - 200 - radius)
     # The field touches its box with a few pixels of a column at most: too little to lift a mean.
