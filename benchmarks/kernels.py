@@ -15,12 +15,14 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import ingest, subtraction, temporal
+from benchmarks.kernel_ops import clahe, collimator, ingest, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
+    "clahe": clahe,
+    "collimator": collimator,
     "ingest": ingest,
-    "temporal": temporal,
     "subtraction": subtraction,
+    "temporal": temporal,
 }
 
 

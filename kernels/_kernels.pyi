@@ -165,3 +165,14 @@ class MaskSubtraction:
 
     def __call__(self, pixels: NDArray[Any], out: NDArray[np.uint16], shift: tuple[float, float] = (0.0, 0.0)) -> None:
         """Subtract the mask, moved by shift (rows down, columns right), into out: uint16 of pixels' shape."""
+class Clahe:
+    """Contrast-limited adaptive histogram equalisation of frames of one size. Not thread-safe."""
+
+    def __init__(self, shape: tuple[int, int], bits_stored: int, tiles: tuple[int, int], clip_limit: float) -> None: ...
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Fill out, of the shape and dtype of pixels, with the equalised stored values; it may be pixels itself."""
+
+def profile_sums(
+    pixels: NDArray[Any], bits_stored: int, row_sums: NDArray[np.uint32], column_sums: NDArray[np.uint32]
+) -> None:
+    """Fill row_sums (rows,) and column_sums (columns,) with the sums of the stored values of each."""
