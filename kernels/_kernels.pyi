@@ -58,3 +58,11 @@ class Ingest:
     ) -> None: ...
     def __call__(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> bool:
         """Fill out; False where no pixel of the run is exposed and everything became masked_value."""
+
+def compare_frames(
+    previous: NDArray[Any], current: NDArray[Any], bits_stored: int, limit: int
+) -> tuple[int, int, int, int, int]:
+    """The fields of reference.repeats.Comparison, in order. limit: 0 to 65535 stored values."""
+
+def same_pixels(previous: NDArray[Any], current: NDArray[Any], bits_stored: int) -> bool:
+    """Whether all stored values of two frames of one shape and type are equal; returns early where they are not."""
