@@ -1,5 +1,6 @@
 """CPU twins of the cathrt preprocessing kernels; truth and meaning: cathrt.kernels.reference."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,3 +67,22 @@ def compare_frames(
 
 def same_pixels(previous: NDArray[Any], current: NDArray[Any], bits_stored: int) -> bool:
     """Whether all stored values of two frames of one shape and type are equal; returns early where they are not."""
+
+class ClipLayout:
+    """Shape and normalisation of one clip of a video encoder's batch."""
+
+    def __init__(self, frames: int, height: int, width: int, channels_last: bool, mean: float, std: float) -> None: ...
+
+class Clip:
+    """The plan and scratch of one run's clips: frames in, one clip of a batch out. Not thread-safe."""
+
+    @staticmethod
+    def linear(shape: tuple[int, int], bits_stored: int, line: tuple[float, float, float], layout: ClipLayout) -> Clip:
+        """line: (origin, slope, intercept); grey = clamp((stored - origin) * slope + intercept)."""
+
+    @staticmethod
+    def table(shape: tuple[int, int], bits_stored: int, grey: NDArray[np.float32], layout: ClipLayout) -> Clip:
+        """grey = clamp(grey[stored]); float32, one entry per stored value."""
+
+    def __call__(self, frames: Sequence[NDArray[Any]], out: NDArray[np.float32] | NDArray[np.float16]) -> None:
+        """Fill out, (frames, height, width, 3) or (3, frames, height, width), C-contiguous."""
