@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels.reference.ingest import Float64, GreyFunction, resize, stored_values
+from cathrt.kernels.reference.ingest import Float64, GreyFunction, normalise, resize, stored_values
 
 CLIP_FRAMES = 16
 CLIP_SIDE = 224
@@ -24,8 +24,13 @@ WHITE = 255.0  # what grey 1 is to the encoder
 
 
 def identity_line(bits_stored: int) -> tuple[float, float, float]:
-    """(origin, slope, intercept) that makes the largest stored value 1 and 0 zero: 8-bit pixels as they are."""
+    """(origin, slope, intercept) of a window: 0 stays 0 and the largest stored value is 1, as in 8-bit video."""
     return 0.0, 1.0 / ((1 << bits_stored) - 1), 0.0
+
+
+def channels_of(mean: float, std: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """mean, std of three equal channels of grey from a release's, which are scalars on the scale of 0 to 255."""
+    return (mean / WHITE,) * 3, (std / WHITE,) * 3
 
 
 def sample_frames(frame_count: int, frames: int = CLIP_FRAMES, stride: int = 1) -> tuple[int, ...]:
@@ -52,19 +57,17 @@ def clip(
     frames: Sequence[NDArray[Any]],
     bits_stored: int,
     window: GreyFunction,
+    size: tuple[int, int],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
     *,
-    height: int,
-    width: int,
-    mean: float,
-    std: float,
     channels_last: bool,
 ) -> Float64:
-    """The tensor of sampled frames (H, W): (255 * grey - mean) / std after an antialiased resize, in three channels.
+    """The tensor of sampled frames (H, W), T of them: grey, an antialiased resize, (grey - mean) / std.
 
-    window: stored values to grey, clamped to [0, 1] here. The picture is squeezed into height x width, not cropped.
-    mean, std: scalars on the scale of 0 to 255, of the model's release.
-    Returns (T, height, width, 3), or (3, T, height, width).
+    window: stored values to grey, clamped to [0, 1] here.   size: (height, width), into which the picture is squeezed,
+    not cropped.   Returns (T, height, width, 3), or (3, T, height, width).
     """
     grey = [np.clip(window(stored_values(frame, bits_stored).astype(np.float64)), 0.0, 1.0) for frame in frames]
-    small = np.stack([resize(picture, height, width) for picture in grey])
-    return np.stack([(WHITE * small - mean) / std] * 3, axis=-1 if channels_last else 0)
+    tensors = [normalise(resize(picture, *size), mean, std, channels_last=channels_last) for picture in grey]
+    return np.concatenate(tensors) if channels_last else np.stack([tensor[0] for tensor in tensors], axis=1)

@@ -2,7 +2,7 @@
 #include <nanobind/stl/array.h>
 
 #include <array>
-#include <cmath>
+#include <limits>
 
 #include "arguments.hpp"
 #include "bindings.hpp"
@@ -11,54 +11,39 @@
 namespace cathrt {
 namespace {
 
-// Nothing the kernel computes from such numbers leaves the range of float32, so nothing is ever infinite or NaN.
-constexpr float kMost = 1e9F;
-
-ClipLayout clip_layout(std::int32_t frames, std::int32_t height, std::int32_t width, bool channels_last, float mean,
-                       float std) {
-    require(frames >= 1 && frames <= kMaxSide, "frames is " + std::to_string(frames) + ": expected 1 to 65535");
-    require_side("height", height);
-    require_side("width", width);
-    require(std::abs(mean) <= kMost && std >= 1e-9F && std <= kMost,
-            "mean, std are " + std::to_string(mean) + ", " + std::to_string(std) +
-                ": expected a mean within 1e9 and a std from 1e-9 to 1e9, on the scale of 0 to 255");
-    return {frames, height, width, channels_last, mean, std};
-}
-
-void require_frames(const std::array<std::int32_t, 2>& shape, int bits_stored) {
+void make_clip(Clip* self, const std::array<std::int32_t, 2>& shape, int bits_stored, const Window& window,
+               std::int32_t frames, const TensorLayout& tensor) {
     require_bits_stored(bits_stored);
     require_side("rows", shape[0]);
     require_side("columns", shape[1]);
-}
-
-Clip linear_clip(const std::array<std::int32_t, 2>& shape, int bits_stored, const std::array<float, 3>& line,
-                 const ClipLayout& layout) {
-    require_frames(shape, bits_stored);
-    require(std::abs(line[0]) <= kMost && std::abs(line[1]) <= kMost && std::abs(line[2]) <= kMost,
-            "line is (" + std::to_string(line[0]) + ", " + std::to_string(line[1]) + ", " + std::to_string(line[2]) +
-                "): expected (origin, slope, intercept) with magnitudes of at most 1e9");
-    return {shape[0], shape[1], bits_stored, GreyLine{line[0], line[1], line[2]}, layout};
-}
-
-Clip table_clip(const std::array<std::int32_t, 2>& shape, int bits_stored, const Table& grey,
-                const ClipLayout& layout) {
-    require_frames(shape, bits_stored);
+    require(frames >= 1 && frames <= std::numeric_limits<std::int32_t>::max() / tensor.height,
+            "frames is " + std::to_string(frames) + ": expected at least 1, and frames * height within int32");
+    require(window.fixed.has_value(),
+            "the window is found from each frame, so that the clip would flicker: expected Window.linear or "
+            "Window.table; of percentiles, take those of one frame or of the run");
     const std::size_t entries = std::size_t{1} << bits_stored;
-    require(grey.dtype() == nb::dtype<float>() && grey.ndim() == 1 && grey.shape(0) == entries && grey.stride(0) == 1,
-            "grey is " + describe(grey) + ": expected contiguous float32 (" + std::to_string(entries) +
-                "), one entry per stored value");
-    const auto* values = static_cast<const float*>(grey.data());
-    for (std::size_t i = 0; i < entries; ++i)
-        require(std::abs(values[i]) <= kMost, "grey[" + std::to_string(i) + "] is " + std::to_string(values[i]) +
-                                                  ": expected a magnitude of at most 1e9");
-    return {shape[0], shape[1], bits_stored, GreyTable(values, values + entries), layout};
+    require(window.table.empty() || window.table.size() == entries,
+            "the window's table has " + std::to_string(window.table.size()) + " entries: expected " +
+                std::to_string(entries) + ", one per stored value");
+    new (self) Clip(shape[0], shape[1], bits_stored, window, frames, tensor);
+}
+
+nb::dlpack::dtype type_of(Element element) {
+    switch (element) {
+        case Element::kFloat16:
+            return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+        case Element::kInt8:
+            return nb::dtype<std::int8_t>();
+        default:
+            return nb::dtype<float>();
+    }
 }
 
 void run_clip(Clip& clip, const nb::sequence& frames, const Tensor& out) {
-    const ClipLayout& layout = clip.layout();
+    const TensorLayout& tensor = clip.tensor();
     const std::size_t count = nb::len(frames);
-    require(count == static_cast<std::size_t>(layout.frames), "there are " + std::to_string(count) +
-                                                                  " frames: expected " + std::to_string(layout.frames) +
+    require(count == static_cast<std::size_t>(clip.frames()), "there are " + std::to_string(count) +
+                                                                  " frames: expected " + std::to_string(clip.frames()) +
                                                                   ", as reference.clip.sample_frames picks them");
     std::vector<StoredFrame> stored;
     stored.reserve(count);
@@ -71,11 +56,10 @@ void run_clip(Clip& clip, const nb::sequence& frames, const Tensor& out) {
                     ": expected all of one type and (" + std::to_string(clip.rows()) + ", " +
                     std::to_string(clip.columns()) + ")");
     }
-    const std::array<std::int32_t, 4> shape = layout.channels_last
-                                                  ? std::array{layout.frames, layout.height, layout.width, 3}
-                                                  : std::array{3, layout.frames, layout.height, layout.width};
-    const bool half = out.dtype() == nb::dlpack::dtype{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
-    bool fits = (half || out.dtype() == nb::dtype<float>()) && out.ndim() == 4;
+    const std::array<std::int32_t, 4> shape = tensor.channels_last
+                                                  ? std::array{clip.frames(), tensor.height, tensor.width, 3}
+                                                  : std::array{3, clip.frames(), tensor.height, tensor.width};
+    bool fits = out.dtype() == type_of(tensor.element) && out.ndim() == 4;
     std::int64_t stride = 1;
     std::string expected;
     for (std::size_t i = 4; i-- > 0;) {
@@ -83,26 +67,18 @@ void run_clip(Clip& clip, const nb::sequence& frames, const Tensor& out) {
         stride *= shape[i];
         expected = std::to_string(shape[i]) + (i < 3 ? ", " : "") + expected;
     }
-    require(fits, "out is " + describe(out) + ": expected contiguous float32 or float16 (" + expected + ")");
-    if (half)
-        clip.run(stored, static_cast<Half*>(out.data()));
-    else
-        clip.run(stored, static_cast<float*>(out.data()));
+    require(fits, "out is " + describe(out) + ": expected contiguous (" + expected + ") of the layout's element");
+    clip.run(stored, out.data());
 }
 
 }  // namespace
 
 void bind_clip(nb::module_& module) {
-    nb::class_<ClipLayout>(module, "ClipLayout", "Shape and normalisation of one clip of a video encoder's batch.")
-        .def(nb::new_(&clip_layout), nb::arg("frames"), nb::arg("height"), nb::arg("width"), nb::arg("channels_last"),
-             nb::arg("mean"), nb::arg("std"));
     nb::class_<Clip>(module, "Clip", "The plan and scratch of one run's clips: frames in, one clip of a batch out.")
-        .def_static("linear", &linear_clip, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("line"),
-                    nb::arg("layout"), "grey = clamp((stored - origin) * slope + intercept).")
-        .def_static("table", &table_clip, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("grey"), nb::arg("layout"),
-                    "grey = clamp(grey[stored]); float32, one entry per stored value.")
+        .def("__init__", &make_clip, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("window"), nb::arg("frames"),
+             nb::arg("tensor"))
         .def("__call__", &run_clip, nb::arg("frames"), nb::arg("out"),
-             "Fill out, float32 or float16 (frames, height, width, 3), or (3, frames, height, width).");
+             "Fill out: (frames, height, width, 3), or (3, frames, height, width).");
 }
 
 }  // namespace cathrt

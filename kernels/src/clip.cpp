@@ -2,8 +2,7 @@
 #include "clip.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
+#include <utility>
 
 #include "dispatch.hpp"
 
@@ -17,15 +16,13 @@ using Lanes [[gnu::vector_size(kLanes * sizeof(float)), gnu::may_alias, gnu::ali
 // Input rows added at once, so that the sum is loaded and stored once for all of them.
 constexpr std::int32_t kRows = 6;
 
-constexpr float kWhite = 255.0F;  // what grey 1 is to the encoder, which was trained on 8-bit video
-
 CATHRT_INLINE float clamp01(float value) {
     value = value > 0.0F ? value : 0.0F;
     return value < 1.0F ? value : 1.0F;
 }
 
 // What an input pixel counts as. Where the line leaves no stored value outside [0, 1], it may as well be applied after
-// the resize, which is linear too: the offset and scale of the tensor then hold it.
+// the resize, which is linear too, to a fifth or a twentieth of the pixels.
 struct AsStored {
     std::uint16_t mask;
     template <typename Stored>
@@ -35,7 +32,7 @@ struct AsStored {
 };
 struct AsGrey {
     std::uint16_t mask;
-    GreyLine line;
+    LinearWindow line;
     template <typename Stored>
     CATHRT_INLINE float operator()(Stored stored) const {
         return clamp01((AsStored{mask}(stored)-line.origin) * line.slope + line.intercept);
@@ -119,12 +116,14 @@ CATHRT_MULTIVERSION void combine_mapped(Rows<float> rows, const float* weights, 
 }
 
 CATHRT_MULTIVERSION void map_u8(const std::uint8_t* stored, std::int32_t columns, std::uint16_t mask,
-                                const float* table, float* __restrict grey) {
-    for (std::int32_t x = 0; x < columns; ++x) grey[x] = clamp01(table[stored[x] & mask]);
+                                const float* table, LinearWindow line, float* __restrict grey) {
+    for (std::int32_t x = 0; x < columns; ++x)
+        grey[x] = clamp01((table[stored[x] & mask] - line.origin) * line.slope + line.intercept);
 }
 CATHRT_MULTIVERSION void map_u16(const std::uint16_t* stored, std::int32_t columns, std::uint16_t mask,
-                                 const float* table, float* __restrict grey) {
-    for (std::int32_t x = 0; x < columns; ++x) grey[x] = clamp01(table[stored[x] & mask]);
+                                 const float* table, LinearWindow line, float* __restrict grey) {
+    for (std::int32_t x = 0; x < columns; ++x)
+        grey[x] = clamp01((table[stored[x] & mask] - line.origin) * line.slope + line.intercept);
 }
 
 // (kLanes, columns) to (columns, kLanes).
@@ -155,43 +154,8 @@ CATHRT_MULTIVERSION void take_lane(const float* lane, std::int32_t width, float*
     for (std::int32_t j = 0; j < width; ++j) row[j] = lane[j * kLanes];
 }
 
-CATHRT_INLINE float element(float value, const float*) { return value; }
-
-// The nearest, ties to even; infinity beyond the range. Never NaN, which the tensor cannot hold.
-CATHRT_INLINE Half element(float value, const Half*) {
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-    const std::uint32_t rounded = (magnitude + 0xFFFU + (magnitude >> 13 & 1U) - 0x38000000U) >> 13;
-    // Below 2**-14, adding 1/2 leaves the multiples of 2**-24 in the low bits.
-    const std::uint32_t tiny = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - 0x3F000000U;
-    const std::uint32_t half = magnitude < 0x38800000U ? tiny : std::min(rounded, 0x7C00U);
-    return static_cast<Half>(half | (bits >> 16 & 0x8000U));
-}
-
-template <typename Element>
-CATHRT_INLINE void write(const float* row, std::int32_t width, std::ptrdiff_t pixel_stride,
-                         std::ptrdiff_t channel_stride, Element* __restrict out) {
-    if (pixel_stride == 1) {
-        for (std::int32_t c = 0; c < 3; ++c)
-            for (std::int32_t j = 0; j < width; ++j) out[c * channel_stride + j] = element(row[j], out);
-    } else {
-        for (std::int32_t j = 0; j < width; ++j) {
-            const Element value = element(row[j], out);
-            for (std::int32_t c = 0; c < 3; ++c) out[3 * j + c] = value;
-        }
-    }
-}
-CATHRT_MULTIVERSION void write_row(const float* row, std::int32_t width, std::ptrdiff_t pixel_stride,
-                                   std::ptrdiff_t channel_stride, float* __restrict out) {
-    write(row, width, pixel_stride, channel_stride, out);
-}
-CATHRT_MULTIVERSION void write_row(const float* row, std::int32_t width, std::ptrdiff_t pixel_stride,
-                                   std::ptrdiff_t channel_stride, Half* __restrict out) {
-    write(row, width, pixel_stride, channel_stride, out);
-}
-
 // Whether some stored value needs the clamp. A millionth beyond, as float32 makes of 255 * (1 / 255), does not.
-bool leaves_unit_range(GreyLine line, int bits_stored) {
+bool leaves_unit_range(const LinearWindow& line, int bits_stored) {
     const auto grey = [line](unsigned stored) {
         return (static_cast<double>(stored) - static_cast<double>(line.origin)) * static_cast<double>(line.slope) +
                static_cast<double>(line.intercept);
@@ -204,32 +168,27 @@ std::size_t area(std::int32_t a, std::int32_t b) { return static_cast<std::size_
 
 }  // namespace
 
-Clip::Clip(std::int32_t rows, std::int32_t columns, int bits_stored, std::variant<GreyLine, GreyTable> grey,
-           ClipLayout layout)
+Clip::Clip(std::int32_t rows, std::int32_t columns, int bits_stored, Window window, std::int32_t frames,
+           TensorLayout tensor)
     : rows_(rows),
       columns_(columns),
       bits_stored_(bits_stored),
-      layout_(layout),
-      line_(std::holds_alternative<GreyLine>(grey) ? std::get<GreyLine>(grey) : GreyLine{}),
-      clamps_(leaves_unit_range(line_, bits_stored)),
-      table_(std::holds_alternative<GreyTable>(grey) ? std::get<GreyTable>(std::move(grey)) : GreyTable{}),
-      vertical_(resize_axis(rows, layout.height)),
-      horizontal_(resize_axis(columns, layout.width)),
+      frames_(frames),
+      tensor_(tensor),
+      tall_(tensor),
+      channels_(channel_lines(tensor)),
+      table_(std::move(window.table)),
+      line_(window.fixed.value()),
+      vertical_(resize_axis(rows, tensor.height)),
+      horizontal_(resize_axis(columns, tensor.width)),
       mapped_(table_.empty() ? 0 : area(vertical_.taps, columns)),
       reduced_(area(kLanes, columns)),
       turned_(area(columns, kLanes)),
-      lanes_(area(layout.width, kLanes)),
-      row_(area(layout.width, 1)) {
-    double scale = static_cast<double>(kWhite) / static_cast<double>(layout.std);
-    double offset = -static_cast<double>(layout.mean) / static_cast<double>(layout.std);
-    if (table_.empty() && !clamps_) {
-        offset += (static_cast<double>(line_.intercept) -
-                   static_cast<double>(line_.origin) * static_cast<double>(line_.slope)) *
-                  scale;
-        scale *= static_cast<double>(line_.slope);
-    }
-    scale_ = static_cast<float>(scale);
-    offset_ = static_cast<float>(offset);
+      lanes_(area(tensor.width, kLanes)),
+      row_(area(tensor.width, 1)) {
+    tall_.height = frames * tensor.height;
+    if (window.invert) line_ = {line_.origin, -line_.slope, 1.0F - line_.intercept};
+    clamps_ = leaves_unit_range(line_, bits_stored);
 }
 
 // Rows [first, first + taps) of the frame through the table into mapped_; those that are there already are moved up.
@@ -241,9 +200,9 @@ void Clip::map_rows(const StoredFrame& frame, std::int32_t first) {
     for (std::int32_t t = kept; t < taps; ++t) {
         float* grey = mapped + area(t, columns_);
         if (frame.wide)
-            map_u16(frame.row<std::uint16_t>(first + t), columns_, frame.mask, table_.data(), grey);
+            map_u16(frame.row<std::uint16_t>(first + t), columns_, frame.mask, table_.data(), line_, grey);
         else
-            map_u8(frame.row<std::uint8_t>(first + t), columns_, frame.mask, table_.data(), grey);
+            map_u8(frame.row<std::uint8_t>(first + t), columns_, frame.mask, table_.data(), line_, grey);
     }
     mapped_until_ = first + taps;
 }
@@ -271,31 +230,26 @@ void Clip::reduce_row(const StoredFrame& frame, std::int32_t output, float* redu
         combine_stored_u8({data, frame.row_stride}, weights, taps, columns_, {frame.mask}, reduced);
 }
 
-template <typename Element>
-void Clip::run_clip(std::span<const StoredFrame> frames, Element* out) {
-    const auto plane = static_cast<std::ptrdiff_t>(area(layout_.height, layout_.width));
-    const std::ptrdiff_t pixel_stride = layout_.channels_last ? 3 : 1;
-    const std::ptrdiff_t channel_stride = layout_.channels_last ? 1 : plane * layout_.frames;
-    for (const StoredFrame& frame : frames) {
+void Clip::run(std::span<const StoredFrame> stored, void* out) {
+    float scale = 1.0F, offset = 0.0F;  // from what was resized to grey
+    if (table_.empty() && !clamps_) scale = line_.slope, offset = line_.intercept - line_.origin * line_.slope;
+    std::int32_t first = 0;  // of this frame's rows in the tall tensor
+    for (const StoredFrame& frame : stored) {
         mapped_until_ = 0;
-        for (std::int32_t batch = 0; batch < layout_.height; batch += kLanes) {
-            const std::int32_t count = std::min(kLanes, layout_.height - batch);
+        for (std::int32_t batch = 0; batch < tensor_.height; batch += kLanes) {
+            const std::int32_t count = std::min(kLanes, tensor_.height - batch);
             for (std::int32_t lane = 0; lane < count; ++lane)
                 reduce_row(frame, batch + lane, reduced_.data() + area(lane, columns_));
             transpose(reduced_.data(), columns_, turned_.data());
             resize_columns(turned_.data(), horizontal_.first.data(), horizontal_.weights.data(), horizontal_.taps,
-                           layout_.width, scale_, offset_, lanes_.data());
+                           tensor_.width, scale, offset, lanes_.data());
             for (std::int32_t lane = 0; lane < count; ++lane) {
-                take_lane(lanes_.data() + lane, layout_.width, row_.data());
-                Element* row = out + static_cast<std::ptrdiff_t>(area(batch + lane, layout_.width)) * pixel_stride;
-                write_row(row_.data(), layout_.width, pixel_stride, channel_stride, row);
+                take_lane(lanes_.data() + lane, tensor_.width, row_.data());
+                write_row(tall_, channels_, row_.data(), first + batch + lane, out);
             }
         }
-        out += plane * pixel_stride;
+        first += tensor_.height;
     }
 }
-
-void Clip::run(std::span<const StoredFrame> frames, float* out) { run_clip(frames, out); }
-void Clip::run(std::span<const StoredFrame> frames, Half* out) { run_clip(frames, out); }
 
 }  // namespace cathrt

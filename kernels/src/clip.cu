@@ -61,11 +61,19 @@ __device__ __forceinline__ void reduce_quad(const unsigned char* top, long long 
     for (int i = 0; i < kQuad; ++i) reduced[i] = sums[i];
 }
 
-__device__ __forceinline__ void write_element(void* out, long long index, float value, int half) {
-    if (half)
+// channels: slope of each of the three, then intercept of each, in the engine's steps.
+__device__ __forceinline__ float channel_value(const float* channels, int channel, float grey) {
+    return grey * __ldg(channels + channel) + __ldg(channels + 3 + channel);
+}
+
+// As the host counts them: 0 float32, 1 float16, 2 int8.
+__device__ __forceinline__ void write_element(void* out, long long index, float value, int element) {
+    if (element == 0)
+        static_cast<float*>(out)[index] = value;
+    else if (element == 1)
         static_cast<unsigned short*>(out)[index] = cu_half_bits(value);
     else
-        static_cast<float*>(out)[index] = value;
+        static_cast<signed char*>(out)[index] = static_cast<signed char>(rintf(fminf(fmaxf(value, -128.0F), 127.0F)));
 }
 
 // frames: an address for each frame of the clip. column_first rises and its taps lie within the columns, and so do the
@@ -74,8 +82,8 @@ template <typename Stored>
 __device__ __forceinline__ void assemble_clip(const unsigned long long* frames, long long pitch, int columns,
                                               const Grey& grey, const int* row_first, const float* row_weights,
                                               int row_taps, const int* column_first, const float* column_weights,
-                                              int column_taps, int height, int width, int span, float scale,
-                                              float offset, int channels_last, int half, void* out) {
+                                              int column_taps, int height, int width, int span, const float* channels,
+                                              int channels_last, int element, void* out) {
     CU_DYN_SHARED(float, shared);
     const int lane = static_cast<int>(threadIdx.x);
     const int y = static_cast<int>(blockIdx.y * kWarps + threadIdx.y);
@@ -98,20 +106,21 @@ __device__ __forceinline__ void assemble_clip(const unsigned long long* frames, 
     const float* weights = column_weights + static_cast<long long>(column) * column_taps;
     float sum = 0.0F;
     for (int t = 0; t < column_taps; ++t) sum += under[t] * __ldg(weights + t);
-    const float value = sum * scale + offset;
 
     const int count = last - left + 1;
     const long long plane = static_cast<long long>(height) * width;
     const long long pixel = blockIdx.z * plane + static_cast<long long>(y) * width + left;
     if (channels_last) {
-        // Three equal channels a pixel: lanes write neighbouring elements, so that the warp's stores are whole lines.
+        // Lanes write neighbouring elements, three a pixel, so that the warp's stores are whole lines.
         for (int i = lane; i < 3 * kLanes; i += kLanes) {
-            const float element = __shfl_sync(kAllLanes, value, i / 3);
-            if (CU_BOUND(i < 3 * count)) write_element(out, 3 * pixel + i, element, half);
+            const float grey_of_pixel = __shfl_sync(kAllLanes, sum, i / 3);
+            if (CU_BOUND(i < 3 * count))
+                write_element(out, 3 * pixel + i, channel_value(channels, i % 3, grey_of_pixel), element);
         }
     } else if (CU_BOUND(lane < count)) {
         for (int c = 0; c < 3; ++c)
-            write_element(out, c * static_cast<long long>(gridDim.z) * plane + pixel + lane, value, half);
+            write_element(out, c * static_cast<long long>(gridDim.z) * plane + pixel + lane,
+                          channel_value(channels, c, sum), element);
     }
 }
 
@@ -123,10 +132,11 @@ extern "C" __global__ void __launch_bounds__(kLanes* kWarps)
                             float intercept, const int* __restrict__ row_first, const float* __restrict__ row_weights,
                             int row_taps, const int* __restrict__ column_first,
                             const float* __restrict__ column_weights, int column_taps, int height, int width, int span,
-                            float scale, float offset, int channels_last, int half, void* __restrict__ out) {
+                            const float* __restrict__ channels, int channels_last, int element,
+                            void* __restrict__ out) {
     assemble_clip<unsigned char>(frames, pitch, columns, Grey{table, origin, slope, intercept, mask}, row_first,
                                  row_weights, row_taps, column_first, column_weights, column_taps, height, width, span,
-                                 scale, offset, channels_last, half, out);
+                                 channels, channels_last, element, out);
 }
 
 extern "C" __global__ void __launch_bounds__(kLanes* kWarps)
@@ -135,8 +145,9 @@ extern "C" __global__ void __launch_bounds__(kLanes* kWarps)
                              float intercept, const int* __restrict__ row_first, const float* __restrict__ row_weights,
                              int row_taps, const int* __restrict__ column_first,
                              const float* __restrict__ column_weights, int column_taps, int height, int width, int span,
-                             float scale, float offset, int channels_last, int half, void* __restrict__ out) {
+                             const float* __restrict__ channels, int channels_last, int element,
+                             void* __restrict__ out) {
     assemble_clip<unsigned short>(frames, pitch, columns, Grey{table, origin, slope, intercept, mask}, row_first,
                                   row_weights, row_taps, column_first, column_weights, column_taps, height, width, span,
-                                  scale, offset, channels_last, half, out);
+                                  channels, channels_last, element, out);
 }

@@ -5,70 +5,48 @@
 
 #include <cstdint>
 #include <span>
-#include <variant>
 #include <vector>
 
+#include "ingest.hpp"
 #include "resize.hpp"
 #include "stored.hpp"
+#include "tensor.hpp"
 
 namespace cathrt {
 
-// grey = clamp((stored - origin) * slope + intercept, 0, 1). One line for the whole clip: a window found anew for each
-// frame would make the picture flicker, which the encoder would take for motion.
-struct GreyLine {
-    float origin;
-    float slope;
-    float intercept;
-};
-
-// Or grey = clamp(table[stored], 0, 1), one entry per stored value.
-using GreyTable = std::vector<float>;
-
-// (255 * grey - mean) / std in three equal channels: (frames, height, width, 3), or (3, frames, height, width).
-struct ClipLayout {
-    std::int32_t frames;
-    std::int32_t height;
-    std::int32_t width;
-    bool channels_last;
-    float mean;
-    float std;
-};
-
-// The bits of an IEEE 754 binary16.
-enum class Half : std::uint16_t {};
-
-// Everything that is the same for all clips of a run, and the scratch of one: running allocates nothing. Not
+// Everything that is the same for all clips of a run, and the scratch of one frame: running allocates nothing. Not
 // thread-safe.
 class Clip {
   public:
-    Clip(std::int32_t rows, std::int32_t columns, int bits_stored, std::variant<GreyLine, GreyTable> grey,
-         ClipLayout layout);
+    // window: with a line, not found from each frame: the picture would flicker, and the encoder take that for motion.
+    // tensor: of one frame; its masked_value is not used.
+    Clip(std::int32_t rows, std::int32_t columns, int bits_stored, Window window, std::int32_t frames,
+         TensorLayout tensor);
 
-    // frames: layout.frames of this plan's size and mask, all uint8 or all uint16; one may come several times. out: 3 *
-    // frames * height * width elements.
-    void run(std::span<const StoredFrame> frames, float* out);
-    void run(std::span<const StoredFrame> frames, Half* out);
+    // stored: as many frames as the clip has, of this plan's size and mask; one may come several times. out: elements
+    // (frames, height, width, 3), or (3, frames, height, width).
+    void run(std::span<const StoredFrame> stored, void* out);
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
     int bits_stored() const { return bits_stored_; }
-    const ClipLayout& layout() const { return layout_; }
+    std::int32_t frames() const { return frames_; }
+    const TensorLayout& tensor() const { return tensor_; }
 
   private:
-    template <typename Element>
-    void run_clip(std::span<const StoredFrame> frames, Element* out);
     void reduce_row(const StoredFrame& frame, std::int32_t output, float* reduced);
     void map_rows(const StoredFrame& frame, std::int32_t first);
 
     std::int32_t rows_;
     std::int32_t columns_;
     int bits_stored_;
-    ClipLayout layout_;
-    GreyLine line_;
-    bool clamps_;  // whether the line leaves [0, 1] for some stored value
-    GreyTable table_;
-    float scale_;  // from what was resized, grey or stored values, to the tensor
-    float offset_;
+    std::int32_t frames_;
+    TensorLayout tensor_;
+    TensorLayout tall_;  // the clip as one tensor, its frames on top of each other: the same elements in the same order
+    std::array<ChannelLine, 3> channels_;
+    std::vector<float> table_;
+    LinearWindow line_;  // inversion included
+    bool clamps_;        // whether the line leaves [0, 1] for some stored value
     ResizeAxis vertical_;
     ResizeAxis horizontal_;
     std::vector<float> mapped_;      // (taps, columns): with a table, the rows that the last output row needed

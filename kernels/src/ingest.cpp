@@ -102,17 +102,6 @@ CATHRT_MULTIVERSION void take_lane(const float* lane, std::int32_t width, float*
     for (std::int32_t j = 0; j < width; ++j) row[j] = lane[j * kLanes];
 }
 
-CATHRT_MULTIVERSION void write_plane(const float* row, std::int32_t width, float scale, float offset,
-                                     float* __restrict out) {
-    for (std::int32_t j = 0; j < width; ++j) out[j] = row[j] * scale + offset;
-}
-
-CATHRT_MULTIVERSION void write_pixels(const float* row, std::int32_t width, const float* scale, const float* offset,
-                                      float* __restrict out) {
-    for (std::int32_t j = 0; j < width; ++j)
-        for (std::int32_t c = 0; c < 3; ++c) out[j * 3 + c] = row[j] * scale[c] + offset[c];
-}
-
 std::size_t strips_of(std::int32_t columns) { return (static_cast<std::size_t>(columns) + kStrip - 1) / kStrip; }
 
 std::vector<std::uint16_t> rising_order(const std::vector<float>& table) {
@@ -138,15 +127,12 @@ Ingest::Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::ve
       order_(window_.percentile ? rising_order(window_.table) : std::vector<std::uint16_t>{}),
       vertical_(resize_axis(rows, tensor.height)),
       horizontal_(resize_axis(columns, tensor.width)),
+      channels_(channel_lines(tensor)),
       ring_(strips_of(columns) * kStrip * static_cast<std::size_t>(vertical_.taps), 0.0F),
       reduced_(strips_of(columns) * kStrip * kLanes, 0.0F),
       columns_of_lanes_(strips_of(columns) * kStrip * kLanes, 0.0F),
       lanes_(static_cast<std::size_t>(tensor.width) * kLanes, 0.0F),
       row_(static_cast<std::size_t>(tensor.width), 0.0F) {
-    for (std::size_t c = 0; c < 3; ++c) {
-        scale_[c] = 1.0F / tensor.std[c];
-        offset_[c] = -tensor.mean[c] / tensor.std[c];
-    }
     exposed_count_ =
         count_exposed({nullptr, 0, rows_, columns_, false, mask_, exposed_.empty() ? nullptr : exposed_.data()});
 }
@@ -214,25 +200,17 @@ void Ingest::map_rows(const StoredFrame& frame, std::int32_t first, std::int32_t
 }
 
 // Rows [first, first + count) of the tensor from the first count lanes of reduced_.
-void Ingest::write_rows(std::int32_t first, std::int32_t count, float* out) {
+void Ingest::write_rows(std::int32_t first, std::int32_t count, void* out) {
     transpose(reduced_.data(), static_cast<std::ptrdiff_t>(strips_of(columns_) * kStrip), columns_of_lanes_.data());
     resize_columns(columns_of_lanes_.data(), horizontal_.first.data(), horizontal_.weights.data(), horizontal_.taps,
                    tensor_.width, lanes_.data());
-    const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(tensor_.height) * tensor_.width;
     for (std::int32_t lane = 0; lane < count; ++lane) {
         take_lane(lanes_.data() + lane, tensor_.width, row_.data());
-        const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(first + lane) * tensor_.width;
-        if (tensor_.channels_last) {
-            write_pixels(row_.data(), tensor_.width, scale_.data(), offset_.data(), out + 3 * pixel);
-        } else {
-            for (std::size_t c = 0; c < 3; ++c)
-                write_plane(row_.data(), tensor_.width, scale_[c], offset_[c],
-                            out + static_cast<std::ptrdiff_t>(c) * plane + pixel);
-        }
+        write_row(tensor_, channels_, row_.data(), first + lane, out);
     }
 }
 
-bool Ingest::run(StoredFrame frame, float* out) {
+bool Ingest::run(StoredFrame frame, void* out) {
     frame.exposed = exposed_.empty() ? nullptr : exposed_.data();
     const LinearWindow window = exposed_count_ > 0 ? window_of(frame) : LinearWindow{};
     const auto strips = static_cast<std::int32_t>(strips_of(columns_));

@@ -12,6 +12,7 @@
 #include "histogram.hpp"
 #include "resize.hpp"
 #include "stored.hpp"
+#include "tensor.hpp"
 
 namespace cathrt {
 
@@ -55,17 +56,6 @@ struct AlignedAllocator {
 };
 using Scratch = std::vector<float, AlignedAllocator<float>>;
 
-// What the engine wants: three equal channels, (grey - mean) / std, NCHW or NHWC. masked_value: grey of what was not
-// exposed.
-struct TensorLayout {
-    std::int32_t height;
-    std::int32_t width;
-    bool channels_last;
-    std::array<float, 3> mean;
-    std::array<float, 3> std;
-    float masked_value;
-};
-
 // Everything that is the same for all frames of a run, and the scratch of one frame: running allocates nothing.
 // Not thread-safe.
 class Ingest {
@@ -73,9 +63,9 @@ class Ingest {
     Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::vector<Span> exposed, Window window,
            TensorLayout tensor);
 
-    // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width floats.
+    // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width elements.
     // Returns false, with everything masked_value, where the run has no exposed pixel.
-    bool run(StoredFrame frame, float* out);
+    bool run(StoredFrame frame, void* out);
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
@@ -87,7 +77,7 @@ class Ingest {
     void map(const StoredFrame& frame, std::int32_t y, Span span, const LinearWindow& window, float* grey) const;
     void map_rows(const StoredFrame& frame, std::int32_t first, std::int32_t last, std::int32_t strip,
                   const LinearWindow& window);
-    void write_rows(std::int32_t first, std::int32_t count, float* out);
+    void write_rows(std::int32_t first, std::int32_t count, void* out);
 
     std::int32_t rows_;
     std::int32_t columns_;
@@ -101,13 +91,12 @@ class Ingest {
     std::vector<std::uint16_t> order_;  // stored values by rising table entry
     ResizeAxis vertical_;
     ResizeAxis horizontal_;
-    std::array<float, 3> scale_;   // 1 / std
-    std::array<float, 3> offset_;  // -mean / std
-    Scratch ring_;                 // (strips, taps, kStrip): the last mapped rows of each strip
-    Scratch reduced_;              // (kLanes, columns) after the vertical resize
-    Scratch columns_of_lanes_;     // the same, (columns, kLanes)
-    Scratch lanes_;                // (width, kLanes) after the horizontal resize
-    Scratch row_;                  // (width,) of one lane
+    std::array<ChannelLine, 3> channels_;
+    Scratch ring_;              // (strips, taps, kStrip): the last mapped rows of each strip
+    Scratch reduced_;           // (kLanes, columns) after the vertical resize
+    Scratch columns_of_lanes_;  // the same, (columns, kLanes)
+    Scratch lanes_;             // (width, kLanes) after the horizontal resize
+    Scratch row_;               // (width,) of one lane
 };
 
 }  // namespace cathrt
