@@ -40,7 +40,8 @@ nb::dlpack::dtype type_of(Element element) {
 }
 
 void run_clip(Clip& clip, const nb::sequence& frames, const Tensor& out) {
-    const TensorLayout& tensor = clip.tensor();
+    const Ingest& ingest = clip.ingest();
+    const TensorLayout& tensor = ingest.tensor();
     const std::size_t count = nb::len(frames);
     require(count == static_cast<std::size_t>(clip.frames()), "there are " + std::to_string(count) +
                                                                   " frames: expected " + std::to_string(clip.frames()) +
@@ -49,12 +50,12 @@ void run_clip(Clip& clip, const nb::sequence& frames, const Tensor& out) {
     stored.reserve(count);
     for (const nb::handle item : frames) {
         const auto pixels = nb::cast<Pixels>(item);
-        stored.push_back(stored_frame(pixels, clip.bits_stored()));
-        require(stored.back().rows == clip.rows() && stored.back().columns == clip.columns() &&
+        stored.push_back(stored_frame(pixels, ingest.bits_stored()));
+        require(stored.back().rows == ingest.rows() && stored.back().columns == ingest.columns() &&
                     stored.back().wide == stored.front().wide,
                 "frame " + std::to_string(stored.size() - 1) + " is " + describe(pixels) +
-                    ": expected all of one type and (" + std::to_string(clip.rows()) + ", " +
-                    std::to_string(clip.columns()) + ")");
+                    ": expected all of one type and (" + std::to_string(ingest.rows()) + ", " +
+                    std::to_string(ingest.columns()) + ")");
     }
     const std::array<std::int32_t, 4> shape = tensor.channels_last
                                                   ? std::array{clip.frames(), tensor.height, tensor.width, 3}

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import Clip, TensorLayout, Window
-from cathrt.kernels.cuda.clip import AssembleClip
-from cathrt.kernels.cuda.stream import DeviceMemory, Stream
+from cathrt.kernels.cuda.clip import DeviceClip
+from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.reference import clip as reference
+from tests.emulation.placed import placed
 
 TOLERANCE = 1e-5
 MEAN, STD = reference.channels_of(122.09012603759766, 28.790834426879883)
@@ -22,7 +23,7 @@ MEAN, STD = reference.channels_of(122.09012603759766, 28.790834426879883)
 
 @dataclass(frozen=True)
 class Case:
-    """sampled: which of the frames are the clip's.   padding: bytes after each row.   table: grey of a value."""
+    """sampled: which of the frames are the clip's.   gap: bytes after each row.   table: grey of a value."""
 
     shape: tuple[int, int]
     size: tuple[int, int]
@@ -31,22 +32,10 @@ class Case:
     sampled: tuple[int, ...] = (0, 1, 1)
     channels_last: bool = True
     element: str = "float32"
-    padding: int = 0
+    gap: int = 0
     line: tuple[float, float, float] | None = None
     table: bool = False
     invert: bool = False
-
-
-def placed(stream: Stream, frame: NDArray[Any], pitch: int) -> DeviceMemory:
-    """`frame` in memory that ends with its last pixel; between rows lies junk, so that reading it shows."""
-    row = frame.shape[1] * frame.itemsize
-    host = np.random.default_rng(pitch).integers(1, 255, pitch * (len(frame) - 1) + row, dtype=np.uint8)
-    for y, pixels in enumerate(frame):
-        host[y * pitch : y * pitch + row] = np.frombuffer(pixels.tobytes(), dtype=np.uint8)
-    memory = stream.allocate(host.nbytes)
-    stream.upload(host, memory)
-    stream.synchronise()
-    return memory
 
 
 def exercise(stream: Stream, case: Case) -> None:
@@ -71,15 +60,14 @@ def exercise(stream: Stream, case: Case) -> None:
     twin = np.empty(expected.shape, dtype=case.element)
     Clip(case.shape, case.bits, window, len(clip), layout)(clip, twin)
 
-    pitch = case.shape[1] * np.dtype(case.dtype).itemsize + case.padding
-    on_device = [placed(stream, frame, pitch) for frame in run]
-    assemble = AssembleClip(stream, case.shape, case.bits, window, len(clip), layout, wide=case.dtype == np.uint16)
-    table = assemble.addresses([on_device[i] for i in case.sampled], pitch)
+    on_device = [placed(stream, frame, gap=case.gap) for frame in run]
+    assemble = DeviceClip(stream, case.shape, case.bits, window, len(clip), layout)
+    table = assemble.addresses([on_device[i] for i in case.sampled])
     addresses, out = stream.allocate(table.nbytes), stream.allocate(twin.nbytes)
     stream.upload(table, addresses)
     stream.upload(np.full(twin.nbytes, 0xFF, dtype=np.uint8), out)
     stream.synchronise()
-    assemble(addresses, pitch, out)
+    assemble(addresses, on_device[0], out)
     found = np.empty_like(twin)
     stream.download(out, found)
     stream.synchronise()
@@ -95,8 +83,8 @@ def small(stream: Stream) -> None:
     """Both layouts, sizes that end within a block, a warp, a vector; rows with and without room for vectors."""
     for case in (
         Case((1, 1), (9, 3), np.uint8, 8, sampled=(0,)),
-        Case((13, 43), (9, 35), np.uint16, 12, padding=2),
-        Case((13, 43), (9, 35), np.uint8, 8, padding=1, channels_last=False, element="float16"),
+        Case((13, 43), (9, 35), np.uint16, 12, gap=2),
+        Case((13, 43), (9, 35), np.uint8, 8, gap=1, channels_last=False, element="float16"),
         Case((19, 70), (3, 33), np.uint16, 16, line=(30000.0, 1 / 20000, 0.5), channels_last=False, invert=True),
         Case((5, 9), (11, 2), np.uint16, 10, table=True, element="int8", sampled=(0, 0)),
         Case((5, 18), (7, 34), np.uint8, 6, table=True, sampled=(1, 0)),

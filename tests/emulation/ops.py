@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.emulation import exercise_clip, exercise_repeats
+from tests.emulation import exercise_clip, exercise_histogram, exercise_ingest, exercise_repeats
 
 
 class Op(NamedTuple):
@@ -20,5 +20,7 @@ class Op(NamedTuple):
 # To add an op: import tests.emulation.exercise_<op> and add its line, "<op>": Op(exercise_<op>, ("<op>.cu",)).
 OPS: dict[str, Op] = {
     "clip": Op(exercise_clip, ("clip.cu",)),
+    "histogram": Op(exercise_histogram, ("histogram.cu",)),
+    "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
     "repeats": Op(exercise_repeats, ("repeats.cu",)),
 }
