@@ -15,9 +15,10 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import ingest, repeats
+from benchmarks.kernel_ops import clip, ingest, repeats
 
 OPS: dict[str, ModuleType] = {
+    "clip": clip,
     "ingest": ingest,
     "repeats": repeats,
 }
