@@ -1,5 +1,6 @@
 """CPU twins of the cathrt preprocessing kernels; truth and meaning: cathrt.kernels.reference."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -176,3 +177,22 @@ def profile_sums(
     pixels: NDArray[Any], bits_stored: int, row_sums: NDArray[np.uint32], column_sums: NDArray[np.uint32]
 ) -> None:
     """Fill row_sums (rows,) and column_sums (columns,) with the sums of the stored values of each."""
+def compare_frames(
+    previous: NDArray[Any], current: NDArray[Any], bits_stored: int, limit: int
+) -> tuple[int, int, int, int, int]:
+    """The fields of reference.repeats.Comparison, in order. limit: 0 to 65535 stored values."""
+
+def same_pixels(previous: NDArray[Any], current: NDArray[Any], bits_stored: int) -> bool:
+    """Whether all stored values of two frames of one shape and type are equal; returns early where they are not."""
+
+class Clip:
+    """The plan and scratch of one run's clips: sampled frames in, one clip of a batch out. Not thread-safe.
+
+    window: linear or table; one found from each frame would make the clip flicker. tensor: of one frame.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], bits_stored: int, window: Window, frames: int, tensor: TensorLayout
+    ) -> None: ...
+    def __call__(self, frames: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
+        """Fill out: (frames, height, width, 3), or (3, frames, height, width), C-contiguous."""

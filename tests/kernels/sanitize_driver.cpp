@@ -6,7 +6,9 @@
 #include <memory>
 #include <random>
 
+#include "clip.hpp"
 #include "ingest.hpp"
+#include "repeats.hpp"
 #include "subtraction.hpp"
 #include "temporal.hpp"
 
@@ -68,6 +70,14 @@ void run(int rows, int columns, int height, int width, int bits) {
                          static_cast<double>(out[i]));
             std::abort();
         }
+    }
+    tensor.element = cathrt::Element::kFloat32;
+    auto clip = std::make_unique<float[]>(2 * floats);
+    const cathrt::StoredFrame twice[] = {frame, frame};
+    cathrt::Clip(rows, columns, bits, window, 2, tensor).run(twice, clip.get());
+    if (cathrt::compare_frames(frame, frame, 2).difference_max != 0 || !cathrt::same_pixels(frame, frame)) {
+        std::fprintf(stderr, "%dx%d, %d bits: a frame differs from itself\n", rows, columns, bits);
+        std::abort();
     }
 }
 
