@@ -150,6 +150,8 @@ def _compiled(file: Path, sm: int | None) -> tuple[str, str]:
 
 def _text(program: Any, size_of: Any, read: Any) -> str:
     _, size = size_of(program)
+    if size <= 1:
+        return ""  # a terminator alone; and Python has every bytes object of length 1 only once: never write into it
     text = b" " * size
     read(program, text)
     return text.rstrip(b"\0").decode()

@@ -96,6 +96,15 @@ def test_a_kernel_that_does_not_compile_or_states_no_launch_bounds_is_refused(tm
         kernel_resources.compile_all(tmp_path)
 
 
+def test_an_empty_log_leaves_pythons_own_bytes_alone(tmp_path):
+    # b" " exists once in Python; a compiler's terminator written into it would end up wherever print() sets a space
+    (tmp_path / "op.cu").write_text(
+        'extern "C" __global__ void __launch_bounds__(32) op_kernel(int* out) { *out = 1; }\n'
+    )
+    kernel_resources.compile_all(tmp_path)
+    assert list(bytes([32])) == [32]
+
+
 @pytest.mark.parametrize(
     ("sm", "threads", "registers", "shared_bytes", "expected"),
     [
