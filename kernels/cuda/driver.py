@@ -1,27 +1,28 @@
 """The port of stream.py on the CUDA driver API: one stream on one device, its memory, events and graphs.
 
-cuda-core opens the device, loads kernels.fatbin and launches; cuda.bindings.driver copies, records and replays. Both
-are imported only when a stream is opened. Not for: what is launched (the other files here), nor for TensorRT.
+cuda-core opens the device, loads kernels.fatbin and launches; for the rest the driver itself is asked. No package of
+CUDA's is imported before a stream is opened. Not for: what is launched (the other files here), nor for TensorRT.
 """
 
 from __future__ import annotations
 
 import mmap
-import re
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels.cuda.driver_errors import refusal
+from cathrt.kernels.cuda.driver_calls import DriverCalls
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory, Extent, Scalar
 
 _SCALARS = (np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64)
@@ -36,32 +37,26 @@ def open_stream(
     fatbin: another file of kernels than the package's own. Raises CudaError where cuda-core, a driver, the device or
     the kernels are missing.
     """
-    code = fatbin or files("cathrt.kernels") / "kernels.fatbin"
-    if not code.is_file():
-        raise CudaError(
-            f"no CUDA kernels: {code} does not exist, this build of cathrt was made without a CUDA compiler: "
-            "install nvcc (CUDA 12.4 or newer) and build cathrt again, or choose an engine for the CPU"
-        )
-    return DriverStream(ordinal, priority, code.read_bytes())
+    return DriverStream(ordinal, priority, fatbin or files("cathrt.kernels") / "kernels.fatbin")
 
 
 class Event:
     """A moment in a stream's work. Freed with its last reference; reuse it where one is needed every frame."""
 
-    def __init__(self, stream: DriverStream, core: Any) -> None:
-        self._stream = stream
-        self._core = core  # destroys the driver's event when it goes
-        self.handle = int(core.handle)
+    def __init__(self, stream: DriverStream, handle: Any, destroy: Callable[[Any], object]) -> None:
+        self.stream = stream
+        self.handle = int(handle)
         self.copies = 0
+        weakref.finalize(self, destroy, handle)
 
     @property
     def done(self) -> bool:
         """Whether the stream's work has come past it."""
-        return self._stream._reached(self)
+        return self.stream._reached(self)
 
     def synchronise(self) -> None:
         """Wait until the stream's work has come past it."""
-        self._stream._await(self)
+        self.stream._await(self)
 
 
 @dataclass(slots=True)
@@ -82,9 +77,8 @@ class DriverStream:
     synchronise(), query() or a later event.
     """
 
-    def __init__(self, ordinal: int, priority: Literal["high", "normal"], fatbin: bytes) -> None:
+    def __init__(self, ordinal: int, priority: Literal["high", "normal"], code: Path | Traversable) -> None:
         self._closed = False
-        self._lost = ""
         self._capturing: Graph | None = None
         self._memory: list[int] = []
         self._pinned: list[NDArray[np.uint8]] = []
@@ -94,31 +88,31 @@ class DriverStream:
         self._in_flight: deque[tuple[int, NDArray[Any]]] = deque()
         self._copies = 0
         self._thread = threading.get_ident()
-        try:
-            from cuda import core
-            from cuda.bindings import driver
-        except ImportError as exc:
-            raise CudaError(f"cuda-core is missing ({exc}): pip install 'cathrt[gpu]'") from exc
-        self._core, self._driver = core, driver
-        self._ask("cuInit", 0)
-        count = self._ask("cuDeviceGetCount")
+        self._calls = DriverCalls()
+        self._calls.ask("cuInit", 0)
+        count = self._calls.ask("cuDeviceGetCount")
         if not 0 <= ordinal < count:
             raise CudaError(
                 f"CUDA device {ordinal} does not exist, the driver knows {count}: "
                 "look at nvidia-smi and CUDA_VISIBLE_DEVICES"
             )
-        with self._refusals("opening the device"):
-            self._device = core.Device(ordinal)
+        with self._calls.refusals("opening the device"):
+            self._device = self._calls.core.Device(ordinal)
             self._device.set_current()
             self.device_name: str = self._device.name
             capability = self._device.compute_capability
         self.sm: int = 10 * capability.major + capability.minor
-        _, greatest = self._ask("cuCtxGetStreamPriorityRange")  # the lower the number, the sooner
-        with self._refusals("loading kernels.fatbin"):
-            self._code = core.ObjectCode.from_fatbin(fatbin)
+        _, greatest = self._calls.ask("cuCtxGetStreamPriorityRange")  # the lower the number, the sooner
+        if not code.is_file():
+            raise CudaError(
+                f"no CUDA kernels: {code} does not exist, this build of cathrt was made without a CUDA compiler: "
+                "install nvcc (CUDA 12.4 or newer) and build cathrt again, or choose an engine for the CPU"
+            )
+        with self._calls.refusals(f"loading {code}"):
+            self._code = self._calls.core.ObjectCode.from_fatbin(code.read_bytes())
             _ = self._code.handle  # cuda-core loads when first asked
-        with self._refusals("creating a stream"):
-            options = core.StreamOptions(priority=greatest if priority == "high" else 0)
+        with self._calls.refusals("creating a stream"):
+            options = self._calls.core.StreamOptions(priority=greatest if priority == "high" else 0)
             self._stream = self._device.create_stream(options=options)
         self.handle: int = int(self._stream.handle)
 
@@ -135,7 +129,7 @@ class DriverStream:
         self._ready("allocate")
         if nbytes < 1:
             raise ValueError(f"{nbytes} bytes of device memory: must be at least 1")
-        address = int(self._ask("cuMemAlloc", nbytes))
+        address = int(self._calls.ask("cuMemAlloc", nbytes))
         self._memory.append(address)
         return DeviceMemory(address, nbytes)
 
@@ -148,7 +142,7 @@ class DriverStream:
         if nbytes < 1:
             raise ValueError(f"{nbytes} bytes of pinned memory: must be at least 1")
         array = np.frombuffer(mmap.mmap(-1, nbytes), dtype=np.uint8)
-        self._ask("cuMemHostRegister", array.ctypes.data, nbytes, 0)
+        self._calls.ask("cuMemHostRegister", array.ctypes.data, nbytes, 0)
         self._pinned.append(array)
         return array
 
@@ -157,7 +151,7 @@ class DriverStream:
         self._ready("upload", recordable=True)
         _fits(array, memory)
         if array.nbytes:
-            self._ask("cuMemcpyHtoDAsync", memory.address, array.ctypes.data, array.nbytes, self.handle)
+            self._calls.ask("cuMemcpyHtoDAsync", memory.address, array.ctypes.data, array.nbytes, self.handle)
             self._hold(array)
 
     def download(self, memory: DeviceMemory, array: NDArray[Any]) -> None:
@@ -167,14 +161,14 @@ class DriverStream:
         if not array.flags.writeable:
             raise ValueError("download into a read-only array")
         if array.nbytes:
-            self._ask("cuMemcpyDtoHAsync", array.ctypes.data, memory.address, array.nbytes, self.handle)
+            self._calls.ask("cuMemcpyDtoHAsync", array.ctypes.data, memory.address, array.nbytes, self.handle)
             self._hold(array)
 
     def zero(self, memory: DeviceMemory) -> None:
         """Set every byte to 0."""
         self._ready("zero", recordable=True)
         if memory.nbytes:
-            self._ask("cuMemsetD8Async", memory.address, 0, memory.nbytes, self.handle)
+            self._calls.ask("cuMemsetD8Async", memory.address, 0, memory.nbytes, self.handle)
 
     def launch(
         self, kernel: str, grid: Extent, block: Extent, *arguments: DeviceMemory | Scalar, shared_bytes: int = 0
@@ -189,23 +183,23 @@ class DriverStream:
         shape = (grid, block, shared_bytes)
         config = self._configs.get(shape)
         if config is None:
-            config = self._core.LaunchConfig(grid=grid, block=block, shmem_size=shared_bytes)
+            config = self._calls.core.LaunchConfig(grid=grid, block=block, shmem_size=shared_bytes)
             self._configs[shape] = config
         try:
-            self._core.launch(self._stream, config, code, *values)
+            self._calls.core.launch(self._stream, config, code, *values)
         except Exception as exc:
-            self._translate(f"launch of {kernel}, grid {grid}, block {block}, {shared_bytes} bytes shared", exc)
+            self._calls.translate(f"launch of {kernel}, grid {grid}, block {block}, {shared_bytes} bytes shared", exc)
 
     def synchronise(self) -> None:
         """Wait until all of it is done."""
         self._ready("synchronise")
-        self._ask("cuStreamSynchronize", self.handle)
+        self._calls.ask("cuStreamSynchronize", self.handle)
         self._in_flight.clear()
 
     def query(self) -> bool:
         """Whether all of it is done."""
         self._ready("query")
-        done = self._ask("cuStreamQuery", self.handle, unless="CUDA_ERROR_NOT_READY")
+        done = self._calls.ask("cuStreamQuery", self.handle, unless="CUDA_ERROR_NOT_READY")
         if done:
             self._in_flight.clear()
         return bool(done)
@@ -214,21 +208,23 @@ class DriverStream:
         """Mark this moment of the stream's work, in a new event or in an earlier one, which spares its creation."""
         self._ready("record")
         if event is None:
-            with self._refusals("creating an event"):
-                event = Event(self, self._device.create_event(self._core.EventOptions(timing_enabled=True)))
-        self._ask("cuEventRecord", event.handle, self.handle)
+            # cuda-core's own says no more than "Failed to create CUDA event".
+            event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls.driver.cuEventDestroy)
+        elif event.stream is not self:
+            raise ValueError("record() of another stream's event: record it there and wait() for it here")
+        self._calls.ask("cuEventRecord", event.handle, self.handle)
         event.copies = self._copies
         return event
 
     def wait(self, event: Event) -> None:
         """Do what follows only after `event`, also one of another stream. The host does not wait."""
         self._ready("wait")
-        self._ask("cuStreamWaitEvent", self.handle, event.handle, 0)
+        self._calls.ask("cuStreamWaitEvent", self.handle, event.handle, 0)
 
     def elapsed_ms(self, begin: Event, end: Event) -> float:
         """Time on the device between two events, both of which the work has passed."""
         self._ready("elapsed_ms")
-        return float(self._ask("cuEventElapsedTime", begin.handle, end.handle))
+        return float(self._calls.ask("cuEventElapsedTime", begin.handle, end.handle))
 
     @contextmanager
     def capture(self) -> Iterator[Graph]:
@@ -239,33 +235,33 @@ class DriverStream:
         """
         self._ready("capture")
         graph = Graph()
-        mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        self._ask("cuStreamBeginCapture", self.handle, mode)
+        mode = self._calls.driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        self._calls.ask("cuStreamBeginCapture", self.handle, mode)
         self._capturing = graph
         try:
             yield graph
         except BaseException:
             self._capturing = None
             # The driver may have given the recording up already; what matters is the exception on its way.
-            _, abandoned = self._driver.cuStreamEndCapture(self.handle)
+            _, abandoned = self._calls.driver.cuStreamEndCapture(self.handle)
             if abandoned:
-                self._driver.cuGraphDestroy(abandoned)
+                self._calls.driver.cuGraphDestroy(abandoned)
             raise
         self._capturing = None
-        recorded = self._ask("cuStreamEndCapture", self.handle)
+        recorded = self._calls.ask("cuStreamEndCapture", self.handle)
         try:
-            graph.executable = self._ask("cuGraphInstantiate", recorded, 0)
+            graph.executable = self._calls.ask("cuGraphInstantiate", recorded, 0)
             self._graphs.append(graph)
         finally:
-            self._driver.cuGraphDestroy(recorded)
-        self._ask("cuGraphUpload", graph.executable, self.handle)
+            self._calls.driver.cuGraphDestroy(recorded)
+        self._calls.ask("cuGraphUpload", graph.executable, self.handle)
 
     def replay(self, graph: Graph) -> None:
         """Do what was recorded, once more."""
         self._ready("replay")
         if not any(graph is known for known in self._graphs):
             raise ValueError("replay of a graph that this stream has not captured, or whose capture failed")
-        self._ask("cuGraphLaunch", graph.executable, self.handle)
+        self._calls.ask("cuGraphLaunch", graph.executable, self.handle)
 
     def close(self) -> None:
         """Wait for the work and free everything made here. May be called twice, and after a loss.
@@ -274,10 +270,12 @@ class DriverStream:
         """
         if self._closed:
             return
+        if self._capturing is not None:
+            raise CudaError("close() within capture(): leave it first")
         if self._thread != threading.get_ident():
             self._current()
         self._closed = True
-        driver = self._driver
+        driver = self._calls.driver
         answers = [("cuStreamSynchronize", driver.cuStreamSynchronize(self.handle))]
         answers += [("cuGraphExecDestroy", driver.cuGraphExecDestroy(graph.executable)) for graph in self._graphs]
         answers += [("cuMemHostUnregister", driver.cuMemHostUnregister(array.ctypes.data)) for array in self._pinned]
@@ -287,13 +285,13 @@ class DriverStream:
         self._graphs, self._pinned, self._memory = [], [], []
         self._kernels, self._code = {}, None
         for call, (status, *_) in answers:
-            if status != driver.CUresult.CUDA_SUCCESS and not self._lost:
-                self._refuse(call, status.name)
+            if status != driver.CUresult.CUDA_SUCCESS and not self._calls.lost:
+                self._calls.refuse(call, status.name)
 
     def _kernel(self, name: str) -> tuple[Any, tuple[int, ...]]:
         found = self._kernels.get(name)
         if found is None:
-            with self._refusals(f"looking up {name}"):
+            with self._calls.refusals(f"looking up {name}"):
                 kernel = self._code.get_kernel(name)
                 found = (kernel, tuple(parameter.size for parameter in kernel.arguments_info))
             self._kernels[name] = found
@@ -308,14 +306,14 @@ class DriverStream:
 
     def _reached(self, event: Event) -> bool:
         self._ready("done")
-        done = bool(self._ask("cuEventQuery", event.handle, unless="CUDA_ERROR_NOT_READY"))
+        done = bool(self._calls.ask("cuEventQuery", event.handle, unless="CUDA_ERROR_NOT_READY"))
         if done:
             self._let_go(event.copies)
         return done
 
     def _await(self, event: Event) -> None:
         self._ready("synchronise")
-        self._ask("cuEventSynchronize", event.handle)
+        self._calls.ask("cuEventSynchronize", event.handle)
         self._let_go(event.copies)
 
     def _let_go(self, copies: int) -> None:
@@ -323,8 +321,8 @@ class DriverStream:
             self._in_flight.popleft()
 
     def _ready(self, verb: str, *, recordable: bool = False) -> None:
-        if self._lost:
-            raise DeviceLostError(self._lost)
+        if self._calls.lost:
+            raise DeviceLostError(self._calls.lost)
         if self._closed:
             raise CudaError(f"{verb}() on a closed stream: open a new one")
         if self._capturing is not None and not recordable:
@@ -334,45 +332,9 @@ class DriverStream:
 
     def _current(self) -> None:
         """Make the device current for this thread: the driver keeps that by thread."""
-        with self._refusals("making the device current"):
+        with self._calls.refusals("making the device current"):
             self._device.set_current()
         self._thread = threading.get_ident()
-
-    def _ask(self, call: str, *arguments: Any, unless: str = "") -> Any:
-        """Call the driver: its result, a tuple of several, True for none, or None where it answers `unless`."""
-        try:
-            status, *results = getattr(self._driver, call)(*arguments)
-        except RuntimeError as exc:
-            # cuda-pathfinder finds no libcuda, or an old libcuda has no such function.
-            raise CudaError(
-                f"no NVIDIA driver that knows {call} ({exc}): install or update the driver, "
-                "or choose an engine for the CPU"
-            ) from exc
-        if status != self._driver.CUresult.CUDA_SUCCESS:
-            if unless and status.name == unless:
-                return None
-            self._refuse(call, status.name)
-        return results[0] if len(results) == 1 else tuple(results) or True
-
-    @contextmanager
-    def _refusals(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as exc:
-            self._translate(doing, exc)
-
-    def _translate(self, doing: str, exc: Exception) -> NoReturn:
-        """Raise cuda-core's exception as ours. It exports no class for it, but the text begins with the answer."""
-        answer = re.match(r"CUDA_ERROR_\w+", str(exc))
-        if answer is None:
-            raise exc
-        self._refuse(doing, answer.group(), exc)
-
-    def _refuse(self, call: str, name: str, cause: Exception | None = None) -> NoReturn:
-        error = refusal(call, name)
-        if isinstance(error, DeviceLostError):
-            self._lost = str(error)
-        raise error from cause
 
 
 def _fits(array: NDArray[Any], memory: DeviceMemory) -> None:
