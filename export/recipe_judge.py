@@ -187,7 +187,7 @@ def _answering(bundle: Bundle, engine: str, config: Config) -> Iterator[Engine]:
 def _stand_in(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:
     if artifact.precision == "bfloat16":  # ONNX Runtime has no bfloat16 convolution on the CPU
         return open_openvino(bundle, artifact, threads)
-    if artifact.precision == "int8" and not sums_int8_exactly():
+    if artifact.precision == "int8" and not sums_int8_exactly(artifact.weight_bits):
         raise EngineError(
             f"{artifact.file} is int8, but this CPU has no VNNI and would clip the sums in 16 bits: judge it on one "
             "that has, or export another precision"

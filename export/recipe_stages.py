@@ -136,10 +136,11 @@ def calibration(
     return Calibration(np.load(kept / "tensors.npy", mmap_mode="r"), told["sha256"], told["description"])
 
 
-def int8_graph(cache: StageCache, graph: Graph, frames: Calibration, agreement: float) -> Int8Graph:
+def int8_graph(
+    cache: StageCache, graph: Graph, frames: Calibration, agreement: float, settings: Int8Settings
+) -> Int8Graph:
     """With Q/DQ pairs, and as few layers back in float as it takes for `agreement`: the share of calibration frames
     whose likeliest class stays. Raises EngineError where no number of layers is enough."""
-    settings = Int8Settings()
 
     def make(folder: Path) -> None:
         model, tensors = graph.model(), [np.ascontiguousarray(tensor) for tensor in frames.tensors]

@@ -6,12 +6,13 @@ Not for: the stages themselves (recipe_stages.py), or judging and signing what w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cathrt.export.checkpoint import Checkpoint
 from cathrt.export.fold import LAYOUTS, Layout, Target
+from cathrt.export.quantize import Int8Settings
 from cathrt.export.recipe_stages import (
     MODEL,
     BuiltPlan,
@@ -61,6 +62,7 @@ class Recipe:
     limits: LimitsConfig
     sm: tuple[int, ...] = ()
     seed: int | None = None
+    int8: Int8Settings = field(default_factory=Int8Settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +105,7 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
     layer_errors: tuple[tuple[str, float], ...] = ()
     if precision == "int8":
         frames = calibration(cache, recipe.calibration, preprocessing, recipe.limits)
-        found = int8_graph(cache, graph, frames, recipe.gate.agreement)
+        found = int8_graph(cache, graph, frames, recipe.gate.agreement, recipe.int8)
         graph, layer_errors = found.graph, found.layer_errors
         chain["calibration"] = frames.sha256
         more = {"int8": dict(found.summary), "calibration": dict(frames.description)}
@@ -119,7 +121,8 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
         plans = [plan_of(cache, graph, one) for one in _plan_requests(target, recipe.sm)]
     checked_opset(graph, target)
     payload = {MODEL: graph.path} | {name: path for one in plans for name, path in _plan_files(one).items()}
-    artifact = Artifact(MODEL, precision, tuple(PlanFile(_plan_name(one), one.fingerprint) for one in plans))
+    plan_files = tuple(PlanFile(_plan_name(one), one.fingerprint) for one in plans)
+    artifact = Artifact(MODEL, precision, plan_files, recipe.int8.weight_bits if precision == "int8" else 8)
     chain["engine"] = {name: file_sha256(path) for name, path in sorted(payload.items())}
     provenance = {
         "made_by": "cathrt export keyframe",
