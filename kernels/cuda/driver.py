@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -38,6 +39,14 @@ def open_stream(
     the kernels are missing.
     """
     return DriverStream(ordinal, priority, fatbin or files("cathrt.kernels") / "kernels.fatbin")
+
+
+@cache
+def loaded(object_code: Any, fatbin: bytes) -> Any:
+    """The kernels, loaded once in a process: cuda-core never unloads, and a line opens a stream for every run."""
+    code = object_code.from_fatbin(fatbin)
+    _ = code.handle  # cuda-core loads when first asked
+    return code
 
 
 class Event:
@@ -109,8 +118,7 @@ class DriverStream:
                 "install nvcc (CUDA 12.4 or newer) and build cathrt again, or choose an engine for the CPU"
             )
         with self._calls.refusals(f"loading {code}"):
-            self._code = self._calls.core.ObjectCode.from_fatbin(code.read_bytes())
-            _ = self._code.handle  # cuda-core loads when first asked
+            self._code = loaded(self._calls.core.ObjectCode, code.read_bytes())
         with self._calls.refusals("creating a stream"):
             options = self._calls.core.StreamOptions(priority=greatest if priority == "high" else 0)
             self._stream = self._device.create_stream(options=options)
@@ -141,10 +149,11 @@ class DriverStream:
         self._ready("pinned")
         if nbytes < 1:
             raise ValueError(f"{nbytes} bytes of pinned memory: must be at least 1")
-        array = np.frombuffer(mmap.mmap(-1, nbytes), dtype=np.uint8)
-        self._calls.ask("cuMemHostRegister", array.ctypes.data, nbytes, 0)
-        self._pinned.append(array)
-        return array
+        # Memory of our own, locked afterwards: an array that outlives the stream is then no dangling pointer.
+        pages = np.frombuffer(mmap.mmap(-1, -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE), dtype=np.uint8)
+        self._calls.ask("cuMemHostRegister", pages.ctypes.data, pages.nbytes, 0)
+        self._pinned.append(pages)
+        return pages[:nbytes]
 
     def upload(self, array: NDArray[Any], memory: DeviceMemory) -> None:
         """Copy a C-contiguous array to the start of `memory`; leave the array alone until the copy is done."""

@@ -7,15 +7,16 @@ the stub does not run (tests/emulation/).
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cathrt.kernels.cuda.driver import open_stream
 from cathrt.kernels.cuda.driver_calls import LOST
-from tests.stub_driver.build import ROOT, check_against_cuda_h, run_under_stub
+from cathrt.kernels.cuda.stream import CudaError
+from tests.gpu import why_no_gpu
+from tests.stub_driver.build import check_against_cuda_h, run_under_stub
 from tests.stub_driver.scenario import FRAMES, REFUSED
 
 ALL = list(range(FRAMES))
@@ -68,19 +69,12 @@ def test_the_stub_has_the_interface_of_cuda_h() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.skipif(why_no_gpu() is None, reason="this machine has an NVIDIA driver")
 def test_without_a_driver_opening_says_what_to_do() -> None:
-    code = (
-        "from cathrt.kernels.cuda.driver import open_stream\n"
-        "from cathrt.kernels.cuda.stream import CudaError\n"
-        "try: open_stream()\n"
-        "except CudaError as exc: print(exc)"
-    )
-    environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": str(ROOT / "tests")}
-    child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    if "STUB" not in child.stdout and child.stdout.strip() == "":
-        pytest.skip("this machine has an NVIDIA driver")
-    assert child.stdout.startswith("no NVIDIA driver that knows cuInit"), child.stdout + child.stderr
-    assert "install or update the driver, or choose an engine for the CPU" in child.stdout
+    with pytest.raises(
+        CudaError, match=r"no NVIDIA driver that knows cuInit .*: install or update the driver, or choose"
+    ):
+        open_stream()
 
 
 def test_a_machine_without_a_device_says_so() -> None:
@@ -183,3 +177,35 @@ def test_work_that_fails_on_the_device_fails_its_own_frame_and_none_before(broke
 def test_every_fatal_error_was_met(broken: list[Row]) -> None:
     met = {error.split(" ended with ")[1].split(":")[0] for row in broken for _, error in row["errors"]}
     assert met >= set(LOST)
+
+
+def test_the_probes_of_doctor_and_of_plans_see_the_device() -> None:
+    code = (
+        "import json\n"
+        "from dataclasses import asdict\n"
+        "from cathrt.runtime.doctor import _gpu\n"
+        "from cathrt.runtime.engine_fingerprint import probe_device\n"
+        "print(json.dumps([asdict(probe_device()), asdict(_gpu())]))"
+    )
+    child = run_under_stub("-c", code, CATHRT_STUB_SM="120", CATHRT_STUB_DEVICES="2")
+    assert child.returncode == 0, child.stderr
+    device, gpus = json.loads(child.stdout)
+    assert device == {"name": "STUB 0 (computes nothing)", "sm": 120, "cuda_version": "13.0"}
+    assert gpus["figures"] == {"gpus": ["STUB 0 (computes nothing)", "STUB 1 (computes nothing)"]}
+
+
+def test_the_probes_say_what_a_driver_without_a_device_answers() -> None:
+    code = (
+        "from cathrt.runtime.doctor import _gpu\n"
+        "from cathrt.runtime.engine_fingerprint import probe_device\n"
+        "from cathrt.runtime.errors import EngineError\n"
+        "try: probe_device()\n"
+        "except EngineError as exc: print(exc)\n"
+        "print(_gpu().detail)"
+    )
+    child = run_under_stub("-c", code, CATHRT_STUB_DEVICES="0")
+    assert child.stdout.splitlines() == [
+        "the NVIDIA driver does not answer: cuInit ended with CUDA error 100: check nvidia-smi, "
+        "or choose an engine for the CPU",
+        "no NVIDIA GPU (cuInit failed with error 100); the CPU engines need none",
+    ], child.stderr

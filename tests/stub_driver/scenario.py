@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels.cuda.driver import DriverStream, Event, Graph, open_stream
+from cathrt.kernels.cuda.driver import DriverStream, Event, Graph, loaded, open_stream
 from cathrt.kernels.cuda.driver_calls import LOST
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from tests.stub_driver.control import RESULTS, Fault, Stub
@@ -147,6 +147,7 @@ def frames(stream: DriverStream, ring: tuple[Slot, Slot], stub: Stub, outcome: O
 def run(stub: Stub, fatbin: Path) -> Outcome:
     """The whole of it. Every frame ends in exactly one of delivered, wrong and failed, whatever breaks."""
     outcome = Outcome()
+    loaded.cache_clear()  # as in a new process
     ring: tuple[Slot, ...] = ()
     try:
         with open_stream(priority="high", fatbin=fatbin) as stream:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cathrt.kernels.cuda.driver import DriverStream, open_stream
+from cathrt.kernels.cuda.driver import DriverStream, loaded, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from tests.stub_driver.control import Fault, Stub
 from tests.stub_driver.image import image
@@ -269,6 +269,18 @@ def test_close_frees_everything_and_may_be_called_twice(stub: Stub, fatbin: Path
     assert report.calls == calls
     assert report.misuses == 0
     assert {kind for kind, count in report.live.items() if count} <= {"library"}  # cuda-core keeps code for good
+
+
+def test_many_streams_load_the_kernels_once_and_leave_nothing(stub: Stub, fatbin: Path) -> None:
+    loaded.cache_clear()
+    before = stub.report().live
+    for _ in range(5):
+        with open_stream(fatbin=fatbin) as stream:
+            memory = stream.allocate(COUNT)
+            increment(stream, memory, memory)
+    report = stub.report()
+    assert report.calls["cuLibraryLoadData"] == 1
+    assert report.live == before | {"library": before["library"] + 1}
 
 
 def test_a_closed_stream_says_so(stub: Stub, fatbin: Path) -> None:
