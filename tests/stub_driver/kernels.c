@@ -104,6 +104,7 @@ EXPORTED CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction func
     struct work work = {.kind = WORK_LAUNCH, .kernel = (CUkernel)function};
     size_t at = 0;
     for (int number = 0; number < work.kernel->parameters; number++) {
+        if (at + work.kernel->bytes[number] > sizeof work.arguments) return CUDA_ERROR_INVALID_VALUE;
         memcpy(work.arguments + at, arguments[number], work.kernel->bytes[number]);
         CUdeviceptr pointer = 0;
         memcpy(&pointer, work.arguments + at, work.kernel->pointer[number] ? sizeof pointer : 0);
