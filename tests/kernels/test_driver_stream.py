@@ -16,7 +16,7 @@ from cathrt.kernels.cuda.driver import open_stream
 from cathrt.kernels.cuda.driver_calls import LOST
 from cathrt.kernels.cuda.stream import CudaError
 from tests.gpu import why_no_gpu
-from tests.stub_driver.build import check_against_cuda_h, run_under_stub
+from tests.stub_driver.build import check_against_cuda_h, run_under_stub, sanitizer_runtime
 from tests.stub_driver.scenario import FRAMES, REFUSED
 
 ALL = list(range(FRAMES))
@@ -60,6 +60,33 @@ def frame_at_hand(row: Row) -> int:
 def test_a_stream_on_a_driver_behaves() -> None:
     child = run_under_stub("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/stub_driver/stream_checks.py")
     assert child.returncode == 0, child.stdout + child.stderr
+
+
+sanitizer = pytest.mark.skipif(sanitizer_runtime() is None, reason="the C compiler has no shared AddressSanitizer")
+
+
+@sanitizer
+def test_whatever_breaks_no_copy_touches_host_memory_that_is_gone() -> None:
+    child = run_under_stub("-m", "tests.stub_driver.scenario", sanitized=True)
+    assert child.returncode == 0, child.stderr[:4000]
+    assert len(child.stdout.splitlines()) > 300
+
+
+@sanitizer
+def test_the_sanitizer_sees_a_copy_from_host_memory_that_is_gone() -> None:
+    code = (
+        "import numpy as np\n"
+        "from cuda.bindings import driver\n"
+        "from cuda.core import Device\n"
+        "Device(0).set_current()\n"
+        "stream = Device(0).create_stream()\n"
+        "address, array = driver.cuMemAlloc(5000)[1], np.zeros(5000, np.uint8)\n"
+        "driver.cuMemcpyHtoDAsync(address, array.ctypes.data, 5000, stream.handle)\n"
+        "del array\n"
+        "driver.cuStreamSynchronize(stream.handle)"
+    )
+    child = run_under_stub("-c", code, sanitized=True)
+    assert "AddressSanitizer: heap-use-after-free" in child.stderr, child.stderr
 
 
 @pytest.mark.skipif(CUDA_H is None, reason="cuda.h is not installed: the stub's prototypes are not compared with it")

@@ -18,6 +18,9 @@ SOURCES = sorted(Path(__file__).parent.glob("*.c"))
 _HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 _FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-fvisibility=hidden"]
 _WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+_SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+# What a process must load first for a sanitized library in it: cuda-core's exceptions need the second.
+_RUNTIME = ("libasan.so", "libstdc++.so.6")
 
 
 def compiler() -> str:
@@ -28,16 +31,25 @@ def compiler() -> str:
     raise RuntimeError("no C compiler: install one (Debian: apt-get install gcc) or set CC")
 
 
-def build_stub() -> Path:
+def sanitizer_runtime() -> list[str] | None:
+    """Paths of the sanitizer's libraries, or None where the compiler has none that can be preloaded."""
+    asked = [subprocess.run([compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+             for name in _RUNTIME]  # fmt: skip
+    paths = [done.stdout.strip() for done in asked]
+    return paths if all(Path(path).is_absolute() for path in paths) else None
+
+
+def build_stub(*, sanitized: bool = False) -> Path:
     """The folder that holds libcuda.so.1, built at most once for these sources."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*SOURCES, *_HEADERS]))
+    flags = [*_FLAGS, *_WARNINGS, *(_SANITIZE if sanitized else [])]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*SOURCES, *_HEADERS]) + " ".join(flags).encode())
     folder = ROOT / "build" / "stub_driver" / digest.hexdigest()[:16]
     library = folder / "libcuda.so.1"
     if not library.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / library.name
-            command = [compiler(), *_FLAGS, *_WARNINGS, "-shared", "-Wl,-soname,libcuda.so.1", "-o", str(made)]
+            command = [compiler(), *flags, "-shared", "-Wl,-soname,libcuda.so.1", "-o", str(made)]
             subprocess.run([*command, *map(str, SOURCES), "-lpthread"], check=True)
             made.replace(library)
     return folder
@@ -49,12 +61,20 @@ def check_against_cuda_h(include: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *map(str, SOURCES)], capture_output=True, text=True, check=False)
 
 
-def run_under_stub(*arguments: str, timeout_s: float = 120.0, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments where the stub is the driver. settings: CATHRT_STUB_DEVICES, _SM, _REPORT."""
+def run_under_stub(
+    *arguments: str, sanitized: bool = False, timeout_s: float = 250.0, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments where the stub is the driver. settings: CATHRT_STUB_DEVICES, _SM, _REPORT.
+
+    sanitized: AddressSanitizer watches what the stub reads and writes, on the host too, and ends the child at a fault.
+    """
+    if sanitized:
+        preloaded = " ".join(sanitizer_runtime() or [])
+        settings |= {"LD_PRELOAD": preloaded, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, "LD_LIBRARY_PATH": str(build_stub()), **settings},
+        env={**os.environ, "LD_LIBRARY_PATH": str(build_stub(sanitized=sanitized)), **settings},
         capture_output=True,
         text=True,
         timeout=timeout_s,

@@ -75,6 +75,6 @@ struct work {
 
 CUresult stub_queue(CUstream stream, const struct work* work);  // or record, while the stream captures
 void stub_finish_all(void);
-int stub_may_not_capture(
-    void);  // CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, and the capture spoilt, while any stream captures
+// While a stream captures this spoils its capture and answers CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; otherwise 0.
+int stub_may_not_capture(void);
 void stub_run_kernel(CUkernel kernel, const unsigned char* arguments);

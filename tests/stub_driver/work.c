@@ -112,8 +112,15 @@ static void finish(CUstream stream) {
     while (stream->queue.first) step(stream);
 }
 
+// A stream may have gone, or lost its work with the device, before the event was reached.
+static int step_towards(CUevent event) {
+    if (!stub_find(KIND_STREAM, event->stream) || !event->stream->queue.first) return 0;
+    step(event->stream);
+    return 1;
+}
+
 static void reach(CUevent event, long moment) {
-    while (event->reached < moment && event->stream && event->stream->queue.first) step(event->stream);
+    while (event->reached < moment && step_towards(event)) continue;
 }
 
 void stub_finish_all(void) {
@@ -230,7 +237,7 @@ EXPORTED CUresult cuEventQuery(CUevent event) {
     CALL("cuEventQuery", CLASS_EVENT);
     if (!stub_find(KIND_EVENT, event)) return CUDA_ERROR_INVALID_HANDLE;
     if (event->reached == event->recorded) return CUDA_SUCCESS;
-    step(event->stream);
+    if (!step_towards(event)) return CUDA_ERROR_UNKNOWN;
     return stub_lost ? stub_lost : CUDA_ERROR_NOT_READY;
 }
 
@@ -238,7 +245,7 @@ EXPORTED CUresult cuEventSynchronize(CUevent event) {
     CALL("cuEventSynchronize", CLASS_SYNCHRONISE);
     if (!stub_find(KIND_EVENT, event)) return CUDA_ERROR_INVALID_HANDLE;
     reach(event, event->recorded);
-    return stub_lost;
+    return stub_lost || event->reached == event->recorded ? stub_lost : CUDA_ERROR_UNKNOWN;
 }
 
 EXPORTED CUresult cuEventElapsedTime(float* elapsed_ms, CUevent begin, CUevent end) {
