@@ -174,6 +174,7 @@ def qualify_command(
     _require_extra()
     settings = load_config(config)
     from cathrt.export.cli_arguments import gate_from, reference_for, stage_bar
+    from cathrt.export.layer_errors import layer_errors_of_bundle
     from cathrt.export.recipe import GateError
     from cathrt.export.recipe_judge import Judging, judge_set, judged, not_run, write_report
 
@@ -188,7 +189,8 @@ def qualify_command(
                 advance(what, done, total)
 
             limits, note = gate_from(artifact.precision, gate or []), not_run(opened, engine)
-            found = judged(opened, engine, reference, judging, (), seen)
+            layers = layer_errors_of_bundle(opened, engine, reference.checkpoint)
+            found = judged(opened, engine, reference, judging, layers, seen)
             report = out / f"{engine}.report"
             failures = write_report(report, found, limits, note)
             if json_:

@@ -12,6 +12,8 @@ from typing import Any
 
 from cathrt.export.checkpoint import Checkpoint
 from cathrt.export.fold import LAYOUTS, Layout, Target
+from cathrt.export.gate import Gate
+from cathrt.export.precision import check_opset
 from cathrt.export.quantize import Int8Settings
 from cathrt.export.recipe_stages import (
     MODEL,
@@ -19,7 +21,6 @@ from cathrt.export.recipe_stages import (
     CalibrationFrom,
     calibration,
     canonical_graph,
-    checked_opset,
     int8_graph,
     plain_graph,
     plan_of,
@@ -29,7 +30,7 @@ from cathrt.export.recipe_stages import (
 from cathrt.export.semantics import Semantics, manifest_of
 from cathrt.export.stage_cache import StageCache, file_sha256, tool_versions
 from cathrt.export.targets.tensorrt import PlanRequest, installed_version
-from cathrt.export.verify import Gate, Precision
+from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Artifact, Manifest, PlanFile
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.engine_fingerprint import probe_device
@@ -119,7 +120,8 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
         elif precision == "bfloat16":
             graph = typed_graph(cache, graph, "bfloat16")
         plans = [plan_of(cache, graph, one) for one in _plan_requests(target, recipe.sm)]
-    checked_opset(graph, target)
+    if target == "openvino" or target == "onnxruntime":  # build_plan checks what is for TensorRT
+        check_opset(graph.model(), target)
     payload = {MODEL: graph.path} | {name: path for one in plans for name, path in _plan_files(one).items()}
     plan_files = tuple(PlanFile(_plan_name(one), one.fingerprint) for one in plans)
     artifact = Artifact(MODEL, precision, plan_files, recipe.int8.weight_bits if precision == "int8" else 8)

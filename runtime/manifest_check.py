@@ -113,11 +113,10 @@ def _meaning_faults(manifest: Manifest) -> list[str]:
     faults = []
     preprocessing, semantics = manifest.preprocessing, manifest.keyframe
     size = (preprocessing.height, preprocessing.width)
-    frame = TensorSpec(
-        preprocessing.input, (1, 3, *size) if preprocessing.layout == "NCHW" else (1, *size, 3), "float32"
-    )
-    if manifest.inputs != (frame,):
-        faults.append(f"inputs: found {_text(manifest.inputs)}, preprocessing makes {_text((frame,))}")
+    shape = (1, 3, *size) if preprocessing.layout == "NCHW" else (1, *size, 3)
+    frames = [TensorSpec(preprocessing.input, shape, dtype) for dtype in ("float32", "float16")]
+    if not (len(manifest.inputs) == 1 and manifest.inputs[0] in frames):
+        faults.append(f"inputs: found {_text(manifest.inputs)}, preprocessing makes {_text((frames[0],))} or float16")
     logits = [spec for spec in manifest.outputs if spec.name == semantics.output]
     if not logits or logits[0].shape != (1, len(semantics.labels)) or not logits[0].dtype.startswith("float"):
         faults.append(

@@ -58,11 +58,12 @@ def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
     run, manifest = source.run, line.bundle.manifest
     this_pass = pass_id(run.run_id, line.bundle.manifest_sha256, _rules(line))
     model = KeyframeModel(manifest.keyframe)
+    tensor = line.engine.input_buffers[manifest.preprocessing.input]
     judge = Judge(
         pass_id=this_pass,
         run_id=run.run_id,
-        preprocess=Preprocessor(run, manifest.preprocessing),
-        tensor=line.engine.input_buffers[manifest.preprocessing.input],
+        preprocess=Preprocessor(run, manifest.preprocessing, tensor.dtype.name),
+        tensor=tensor,
         engine=line.engine,
         model=model,
         budget_ms=line.config.line.budget_ms,

@@ -27,11 +27,16 @@ class Preprocessor:
     Raises SourceError where the run's grey scale cannot be applied, ManifestError where the manifest cannot.
     """
 
-    def __init__(self, run: Run, spec: Preprocessing) -> None:
+    def __init__(self, run: Run, spec: Preprocessing, element: str = "float32") -> None:
+        """element: of the engine's input, float32 or float16. Networks in int8 read floats and quantise them."""
+        if element not in ("float32", "float16"):
+            raise ManifestError(
+                f"manifest inputs: {spec.input} is {element}, expected float32 or float16: build the bundle again"
+            )
         window = _window(run.grayscale, spec)
         try:
             tensor = TensorLayout(
-                spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value
+                spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value, element
             )
         except ValueError as exc:
             raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
@@ -42,10 +47,11 @@ class Preprocessor:
         except ValueError as exc:
             raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
 
-    def __call__(self, pixels: NDArray[Any], out: NDArray[np.float32]) -> bool:
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
         """Fill `out`, the engine's input buffer, from stored values (rows, columns) of uint8 or uint16.
 
-        out: C-contiguous (1, 3, height, width) for NCHW, (1, height, width, 3) for NHWC; always finite afterwards.
+        out: C-contiguous (1, 3, height, width) for NCHW, (1, height, width, 3) for NHWC, of the element; always finite
+        afterwards.
         Returns False where the shutter covers the whole frame: then everything is the masked value and no finding on it
         means anything. Raises ValueError where pixels or out are not what the run and the manifest declare.
         """

@@ -64,6 +64,12 @@ def test_the_manifest_is_canonical_json_and_survives_the_round_trip(folder: Path
     assert list(json.loads(document)) == sorted(json.loads(document))
 
 
+def test_a_network_may_read_float16(folder: Path) -> None:
+    fields = json.loads((folder / "manifest.json").read_bytes())
+    fields["inputs"][0]["dtype"] = "float16"
+    assert manifest_from_json(json.dumps(fields).encode()).inputs[0].dtype == "float16"
+
+
 def test_files_in_folders_of_the_bundle_are_read(tmp_path: Path) -> None:
     payload = {"weights/fp32/model.onnx": MODEL, "tokenizer/vocab.json": b"{}"}
     manifest = golden_manifest(openvino=Artifact("weights/fp32/model.onnx", "float32"))

@@ -174,6 +174,20 @@ def test_constants_that_cannot_be_applied_are_a_manifest_error(spec):
         Preprocessor(run_of(Grayscale(12)), spec)
 
 
+def test_a_float16_input_is_filled_with_halves():
+    grayscale = Grayscale(12)
+    out = np.zeros((1, 3, SPEC.height, SPEC.width), dtype=np.float16)
+    assert Preprocessor(run_of(grayscale, PIXELS.shape), SPEC, "float16")(PIXELS, out)
+    # Half a unit of the last place of a float16 below 4.
+    np.testing.assert_allclose(out, expected_of(grayscale), rtol=0, atol=2.0**-10 + 1e-5)
+
+
+@pytest.mark.parametrize("element", ["int8", "uint8", "float64"])
+def test_an_input_that_preprocessing_cannot_fill_is_a_manifest_error(element):
+    with pytest.raises(ManifestError, match=f"image is {element}, expected float32 or float16"):
+        Preprocessor(run_of(Grayscale(12)), SPEC, element)
+
+
 def test_a_frame_of_another_size_raises():
     with pytest.raises(ValueError, match=r"\(301, 257\)"):
         Preprocessor(run_of(Grayscale(12)), SPEC)(PIXELS[:300], np.zeros((1, 3, 64, 48), dtype=np.float32))

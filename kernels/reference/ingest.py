@@ -131,6 +131,16 @@ def normalise(grey: Float64, mean: tuple[float, ...], std: tuple[float, ...], *,
     return np.stack(channels, axis=-1 if channels_last else 0)[None]
 
 
+def quantise(tensor: Float64, scale: float) -> NDArray[np.int8]:
+    """The engine's int8: clamp(rint(tensor / scale), -128, 127), ties to even. scale: its quantisation step."""
+    return np.clip(np.rint(tensor / scale), -128, 127).astype(np.int8)
+
+
+def as_element(tensor: Float64, element: str, scale: float = 1.0) -> NDArray[Any]:
+    """The tensor in the engine's element type. float32, float16: nearest, ties to even; int8: quantise."""
+    return quantise(tensor, scale) if element == "int8" else tensor.astype(element)
+
+
 def to_grey(
     pixels: NDArray[Any],
     bits_stored: int,

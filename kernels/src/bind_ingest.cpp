@@ -1,8 +1,12 @@
 // Python face of the histogram and of fused ingest: argument checks and one call each.
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <tuple>
 
 #include "arguments.hpp"
 #include "bindings.hpp"
@@ -13,6 +17,7 @@ namespace cathrt {
 namespace {
 
 constexpr float kMaxLine = 1e9F;
+constexpr float kLargestHalf = 65504.0F;
 
 // smallest: magnitude that entries other than 0 must have. The kernel relies on finite results.
 std::vector<float> checked_table(const Table& table, float smallest) {
@@ -56,8 +61,44 @@ Window table_percentile_window(double low, double high, const Table& modality, b
     return {checked_table(modality, 1e-6F), std::nullopt, PercentileWindow{low, high, false}, invert};
 }
 
+using OwnedTable = nb::ndarray<nb::numpy, const float, nb::ndim<1>>;
+
+std::optional<OwnedTable> entries_of(const Window& window) {
+    if (window.table.empty()) return std::nullopt;
+    auto* copy = new std::vector<float>(window.table);
+    nb::capsule owner(copy, [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+    return OwnedTable(copy->data(), {copy->size()}, owner);
+}
+
+std::optional<std::tuple<float, float, float>> line_of(const Window& window) {
+    if (!window.fixed) return std::nullopt;
+    return std::tuple(window.fixed->origin, window.fixed->slope, window.fixed->intercept);
+}
+
+std::optional<std::pair<double, double>> percentiles_of(const Window& window) {
+    if (!window.percentile) return std::nullopt;
+    return std::pair(window.percentile->low, window.percentile->high);
+}
+
+struct ElementType {
+    const char* name;  // NumPy's
+    Element element;
+    nb::dlpack::dtype type;
+};
+const ElementType kElementTypes[] = {
+    {"float32", Element::kFloat32, nb::dtype<float>()},
+    {"float16", Element::kFloat16, {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1}},
+    {"int8", Element::kInt8, nb::dtype<std::int8_t>()},
+};
+
+const ElementType& type_of(Element element) {
+    return *std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
+                         [element](const ElementType& type) { return type.element == element; });
+}
+
 TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channels_last,
-                           const std::array<float, 3>& mean, const std::array<float, 3>& std, float masked_value) {
+                           const std::array<float, 3>& mean, const std::array<float, 3>& std, float masked_value,
+                           const std::string& element, float scale) {
     require_side("height", height);
     require_side("width", width);
     for (std::size_t c = 0; c < 3; ++c)
@@ -66,7 +107,20 @@ TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channel
                     std::to_string(std[c]) + ": expected a mean within 1e9 and a std from 1e-9 to 1e9");
     require(0.0F <= masked_value && masked_value <= 1.0F,
             "masked_value is " + std::to_string(masked_value) + ": expected grey in [0, 1]");
-    return {height, width, channels_last, mean, std, masked_value};
+    const auto* type = std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
+                                    [&element](const ElementType& known) { return element == known.name; });
+    require(type != std::end(kElementTypes), "element is '" + element + "': expected float32, float16 or int8");
+    if (type->element == Element::kInt8)
+        require(scale >= 1e-9F && scale <= 1e9F,
+                "scale is " + std::to_string(scale) + ": expected a quantisation step from 1e-9 to 1e9");
+    else
+        require(scale == 1.0F, "scale is " + std::to_string(scale) + " for " + element +
+                                   ": expected 1; only int8 has a quantisation step");
+    for (std::size_t c = 0; type->element == Element::kFloat16 && c < 3; ++c)
+        require(std::max(std::abs(mean[c]), std::abs(1.0F - mean[c])) / std[c] <= kLargestHalf,
+                "mean, std of channel " + std::to_string(c) + " are " + std::to_string(mean[c]) + ", " +
+                    std::to_string(std[c]) + ": expected (grey - mean) / std within 65504, where float16 ends");
+    return {height, width, channels_last, mean, std, masked_value, type->element, scale};
 }
 
 void make_ingest(Ingest* self, const std::array<std::int32_t, 2>& shape, int bits_stored,
@@ -91,15 +145,17 @@ bool run_ingest(Ingest& ingest, const Pixels& pixels, const Tensor& out) {
     const auto width = static_cast<std::size_t>(tensor.width);
     const std::array<std::size_t, 4> expected = tensor.channels_last ? std::array<std::size_t, 4>{1, height, width, 3}
                                                                      : std::array<std::size_t, 4>{1, 3, height, width};
-    bool fits = out.dtype() == nb::dtype<float>() && out.ndim() == 4;
+    const ElementType& element = type_of(tensor.element);
+    bool fits = out.dtype() == element.type && out.ndim() == 4;
     std::int64_t stride = 1;
     for (std::size_t i = 4; fits && i-- > 0;) {
         fits = out.shape(i) == expected[i] && (expected[i] == 1 || out.stride(i) == stride);
         stride *= static_cast<std::int64_t>(expected[i]);
     }
-    require(fits, "out is " + describe(out) + ": expected contiguous float32 (1, " + std::to_string(expected[1]) +
-                      ", " + std::to_string(expected[2]) + ", " + std::to_string(expected[3]) + ")");
-    return ingest.run(frame, static_cast<float*>(out.data()));
+    require(fits, "out is " + describe(out) + ": expected contiguous " + element.name + " (1, " +
+                      std::to_string(expected[1]) + ", " + std::to_string(expected[2]) + ", " +
+                      std::to_string(expected[3]) + ")");
+    return ingest.run(frame, out.data());
 }
 
 nb::ndarray<nb::numpy, std::uint32_t, nb::ndim<1>> histogram(const Pixels& pixels, int bits_stored,
@@ -146,10 +202,25 @@ void bind_ingest(nb::module_& module) {
         .def_static("percentile", &percentile_window, nb::arg("low"), nb::arg("high"), nb::arg("descending"),
                     nb::arg("invert"), "Found from each frame; descending: modality values fall as stored values rise.")
         .def_static("table_percentile", &table_percentile_window, nb::arg("low"), nb::arg("high"), nb::arg("modality"),
-                    nb::arg("invert"), "Found from the modality values of each frame; float32, one per stored value.");
+                    nb::arg("invert"), "Found from the modality values of each frame; float32, one per stored value.")
+        .def_prop_ro("entries", &entries_of, nb::rv_policy::automatic,
+                     "Of table and table_percentile: (entries,) float32; else None.")
+        .def_prop_ro("line", &line_of, "(origin, slope, intercept), applied to the entry or the stored value; or None.")
+        .def_prop_ro("percentiles", &percentiles_of, "(low, high), where the window is found from each frame; or None.")
+        .def_prop_ro("descending",
+                     [](const Window& window) { return window.percentile && window.percentile->descending; })
+        .def_ro("invert", &Window::invert);
     nb::class_<TensorLayout>(module, "TensorLayout", "Shape and normalisation of the tensor.")
         .def(nb::new_(&tensor_layout), nb::arg("height"), nb::arg("width"), nb::arg("channels_last"), nb::arg("mean"),
-             nb::arg("std"), nb::arg("masked_value"));
+             nb::arg("std"), nb::arg("masked_value"), nb::arg("element") = "float32", nb::arg("scale") = 1.0F)
+        .def_ro("height", &TensorLayout::height)
+        .def_ro("width", &TensorLayout::width)
+        .def_ro("channels_last", &TensorLayout::channels_last)
+        .def_prop_ro("mean", [](const TensorLayout& tensor) { return std::tuple_cat(tensor.mean); })
+        .def_prop_ro("std", [](const TensorLayout& tensor) { return std::tuple_cat(tensor.std); })
+        .def_ro("masked_value", &TensorLayout::masked_value)
+        .def_prop_ro("element", [](const TensorLayout& tensor) { return type_of(tensor.element).name; })
+        .def_ro("scale", &TensorLayout::scale);
     nb::class_<Ingest>(module, "Ingest", "The plan and scratch of one run: frames in, tensor out.")
         .def("__init__", &make_ingest, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("exposed").none(),
              nb::arg("window"), nb::arg("tensor"))

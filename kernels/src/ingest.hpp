@@ -5,13 +5,13 @@
 
 #include <array>
 #include <cstdint>
-#include <new>
 #include <optional>
 #include <vector>
 
 #include "histogram.hpp"
-#include "resize.hpp"
+#include "resizer.hpp"
 #include "stored.hpp"
+#include "tensor.hpp"
 
 namespace cathrt {
 
@@ -41,31 +41,6 @@ struct Window {
     bool invert;
 };
 
-// Scratch rows start where vector loads want them.
-template <typename T>
-struct AlignedAllocator {
-    using value_type = T;
-    static constexpr std::align_val_t kAlignment{64};
-    AlignedAllocator() = default;
-    template <typename U>
-    explicit AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
-    void deallocate(T* pointer, std::size_t) noexcept { ::operator delete(pointer, kAlignment); }
-    bool operator==(const AlignedAllocator&) const = default;
-};
-using Scratch = std::vector<float, AlignedAllocator<float>>;
-
-// What the engine wants: three equal channels, (grey - mean) / std, NCHW or NHWC. masked_value: grey of what was not
-// exposed.
-struct TensorLayout {
-    std::int32_t height;
-    std::int32_t width;
-    bool channels_last;
-    std::array<float, 3> mean;
-    std::array<float, 3> std;
-    float masked_value;
-};
-
 // Everything that is the same for all frames of a run, and the scratch of one frame: running allocates nothing.
 // Not thread-safe.
 class Ingest {
@@ -73,9 +48,9 @@ class Ingest {
     Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::vector<Span> exposed, Window window,
            TensorLayout tensor);
 
-    // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width floats.
+    // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width elements.
     // Returns false, with everything masked_value, where the run has no exposed pixel.
-    bool run(StoredFrame frame, float* out);
+    bool run(StoredFrame frame, void* out);
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
@@ -83,11 +58,21 @@ class Ingest {
     const TensorLayout& tensor() const { return tensor_; }
 
   private:
-    LinearWindow window_of(const StoredFrame& frame);
-    void map(const StoredFrame& frame, std::int32_t y, Span span, const LinearWindow& window, float* grey) const;
-    void map_rows(const StoredFrame& frame, std::int32_t first, std::int32_t last, std::int32_t strip,
-                  const LinearWindow& window);
-    void write_rows(std::int32_t first, std::int32_t count, float* out);
+    // grey = clamp(t, clamp) * slope + intercept: the linear part can wait until the frame is small.
+    struct Line {
+        Clamp clamp;
+        float slope;
+        float intercept;
+    };
+    Line line_of(const StoredFrame& frame);
+    std::array<float, 2> percentile_values(const StoredFrame& frame);
+    template <typename Stored, typename Emit>
+    void resize(const StoredFrame& frame, const Clamp& clamp, Emit emit);
+    template <typename Stored>
+    const Stored* row_of(const StoredFrame& frame, std::int32_t y, std::int32_t slot);
+    std::uint16_t* copy(std::int32_t slot) {
+        return copies_.data() + static_cast<std::ptrdiff_t>(slot) * resizer_.padded_columns();
+    }
 
     std::int32_t rows_;
     std::int32_t columns_;
@@ -96,18 +81,14 @@ class Ingest {
     std::vector<Span> exposed_;
     Window window_;
     TensorLayout tensor_;
+    std::array<ChannelLine, 3> channels_;
     std::int64_t exposed_count_;
     Histogram histogram_;
     std::vector<std::uint16_t> order_;  // stored values by rising table entry
-    ResizeAxis vertical_;
-    ResizeAxis horizontal_;
-    std::array<float, 3> scale_;   // 1 / std
-    std::array<float, 3> offset_;  // -mean / std
-    Scratch ring_;                 // (strips, taps, kStrip): the last mapped rows of each strip
-    Scratch reduced_;              // (kLanes, columns) after the vertical resize
-    Scratch columns_of_lanes_;     // the same, (columns, kLanes)
-    Scratch lanes_;                // (width, kLanes) after the horizontal resize
-    Scratch row_;                  // (width,) of one lane
+    Resizer resizer_;
+    Scratch<std::uint16_t> copies_;  // (kStepInputs, padded columns), or empty where rows can be read where they lie
+    Scratch<float> values_;          // (kStepInputs, padded columns) of entries of the table, or empty
+    std::vector<float> masked_;      // (height, width) share of each element that was not exposed, or empty
 };
 
 }  // namespace cathrt

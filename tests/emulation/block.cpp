@@ -17,7 +17,7 @@
 
 uint3 threadIdx, blockIdx, blockDim, gridDim;
 
-// Where every __shared__ array of the program lies; absent when there is none.
+// Where every __shared__ array of the program lies (build.py); absent when there is none.
 extern "C" {
 extern std::byte __start_cathrt_shared[] __attribute__((weak));
 extern std::byte __stop_cathrt_shared[] __attribute__((weak));

@@ -41,7 +41,7 @@ SANITIZE: dict[Build, tuple[str, ...]] = {
 }
 INSTRUMENT: dict[Build, tuple[str, ...]] = {
     "plain": ("-O2",),
-    "address": ("-O1", *SANITIZE["address"], "-fno-sanitize-recover=all", "-fsanitize-sections=cathrt_shared"),
+    "address": ("-O1", *SANITIZE["address"], "-fno-sanitize-recover=all"),
     "thread": ("-O1", *SANITIZE["thread"]),
 }
 TOLD: dict[Build, tuple[str, ...]] = {
@@ -86,7 +86,9 @@ def program(build: Build, kernels: Path = KERNELS) -> Path:
         names = " ".join(made.name for made in objects)
         runner = folder / f"runner-{_hash(names)}"
         if not runner.exists():
-            _run([COMPILER, *SANITIZE[build], *map(str, objects)], runner)
+            half = runner.with_suffix(".half")
+            _run([COMPILER, *SANITIZE[build], *map(str, objects), "-o", str(half)])
+            half.rename(runner)
         return runner
 
 
@@ -94,6 +96,7 @@ def _unit_text(source: Path) -> str:
     """A unit of its own for each .cu: nothing in it can clash with another's."""
     lines = ['#include "cuda_emu.hpp"', "namespace {", f'#include "{source}"']
     for name, bounds in kernels_of(source).items():
+        lines.append('[[gnu::section("cathrt_registered")]]')  # not .bss: see _object
         lines.append(f'cathrt::emulation::Registered<{name}> registered_{name}("{name}", {bounds});')
     return "\n".join([*lines, "}", ""])
 
@@ -105,17 +108,20 @@ def _object(folder: Path, build: Build, headers: str, name: str, text: str, part
     if not made.exists():
         unit = made.with_suffix(".cpp")
         unit.write_text(text)
-        _run([COMPILER, *flags, "-c", str(unit)], made)
+        half = made.with_suffix(".half")
+        _run([COMPILER, *flags, "-c", str(unit), "-o", str(half)])
+        if part == "kernel":
+            # What a kernel's unit has in .bss are its __shared__ arrays. A section attribute on them would be simpler,
+            # but GCC ignores it in templates (its bug 41091).
+            _run(["objcopy", "--rename-section", ".bss=cathrt_shared,alloc,load,data,contents", str(half)])
+        half.rename(made)
     return made
 
 
-def _run(command: list[str], target: Path) -> None:
-    """Compile or link to the target, which appears whole or not at all."""
-    half = target.with_suffix(".half")
-    done = subprocess.run([*command, "-o", str(half)], capture_output=True, text=True, check=False)
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError(f"{' '.join(command)}\n{done.stderr}")
-    half.rename(target)
 
 
 def _texts(paths: list[Path]) -> str:

@@ -32,7 +32,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __restrict__ __restrict
-#define __shared__ static __attribute__((section("cathrt_shared")))  // block.cpp poisons it before every block
+#define __shared__ static  // build.py gathers them in one section, which block.cpp poisons before every block
 
 #define CU_BOUND(condition) ::cathrt::emulation::within(CATHRT_SITE(bound), (condition))
 #define CU_DYN_SHARED(T, name) T* name = static_cast<T*>(::cathrt::emulation::dynamic_shared())

@@ -36,9 +36,10 @@ def small(stream: Stream) -> None:
     stream.launch("reverse_kernel", (5, 1, 1), (48, 1, 1), turned, shared_bytes=48 * 4)
     np.testing.assert_array_equal(downloaded(stream, turned, np.float32), line.reshape(5, 48)[:, ::-1].ravel())
 
-    lanes = uploaded(stream, np.arange(32, dtype=np.uint32))
-    stream.launch("rotate_kernel", (1, 1, 1), (32, 1, 1), lanes)
-    np.testing.assert_array_equal(downloaded(stream, lanes, np.uint32), np.roll(np.arange(32), -1))
+    lanes = uploaded(stream, np.arange(96, dtype=np.uint32))
+    stream.launch("rotate_kernel", (3, 1, 1), (32, 1, 1), lanes)
+    rotated = np.roll(np.arange(96).reshape(3, 32), -1, axis=1).ravel()
+    np.testing.assert_array_equal(downloaded(stream, lanes, np.uint32), rotated)
 
     parts, arrived = stream.allocate(9 * 4), uploaded(stream, np.zeros(1, np.uint32))
     stream.launch("last_block_kernel", (9, 1, 1), (1, 1, 1), parts, arrived, total)

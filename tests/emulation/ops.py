@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
+from tests.emulation import exercise_histogram, exercise_ingest
+
 
 class Op(NamedTuple):
     exercise: ModuleType
@@ -16,4 +18,7 @@ class Op(NamedTuple):
 
 
 # To add an op: import tests.emulation.exercise_<op> and add its line, "<op>": Op(exercise_<op>, ("<op>.cu",)).
-OPS: dict[str, Op] = {}
+OPS: dict[str, Op] = {
+    "histogram": Op(exercise_histogram, ("histogram.cu",)),
+    "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
+}

@@ -49,9 +49,16 @@ void run(int rows, int columns, int height, int width, int bits) {
                                     nullptr};
     const std::size_t floats = 3 * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
     auto out = std::make_unique<float[]>(floats);
-    cathrt::Ingest ingest(rows, columns, bits, spans, window,
-                          {height, width, pick(0, 1) == 1, {0.5F, 0.4F, 0.3F}, {0.2F, 0.3F, 0.4F}, 0.1F});
+    cathrt::TensorLayout tensor{height, width, pick(0, 1) == 1, {0.5F, 0.4F, 0.3F}, {0.2F, 0.3F, 0.4F}, 0.1F};
+    cathrt::Ingest ingest(rows, columns, bits, spans, window, tensor);
     for (int again = 0; again < 2; ++again) ingest.run(frame, out.get());
+    tensor.element = cathrt::Element::kFloat16;
+    auto halves = std::make_unique<std::uint16_t[]>(floats);
+    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, halves.get());
+    tensor.element = cathrt::Element::kInt8;
+    tensor.scale = 0.02F;
+    auto steps = std::make_unique<std::int8_t[]>(floats);
+    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, steps.get());
     for (std::size_t i = 0; i < floats; ++i) {
         if (!(out[i] > -1e3F && out[i] < 1e3F)) {
             std::fprintf(stderr, "%dx%d to %dx%d, %d bits: out[%zu] is %g\n", rows, columns, height, width, bits, i,

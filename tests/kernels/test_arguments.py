@@ -49,6 +49,14 @@ def test_an_output_that_does_not_fit_raises_and_is_left_alone(wrong):
     assert not wrong.any()
 
 
+@pytest.mark.parametrize("element", ["float16", "int8"])
+def test_an_output_of_another_element_type_raises(element):
+    layout = TensorLayout(4, 5, False, (0.5,) * 3, (0.25,) * 3, 0.0, element)
+    with pytest.raises(ValueError, match=rf"out is float32 .*: expected contiguous {element} \(1, 3, 4, 5\)"):
+        Ingest((6, 8), 12, None, WINDOW, layout)(PIXELS, out())
+    assert Ingest((6, 8), 12, None, WINDOW, layout)(PIXELS, out().astype(element))
+
+
 def test_a_read_only_output_is_refused():
     locked = out()
     locked.flags.writeable = False
@@ -106,6 +114,11 @@ def test_spans_that_do_not_fit_raise(exposed):
         lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0, 1.0, 0.0), 0.0),
         lambda: TensorLayout(4, 5, False, (0.0, float("nan"), 0.0), (1.0,) * 3, 0.0),
         lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0,) * 3, 1.5),
+        lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0,) * 3, 0.0, "uint8"),
+        lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0,) * 3, 0.0, "float32", 0.5),
+        lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0,) * 3, 0.0, "int8", 0.0),
+        lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1.0,) * 3, 0.0, "int8", float("nan")),
+        lambda: TensorLayout(4, 5, False, (0.0,) * 3, (1e-5,) * 3, 0.0, "float16"),
     ],
 )
 def test_a_plan_out_of_range_raises(call):

@@ -1,7 +1,9 @@
 """The C++ kernels against kernels/reference/ingest.py: every window, depth, stride and odd size.
 
 Tolerance 1e-5 on the tensor (grey divided by std, so about 2e-6 of grey): float32 carries 24 bits, the window costs a
-few units in the last place and the two weighted sums of a dozen terms a few more. Counts and percentiles are exact.
+few units in the last place and the two weighted sums of a dozen terms a few more. float16 adds half a unit of its last
+place; int8 is one step off at most, and only where the float value lies within the float tolerance of a tie. Counts and
+percentiles are exact.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Plan:
     size: tuple[int, int] = (224, 224)
     channels_last: bool = False
     masked_value: float = 0.25
+    element: str = "float32"
+    scale: float = 1.0
 
 
 def percentile_plan(bits: int, low: float = 1.0, high: float = 99.0, **more: Any) -> Plan:
@@ -45,8 +49,9 @@ def percentile_plan(bits: int, low: float = 1.0, high: float = 99.0, **more: Any
 
 def assert_parity(pixels: NDArray[Any], plan: Plan) -> None:
     height, width = plan.size
-    out = np.full((1, height, width, 3) if plan.channels_last else (1, 3, height, width), np.nan, dtype=np.float32)
-    layout = TensorLayout(height, width, plan.channels_last, MEAN, STD, plan.masked_value)
+    shape = (1, height, width, 3) if plan.channels_last else (1, 3, height, width)
+    out = np.full(shape, 77, dtype=plan.element)
+    layout = TensorLayout(height, width, plan.channels_last, MEAN, STD, plan.masked_value, plan.element, plan.scale)
     shown = Ingest(pixels.shape, plan.bits, plan.exposed, plan.kernel_window, layout)(pixels, out)
     grey = reference.to_grey(
         pixels,
@@ -59,8 +64,17 @@ def assert_parity(pixels: NDArray[Any], plan: Plan) -> None:
     )
     expected = reference.normalise(reference.resize(grey, height, width), MEAN, STD, channels_last=plan.channels_last)
     assert np.isfinite(out).all()
-    assert np.abs(out - expected).max() <= TOLERANCE
+    assert_close(out, expected, plan.scale)
     assert shown == reference.exposed_mask(plan.exposed, pixels.shape).any()
+
+
+def assert_close(out: NDArray[Any], expected: NDArray[np.float64], scale: float) -> None:
+    """out is expected, up to the tolerance of float32, in out's element type."""
+    if out.dtype == np.float32:
+        assert np.abs(out - expected).max() <= TOLERANCE
+        return
+    lowest, highest = (reference.as_element(expected + off, out.dtype.name, scale) for off in (-TOLERANCE, TOLERANCE))
+    assert ((lowest <= out) & (out <= highest)).all()
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
@@ -100,6 +114,65 @@ def test_dirty_high_bits_are_masked_at_every_depth(bits):
 @pytest.mark.parametrize("bits", [1, 5, 8])
 def test_eight_bit_pixels_agree_with_the_reference(bits):
     assert_parity(noise(np.random.default_rng(bits), (512, 512), np.uint8), percentile_plan(bits))
+
+
+@pytest.mark.parametrize("element", ["float16", "int8"])
+@pytest.mark.parametrize("channels_last", [False, True], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (224, 224)], ids=str)
+def test_every_element_type_is_the_reference_rounded(element, channels_last, size):
+    scale = 0.019 if element == "int8" else 1.0
+    plan = percentile_plan(12, size=size, channels_last=channels_last, element=element, scale=scale)
+    assert_parity(noise(np.random.default_rng(8), (301, 203), np.uint16), plan)
+
+
+def one_row_of_greys(greys: NDArray[np.float32], layout: TensorLayout) -> NDArray[Any]:
+    """Each of at most 65536 greys through the kernel at the scale of 1: (3, greys)."""
+    pixels = np.arange(len(greys), dtype=np.uint16)[None]
+    entries = np.zeros(1 << 16, dtype=np.float32)
+    entries[: len(greys)] = greys
+    out = np.zeros((1, 3, 1, len(greys)), dtype=layout.element)
+    assert Ingest(pixels.shape, 16, None, Window.table(entries, False), layout)(pixels, out)
+    return out[0, :, 0]
+
+
+def test_float16_is_rounded_to_the_nearest_and_ties_to_even_over_its_whole_range():
+    halves = np.arange(0, np.float16(1).view(np.uint16) + 1, dtype=np.uint16).view(np.float16).astype(np.float32)
+    ties = (halves[:-1] + halves[1:]) / 2  # exact in float32
+    near = np.concatenate([np.nextafter(ties, np.float32(0)), np.nextafter(ties, np.float32(1))])
+    for greys in (halves, ties, near[: len(ties)], near[len(ties) :]):
+        # Every step is exact in float32: grey 1 becomes 1, 32768 and 2**-15, so that subnormal halves are among them.
+        for std in (1.0, 2.0**-15, 2.0**15):
+            layout = TensorLayout(1, len(greys), False, (0.0,) * 3, (std,) * 3, 0.0, "float16")
+            expected = (greys.astype(np.float64) / std).astype(np.float16)
+            np.testing.assert_array_equal(one_row_of_greys(greys, layout), np.tile(expected, (3, 1)))
+
+
+def test_int8_rounds_ties_to_even_and_saturates():
+    greys = (np.arange(1025) / 1024).astype(np.float32)
+    # value / scale runs from -256 to 256 in steps of half: half of all values are ties.
+    layout = TensorLayout(1, len(greys), False, (0.5,) * 3, (0.5,) * 3, 0.0, "int8", 2.0**-8)
+    expected = np.clip(np.rint(np.arange(1025) / 2 - 256), -128, 127)
+    np.testing.assert_array_equal(one_row_of_greys(greys, layout), np.tile(expected, (3, 1)))
+
+
+def test_a_plans_parts_tell_what_they_were_made_with():
+    layout = TensorLayout(4, 5, True, (0.5, 0.25, 0.0), (1.0, 2.0, 4.0), 0.75, "int8", 0.5)
+    assert (layout.height, layout.width, layout.channels_last, layout.masked_value) == (4, 5, True, 0.75)
+    assert (layout.mean, layout.std, layout.element, layout.scale) == ((0.5, 0.25, 0.0), (1.0, 2.0, 4.0), "int8", 0.5)
+    entries = np.arange(4, dtype=np.float32)
+    told = {
+        "linear": (Window.linear(2.0, 0.5, 0.25, True), None, (2.0, 0.5, 0.25), None, False, True),
+        "table": (Window.table(entries, False), entries, (0.0, 1.0, 0.0), None, False, False),
+        "percentile": (Window.percentile(1, 99, True, False), None, None, (1.0, 99.0), True, False),
+        "table_percentile": (Window.table_percentile(1, 99, entries, True), entries, None, (1.0, 99.0), False, True),
+    }
+    for window, table, line, percentiles, descending, invert in told.values():
+        if table is None:
+            assert window.entries is None
+        else:
+            np.testing.assert_array_equal(window.entries, table)
+        assert (window.line, window.percentiles) == (line, percentiles)
+        assert (window.descending, window.invert) == (descending, invert)
 
 
 def strided_views() -> dict[str, NDArray[Any]]:

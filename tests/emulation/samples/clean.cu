@@ -43,12 +43,17 @@ extern "C" __global__ void reverse_kernel(float* values) {
     values[blockIdx.x * blockDim.x + threadIdx.x] = kept[blockDim.x - 1 - threadIdx.x];
 }
 
-// Each warp hands its values on by one lane, in shared memory.
-extern "C" __global__ void __launch_bounds__(32) rotate_kernel(unsigned int* values) {
-    __shared__ unsigned int kept[32];
+template <class T>
+__device__ __forceinline__ void rotate(T* values) {
+    __shared__ T kept[32];
     kept[threadIdx.x] = values[threadIdx.x];
     __syncwarp();
     values[threadIdx.x] = kept[(threadIdx.x + 1) % 32];
+}
+
+// Each block hands its values on by one lane, in shared memory of a template.
+extern "C" __global__ void __launch_bounds__(32) rotate_kernel(unsigned int* values) {
+    rotate(values + blockIdx.x * 32);
 }
 
 // The block that comes last adds what all blocks have written.

@@ -1,11 +1,15 @@
 // One fault a kernel: what the emulator, AddressSanitizer or ThreadSanitizer must find.
 #include "gpu.cuh"
 
-extern "C" __global__ void missing_barrier_kernel(unsigned int* values) {
-    __shared__ unsigned int kept[64];
+// A template, whose shared memory the compiler places elsewhere.
+template <class T>
+__device__ __forceinline__ void reverse(T* values) {
+    __shared__ T kept[64];
     kept[threadIdx.x] = values[threadIdx.x];
     values[threadIdx.x] = kept[63 - threadIdx.x];
 }
+
+extern "C" __global__ void missing_barrier_kernel(unsigned int* values) { reverse(values); }
 
 extern "C" __global__ void divergent_barrier_kernel(unsigned int* values) {
     if (threadIdx.x < 16) __syncthreads();
