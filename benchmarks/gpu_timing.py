@@ -20,7 +20,10 @@ _WARM_UP = 20  # replays; clocks rise within the first milliseconds of work
 
 @dataclass(slots=True)
 class Work:
-    """What was asked of the device between two synchronise(): launches and zero(), in order."""
+    """What was asked of the device between two synchronise(): launches and zero(), in order.
+
+    What a plan zeroes once, when it is made, is among it if nobody waited since.
+    """
 
     calls: list[Callable[[Stream], None]] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)

@@ -6,15 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import gpu_check, gpu_engine
 from cathrt.export.targets.tensorrt import installed_version
+from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.ports import TensorSpec
 from tests.gpu import why_no_gpu
 from tests.stub_driver.build import ROOT, run_under_stub
 
 NEEDING = "tests/kernels/test_on_gpu.py"
+IMAGE = TensorSpec("image", (2,), "float32")
 
 here_without_gpu = pytest.mark.skipif(why_no_gpu() is None, reason="this machine has a GPU: `make gpu-check` uses it")
 
@@ -61,6 +65,20 @@ def test_on_the_stub_tests_that_need_a_gpu_are_skipped_too() -> None:
     done = run_under_stub("-m", "pytest", "-q", "-p", "no:cacheprovider", NEEDING, "-k", "comes_back")
     assert done.returncode == 0, done.stdout
     assert "needs_gpu: 1 tests skipped, the driver is the tests' stub\n" in done.stdout
+
+
+@pytest.mark.parametrize(("last", "error"), [(2.0, 0.0), (1.0, 0.125), (float("nan"), float("inf"))])
+def test_the_error_of_an_engine_is_that_of_its_worst_output(last: float, error: float) -> None:
+    def engine(last: float) -> FakeEngine:
+        def compute(inputs: Tensors, outputs: Tensors) -> None:
+            outputs["first"][...] = 1.0
+            outputs["second"][...] = [8.0, last]
+
+        return FakeEngine(
+            (IMAGE,), (TensorSpec("first", (1,), "float32"), TensorSpec("second", (2,), "float32")), compute
+        )
+
+    assert gpu_engine.relative_error(engine(2.0), engine(last), {"image": np.zeros(2, np.float32)}) == error
 
 
 def test_the_engine_part_builds_a_bundle_for_the_device(tmp_path: Path) -> None:
