@@ -115,7 +115,7 @@ class DriverStream:
         if not code.is_file():
             raise CudaError(
                 f"no CUDA kernels: {code} does not exist, this build of cathrt was made without a CUDA compiler: "
-                "install nvcc (CUDA 12.4 or newer) and build cathrt again, or choose an engine for the CPU"
+                "install nvcc (CUDA 13.0 or later) and build cathrt again, or choose an engine for the CPU"
             )
         with self._calls.refusals(f"loading {code}"):
             self._code = loaded(self._calls.core.ObjectCode, code.read_bytes())
