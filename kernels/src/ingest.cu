@@ -11,7 +11,8 @@
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kQuad = 4;  // neighbouring pixels that one thread loads and reduces at once
+constexpr int kBlocks = 5;  // at least, on a multiprocessor: left free, ptxas spills a few bytes for a sixth or eighth
+constexpr int kQuad = 4;    // neighbouring pixels that one thread loads and reduces at once
 
 // As the host counts them.
 constexpr int kFloat32 = 0;
@@ -139,7 +140,7 @@ __device__ __forceinline__ void ingest(const unsigned char* pixels, long long pi
 // row_taps), column_weights: (column_taps, width): output i is the sum of taps from first[i] on. channels: slope and
 // intercept of each of three. element: 0 float32, 1 float16, 2 int8. Dynamic shared memory: float4 (chunk_rows +
 // tile_height, quads of the widest tile).
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     ingest_u8_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
                      const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
                      float masked_value, const int* __restrict__ row_first, const float* __restrict__ row_weights,
@@ -153,7 +154,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 }
 
 // The same for uint16.
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     ingest_u16_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
                       const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
                       float masked_value, const int* __restrict__ row_first, const float* __restrict__ row_weights,
