@@ -166,6 +166,7 @@ class MaskSubtraction:
 
     def __call__(self, pixels: NDArray[Any], out: NDArray[np.uint16], shift: tuple[float, float] = (0.0, 0.0)) -> None:
         """Subtract the mask, moved by shift (rows down, columns right), into out: uint16 of pixels' shape."""
+
 class Clahe:
     """Contrast-limited adaptive histogram equalisation of frames of one size. Not thread-safe."""
 
@@ -177,6 +178,7 @@ def profile_sums(
     pixels: NDArray[Any], bits_stored: int, row_sums: NDArray[np.uint32], column_sums: NDArray[np.uint32]
 ) -> None:
     """Fill row_sums (rows,) and column_sums (columns,) with the sums of the stored values of each."""
+
 def compare_frames(
     previous: NDArray[Any], current: NDArray[Any], bits_stored: int, limit: int
 ) -> tuple[int, int, int, int, int]:
