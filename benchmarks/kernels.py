@@ -15,12 +15,16 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import clip, ingest, repeats
+from benchmarks.kernel_ops import clahe, clip, collimator, ingest, repeats, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
+    "clahe": clahe,
     "clip": clip,
+    "collimator": collimator,
     "ingest": ingest,
     "repeats": repeats,
+    "subtraction": subtraction,
+    "temporal": temporal,
 }
 
 

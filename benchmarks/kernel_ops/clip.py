@@ -60,7 +60,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def check(name: str, variant: Variant, frames: Frames) -> None:
-    """Raise ValueError where ours is off by 1e-5, torch by 5e-4, or the other filter of OpenCV by 5 levels of grey."""
+    """Raise ValueError where ours is off by 1e-5, torch by 5e-4, OpenCV with its other filter by 5 levels of grey."""
     out = np.full((reference.CLIP_FRAMES, reference.CLIP_SIDE, reference.CLIP_SIDE, 3), np.nan, dtype=np.float32)
     variant(frames, out)
     side = (reference.CLIP_SIDE, reference.CLIP_SIDE)

@@ -10,6 +10,7 @@
 
 #include "histogram.hpp"
 #include "resizer.hpp"
+#include "scratch.hpp"
 #include "stored.hpp"
 #include "tensor.hpp"
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <memory>
@@ -14,20 +13,13 @@
 
 #include "fibers.hpp"
 #include "sanitizers.hpp"
+#include "shared_memory.hpp"
+#include "warp.hpp"
 
 uint3 threadIdx, blockIdx, blockDim, gridDim;
 
-// Where every __shared__ array of the program lies (build.py); absent when there is none.
-extern "C" {
-extern std::byte __start_cathrt_shared[] __attribute__((weak));
-extern std::byte __stop_cathrt_shared[] __attribute__((weak));
-}
-
 namespace cathrt::emulation {
 namespace {
-
-constexpr unsigned warp_lanes = 32;
-constexpr std::byte poison{0xCD};
 
 enum class State : unsigned char { ready, at_barrier, in_warp, done };
 
@@ -43,21 +35,6 @@ struct Thread {
     explicit Thread(void (*body)()) : fiber(body) {}
 };
 
-// A place where the lanes of one mask meet, again and again: the next meeting cannot end before all have left this one.
-struct Meeting {
-    unsigned mask = 0;
-    unsigned arrived = 0;
-    unsigned present = 0;  // who was there when it ended
-    WarpOperation operation{};
-    std::uint64_t arriving[warp_lanes];
-    std::uint64_t given[warp_lanes];
-};
-
-struct Warp {
-    unsigned live = 0;
-    std::vector<std::unique_ptr<Meeting>> meetings;
-};
-
 struct Unwound {};  // thrown in every suspended thread after an error
 
 class Block {
@@ -68,7 +45,7 @@ class Block {
     void give_way();
     void fence();
     void touched(void* address);
-    std::byte* dynamic_shared() { return dynamic_.get(); }
+    void* dynamic_shared() { return shared_.dynamic(); }
     [[noreturn]] void fail(const std::string& what);
 
     std::uint32_t seed = 0;
@@ -76,17 +53,16 @@ class Block {
   private:
     [[noreturn]] static void thread_main();
     void run_block();
-    void fill_shared();
     void draw_order();
     void add_fiber();
     Thread& begin_thread();
     void end_thread(Thread& thread);
     Thread& pick();
     void go_on_with(Thread& next);
-    void suspend(State state);
+    void suspend();
+    void make_ready(Thread& thread);
     void release_barrier();
-    void end_meeting(Meeting& meeting, unsigned first_thread);
-    void end_met(unsigned warp);
+    void release_warp(unsigned warp);
     void unwind();
     std::string stuck() const;
 
@@ -108,11 +84,7 @@ class Block {
     const Site* barrier_site_ = nullptr;
     Votes counting_{}, counted_{};
 
-    struct Freed {
-        void operator()(std::byte* memory) const { std::free(memory); }
-    };
-    std::unique_ptr<std::byte, Freed> dynamic_;
-    std::size_t dynamic_bytes_ = 0;
+    SharedMemory shared_;
 
     char start_sync_ = 0, end_sync_ = 0, barrier_sync_ = 0;  // addresses that stand for an order
 };
@@ -175,9 +147,9 @@ void Block::end_thread(Thread& thread) {
     resting_.push_back(&thread);
     ++exited_;
     if (failure_) return;
-    const unsigned warp = thread.number / warp_lanes;
-    warps_[warp].live &= ~(1u << thread.number % warp_lanes);
-    end_met(warp);
+    // Those that waited for it alone need wait no longer.
+    warps_[thread.number / warp_lanes].exit(thread.number % warp_lanes);
+    release_warp(thread.number / warp_lanes);
     if (at_barrier_ > 0 && at_barrier_ + exited_ == threads_) release_barrier();
 }
 
@@ -198,16 +170,21 @@ void Block::go_on_with(Thread& next) {
     if (&next != &last) last.fiber.switch_to(next.fiber);
 }
 
-void Block::suspend(State state) {
-    running_->state = state;
+// The running thread, whose state says why, lets others go on; it may be ready at once itself.
+void Block::suspend() {
     go_on_with(pick());
     if (failure_) throw Unwound();
 }
 
+void Block::make_ready(Thread& thread) {
+    thread.state = State::ready;
+    ready_.push_back(&thread);
+}
+
 void Block::give_way() {
     Quiet quiet;
-    ready_.push_back(running_);
-    suspend(State::ready);
+    make_ready(*running_);
+    suspend();
 }
 
 // ---- synchronisation ----------------------------------------------------------------------------------------------
@@ -226,7 +203,7 @@ Votes Block::barrier(Site& site, bool vote) {
     release(&barrier_sync_);
     running_->state = State::at_barrier;
     if (++at_barrier_ + exited_ == threads_) release_barrier();
-    suspend(running_->state);
+    suspend();
     acquire(&barrier_sync_);
     return counted_;
 }
@@ -236,67 +213,26 @@ void Block::release_barrier() {
     at_barrier_ = 0;
     for (unsigned number : order_) {
         Thread* thread = by_number_[number];
-        if (thread != nullptr && thread->state == State::at_barrier) {
-            thread->state = State::ready;
-            ready_.push_back(thread);
-        }
+        if (thread != nullptr && thread->state == State::at_barrier) make_ready(*thread);
     }
 }
 
 Lanes Block::meet(WarpOperation operation, unsigned mask, std::uint64_t given) {
     Quiet quiet;
-    const unsigned number = running_->number, lane = number % warp_lanes;
-    Warp& warp = warps_[number / warp_lanes];
-    if (!(mask >> lane & 1)) fail("its own lane " + std::to_string(lane) + " is not in the mask of a warp operation");
-    Meeting* meeting = nullptr;
-    for (const auto& other : warp.meetings) {
-        if (other->mask == mask) {
-            meeting = other.get();
-        } else if (other->arrived & mask) {
-            fail("lanes of one warp meet with different masks");
-        }
-    }
-    if (meeting == nullptr) {
-        warp.meetings.push_back(std::make_unique<Meeting>());
-        meeting = warp.meetings.back().get();
-        meeting->mask = mask;
-    }
-    if (meeting->arrived != 0 && meeting->operation != operation)
-        fail("lanes of one warp meet in different operations");
+    const unsigned warp = running_->number / warp_lanes, lane = running_->number % warp_lanes;
+    Meeting& meeting = warps_[warp].arrive(lane, operation, mask, given);
     const bool orders = operation == WarpOperation::synchronise;  // a shuffle or a vote orders no memory
-    if (orders) release(meeting);
-    meeting->operation = operation;
-    meeting->arriving[lane] = given;
-    meeting->arrived |= 1u << lane;
-    if ((meeting->arrived & warp.live) == (mask & warp.live)) {
-        end_meeting(*meeting, number - lane);
-    } else {
-        suspend(State::in_warp);
-    }
-    if (orders) acquire(meeting);
-    return {meeting->given, meeting->present, lane};
+    if (orders) release(&meeting);
+    running_->state = State::in_warp;
+    release_warp(warp);
+    suspend();
+    if (orders) acquire(&meeting);
+    return {meeting.given, meeting.present, lane};
 }
 
-void Block::end_meeting(Meeting& meeting, unsigned first_thread) {
-    std::copy(std::begin(meeting.arriving), std::end(meeting.arriving), meeting.given);
-    meeting.present = meeting.arrived;
-    meeting.arrived = 0;
-    for (unsigned left = meeting.present; left != 0; left &= left - 1) {
-        Thread* thread = by_number_[first_thread + static_cast<unsigned>(std::countr_zero(left))];
-        if (thread->state == State::in_warp) {
-            thread->state = State::ready;
-            ready_.push_back(thread);
-        }
-    }
-}
-
-// A lane has exited: those that waited for it alone need wait no longer.
-void Block::end_met(unsigned warp) {
-    for (const auto& meeting : warps_[warp].meetings) {
-        const unsigned live = warps_[warp].live;
-        if (meeting->arrived != 0 && (meeting->arrived & live) == (meeting->mask & live)) {
-            end_meeting(*meeting, warp * warp_lanes);
-        }
+void Block::release_warp(unsigned warp) {
+    for (unsigned left = warps_[warp].end_complete_meetings(); left != 0; left &= left - 1) {
+        make_ready(*by_number_[warp * warp_lanes + static_cast<unsigned>(std::countr_zero(left))]);
     }
 }
 
@@ -314,20 +250,6 @@ void Block::touched(void* address) {
 }
 
 // ---- blocks and launches ------------------------------------------------------------------------------------------
-
-void Block::fill_shared() {
-    const auto bytes = static_cast<std::size_t>(__stop_cathrt_shared - __start_cathrt_shared);
-    forget(__start_cathrt_shared, bytes);
-    // A loop that must stay one: memset is intercepted, and would complain of the red zones between the arrays.
-    for (std::byte* at = __start_cathrt_shared; at != __stop_cathrt_shared; ++at) *at = poison;
-    if (dynamic_bytes_ == 0) return;
-    if (one_fiber_a_thread || !dynamic_) {  // new memory has no history
-        void* memory = nullptr;
-        if (posix_memalign(&memory, 16, dynamic_bytes_) != 0) throw std::bad_alloc();
-        dynamic_.reset(static_cast<std::byte*>(memory));
-    }
-    std::fill_n(dynamic_.get(), dynamic_bytes_, poison);
-}
 
 void Block::draw_order() {
     for (unsigned i = 0; i < threads_; ++i) order_[i] = i;
@@ -376,11 +298,9 @@ void Block::run_block() {
     begun_ = exited_ = at_barrier_ = 0;
     ready_.clear();
     for (unsigned warp = 0; warp < warps_.size(); ++warp) {
-        const unsigned lanes = std::min(warp_lanes, threads_ - warp * warp_lanes);
-        warps_[warp].live = lanes == warp_lanes ? ~0u : (1u << lanes) - 1;
-        for (const auto& meeting : warps_[warp].meetings) meeting->arrived = 0;
+        warps_[warp].begin(std::min(warp_lanes, threads_ - warp * warp_lanes));
     }
-    fill_shared();
+    shared_.begin_block();
     draw_order();
     go_on_with(pick());
     if (!failure_ && exited_ != threads_) failure_ = std::make_exception_ptr(Error(stuck()));
@@ -411,12 +331,11 @@ void Block::launch(const Kernel& kernel, const Shape& shape, const std::uint64_t
     gridDim = grid;
     order_.resize(threads_);
     by_number_.assign(threads_, nullptr);
+    warps_.clear();
     warps_.resize((threads_ + warp_lanes - 1) / warp_lanes);
-    for (Warp& warp : warps_) warp.meetings.clear();
     // Made here, not by a thread: what makes a fiber comes before it, to ThreadSanitizer.
     while (one_fiber_a_thread && pool_.size() < threads_ + 64) add_fiber();
-    dynamic_.reset();
-    dynamic_bytes_ = shape.shared_bytes;
+    shared_.resize(shape.shared_bytes);
     release(&start_sync_);
     for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z) {
         for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
@@ -450,6 +369,8 @@ void touched(void* address) { block.touched(address); }
 Lanes meet(WarpOperation operation, unsigned int mask, std::uint64_t given) {
     return block.meet(operation, mask, given);
 }
+
+void fail(const std::string& what) { block.fail(what); }
 
 void fail(const char* what, int lane) { block.fail(what + std::to_string(lane)); }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 
 #include "kernel.hpp"
 #include "sites.hpp"
@@ -63,6 +64,8 @@ struct Lanes {
 
 Lanes meet(WarpOperation operation, unsigned int mask, std::uint64_t given);
 
+// Throws Error, the text beginning with kernel, block and thread.
+[[noreturn]] void fail(const std::string& what);
 [[noreturn]] void fail(const char* what, int lane);
 
 void* dynamic_shared();

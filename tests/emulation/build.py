@@ -29,7 +29,7 @@ JOBS = 2
 Build = Literal["plain", "address", "thread"]
 BUILDS: tuple[Build, ...] = ("plain", "address", "thread")
 
-CORE = ("runner", "block", "fibers", "sites")
+CORE = ("runner", "block", "warp", "shared_memory", "fibers", "sites")
 LANGUAGE = ("-std=c++20", "-g1", "-DCATHRT_EMULATED", "-fno-strict-aliasing", f"-I{EMULATOR}", f"-I{KERNELS}")
 # The emulator itself is never instrumented, and its loops over shared memory must not become calls of memset.
 CORE_FLAGS = ("-O3", "-fno-tree-loop-distribute-patterns", "-Wall", "-Wextra", "-Wshadow", "-Wno-restrict")
