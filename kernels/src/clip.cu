@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kWarps = 8;  // output rows a block
 constexpr int kLanes = 32;
-constexpr int kThreads = kLanes * kWarps;
 constexpr int kQuad = 4;  // neighbouring pixels a lane loads at once
 constexpr unsigned int kAllLanes = 0xFFFFFFFFU;
 
@@ -127,7 +126,7 @@ __device__ __forceinline__ void assemble_clip(const unsigned long long* frames, 
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 5)
+extern "C" __global__ void __launch_bounds__(kLanes* kWarps)
     assemble_clip_u8_kernel(const unsigned long long* __restrict__ frames, long long pitch, int columns,
                             unsigned int mask, const float* __restrict__ table, float origin, float slope,
                             float intercept, const int* __restrict__ row_first, const float* __restrict__ row_weights,
@@ -140,7 +139,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 5)
                                  channels, channels_last, element, out);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 5)
+extern "C" __global__ void __launch_bounds__(kLanes* kWarps)
     assemble_clip_u16_kernel(const unsigned long long* __restrict__ frames, long long pitch, int columns,
                              unsigned int mask, const float* __restrict__ table, float origin, float slope,
                              float intercept, const int* __restrict__ row_first, const float* __restrict__ row_weights,

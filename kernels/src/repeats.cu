@@ -5,8 +5,7 @@
 
 namespace {
 
-constexpr int kWarps = 8;  // rows a block
-constexpr int kThreads = 32 * kWarps;
+constexpr int kWarps = 8;   // rows a block
 constexpr int kPixels = 8;  // a lane takes at a time: two words of the hash, one vector load of 16 (or 8) bytes
 constexpr unsigned int kAllLanes = 0xFFFFFFFFU;
 
@@ -148,14 +147,14 @@ __device__ __forceinline__ void compare_frames(const void* previous, long long p
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads, 5)
+extern "C" __global__ void __launch_bounds__(32 * kWarps)
     compare_frames_u8_kernel(const void* __restrict__ previous, long long previous_pitch,
                              const void* __restrict__ current, long long current_pitch, int rows, int columns,
                              unsigned int mask, unsigned int limit, unsigned long long* __restrict__ result) {
     compare_frames<unsigned char>(previous, previous_pitch, current, current_pitch, rows, columns, mask, limit, result);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 5)
+extern "C" __global__ void __launch_bounds__(32 * kWarps)
     compare_frames_u16_kernel(const void* __restrict__ previous, long long previous_pitch,
                               const void* __restrict__ current, long long current_pitch, int rows, int columns,
                               unsigned int mask, unsigned int limit, unsigned long long* __restrict__ result) {
