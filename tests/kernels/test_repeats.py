@@ -51,6 +51,14 @@ def test_the_largest_differences_there_can_be_are_summed_in_full():
     assert_parity(white, stripes, 16, limit=65535)
 
 
+def test_small_and_large_differences_may_follow_each_other():
+    rng = np.random.default_rng(7)
+    previous = noise(rng, (40, 2500), np.uint16) >> 1
+    current = previous + np.where(np.arange(40)[:, None] % 7 < 4, 1, 31000).astype(np.uint16)
+    assert_parity(previous, current, 16, limit=31)
+    assert_parity(current, previous, 16, limit=32)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_frames_any_strides_agree_with_the_reference(data):
