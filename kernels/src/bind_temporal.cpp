@@ -44,8 +44,8 @@ void run_temporal(TemporalFilter& filter, const Pixels& pixels, const FrameOut& 
 }
 
 State state_of(const TemporalFilter& filter) {
-    auto* copy = new Scratch(filter.state());
-    nb::capsule owner(copy, [](void* p) noexcept { delete static_cast<Scratch*>(p); });
+    auto* copy = new Scratch<float>(filter.state());
+    nb::capsule owner(copy, [](void* p) noexcept { delete static_cast<Scratch<float>*>(p); });
     return {copy->data(), {static_cast<std::size_t>(filter.rows()), static_cast<std::size_t>(filter.columns())}, owner};
 }
 

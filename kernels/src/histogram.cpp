@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "dispatch.hpp"
 
@@ -34,6 +35,8 @@ CATHRT_INLINE void count_row(const Stored* row, Span span, unsigned mask, std::u
 constexpr std::int32_t kSampleRows = 4;
 constexpr std::int32_t kSampleColumns = 8;
 constexpr std::int32_t kSampleShift = 5;
+// Brackets that hold more than one in so many pixels are slower than new ones.
+constexpr std::int64_t kMostInside = 16;
 // Below this many exposed pixels counting all of them is as quick as guessing first.
 constexpr std::int64_t kFewPixels = 1 << 15;
 
@@ -47,21 +50,23 @@ CATHRT_INLINE std::int64_t sample_row(const Stored* row, Span span, std::int32_t
     return count;
 }
 
-// 16 stored values, less 32768 so that signed comparison, which every instruction set has, orders them.
 constexpr std::int32_t kLanes = 16;
-using Values [[gnu::vector_size(kLanes * sizeof(std::int16_t)), gnu::may_alias]] = std::int16_t;
-using Words [[gnu::vector_size(kLanes * sizeof(std::int16_t)), gnu::may_alias]] = std::uint64_t;
+using Values [[gnu::vector_size(kLanes * sizeof(std::uint16_t)), gnu::may_alias]] = std::uint16_t;
+using Words [[gnu::vector_size(kLanes * sizeof(std::uint16_t)), gnu::may_alias]] = std::uint64_t;
 
 template <typename Stored>
 CATHRT_INLINE void load(const Stored* from, std::uint16_t mask, Values& values) {
     using Loaded [[gnu::vector_size(kLanes * sizeof(Stored)), gnu::may_alias, gnu::aligned(1)]] = Stored;
-    using Wide [[gnu::vector_size(kLanes * sizeof(std::uint16_t))]] = std::uint16_t;
     Loaded loaded;
     __builtin_memcpy(&loaded, from, sizeof loaded);
-    values = reinterpret_cast<Values>((__builtin_convertvector(loaded, Wide) & mask) ^ std::uint16_t{0x8000});
+    values = __builtin_convertvector(loaded, Values) & mask;
 }
 
-std::int16_t biased(std::uint16_t value) { return static_cast<std::int16_t>(value ^ 0x8000U); }
+// Whether any lane differs from 0.
+CATHRT_INLINE bool any(const Values& lanes) {
+    const auto& words = reinterpret_cast<const Words&>(lanes);
+    return (words[0] | words[1] | words[2] | words[3]) != 0;
+}
 
 CATHRT_INLINE std::int64_t lane_sum(const Values& lanes) {
     std::int64_t sum = 0;
@@ -70,50 +75,58 @@ CATHRT_INLINE std::int64_t lane_sum(const Values& lanes) {
 }
 
 // Adds one row to the brackets' below and above, and to counts the values inside a bracket wider than one value (of
-// others the number inside is all there is to know). Most blocks have no value inside: they cost compares alone.
+// others the number inside is all there is to know). Most blocks lie between the brackets: they cost one compare.
 template <typename Stored>
 CATHRT_INLINE void bracket_row(const Stored* row, Span span, std::uint16_t mask, std::array<Bracket, 2>& brackets,
                                std::uint32_t* counts) {
     constexpr std::int32_t kVectors = 4;
-    const std::int16_t low0 = biased(brackets[0].low), high0 = biased(brackets[0].high);
-    const std::int16_t low1 = biased(brackets[1].low), high1 = biased(brackets[1].high);
-    const bool wide0 = low0 < high0;
-    const bool wide1 = low1 < high1;
-    const auto ignore0 = static_cast<std::int16_t>(wide0 ? 0 : -1);
-    const auto ignore1 = static_cast<std::int16_t>(wide1 ? 0 : -1);
+    constexpr std::int32_t kBlock = kVectors * kLanes;
+    const std::uint16_t low0 = brackets[0].low, high0 = brackets[0].high;
+    const std::uint16_t low1 = brackets[1].low, high1 = brackets[1].high;
+    const auto wide0 = static_cast<std::uint16_t>(low0 < high0 ? 0xffff : 0);
+    const auto wide1 = static_cast<std::uint16_t>(low1 < high1 ? 0xffff : 0);
+    const auto first = static_cast<std::uint16_t>(high0 + 1);
+    const auto between = static_cast<std::uint16_t>(low1 - first);  // values between the brackets
     // A row has at most 65535 columns, so that no 16-bit lane counts beyond 4096.
     Values below0{}, above0{}, below1{}, above1{};
+    std::int64_t skipped = 0;
     std::int32_t x = span.start;
-    for (; x + kVectors * kLanes <= span.stop; x += kVectors * kLanes) {
-        Values outside[kVectors];
+    for (; x + kBlock <= span.stop; x += kBlock) {
+        Values values[kVectors], furthest{};
         for (std::int32_t i = 0; i < kVectors; ++i) {
-            Values value;
-            load(row + x + i * kLanes, mask, value);
-            const Values b0 = value<low0, a0 = value> high0, b1 = value<low1, a1 = value> high1;
-            below0 -= b0, above0 -= a0, below1 -= b1, above1 -= a1;
-            outside[i] = (b0 | a0 | ignore0) & (b1 | a1 | ignore1);
+            load(row + x + i * kLanes, mask, values[i]);
+            const Values offset = values[i] - first;
+            furthest = furthest > offset ? furthest : offset;
         }
-        const Values all = outside[0] & outside[1] & outside[2] & outside[3];
-        const auto words = reinterpret_cast<const Words&>(all);
-        if ((words[0] & words[1] & words[2] & words[3]) == ~std::uint64_t{0}) continue;
+        if (!any(reinterpret_cast<Values>(furthest >= between))) {
+            skipped += kBlock;
+            continue;
+        }
+        Values inside[kVectors], some{};
         for (std::int32_t i = 0; i < kVectors; ++i) {
-            const auto quads = reinterpret_cast<const Words&>(outside[i]);
+            const auto b0 = reinterpret_cast<Values>(values[i] < low0), a0 = reinterpret_cast<Values>(values[i] > high0);
+            const auto b1 = reinterpret_cast<Values>(values[i] < low1), a1 = reinterpret_cast<Values>(values[i] > high1);
+            below0 -= b0, above0 -= a0, below1 -= b1, above1 -= a1;
+            inside[i] = (~(b0 | a0) & wide0) | (~(b1 | a1) & wide1);
+            some |= inside[i];
+        }
+        if (!any(some)) continue;
+        for (std::int32_t i = 0; i < kVectors; ++i) {
+            const auto quads = reinterpret_cast<const Words&>(inside[i]);
             for (std::int32_t quad = 0; quad < 4; ++quad) {
-                if (quads[quad] == ~std::uint64_t{0}) continue;
-                for (std::int32_t j = 0; j < 4; ++j) {
-                    const unsigned value = row[x + i * kLanes + quad * 4 + j] & mask;
-                    if (outside[i][quad * 4 + j] == 0) ++counts[value];
-                }
+                if (quads[quad] == 0) continue;
+                for (std::int32_t j = quad * 4; j < quad * 4 + 4; ++j)
+                    if (inside[i][j] != 0) ++counts[values[i][j]];
             }
         }
     }
-    std::int64_t sums[4] = {lane_sum(below0), lane_sum(above0), lane_sum(below1), lane_sum(above1)};
+    std::int64_t sums[4] = {lane_sum(below0), lane_sum(above0) + skipped, lane_sum(below1) + skipped, lane_sum(above1)};
     for (; x < span.stop; ++x) {
-        const std::int16_t value = biased(static_cast<std::uint16_t>(row[x] & mask));
+        const auto value = static_cast<std::uint16_t>(row[x] & mask);
         sums[0] += value<low0, sums[1] += value> high0, sums[2] += value<low1, sums[3] += value> high1;
-        const bool inside0 = wide0 && low0 <= value && value <= high0;
-        const bool inside1 = wide1 && low1 <= value && value <= high1;
-        if (inside0 || inside1) ++counts[row[x] & mask];
+        const bool inside0 = wide0 != 0 && low0 <= value && value <= high0;
+        const bool inside1 = wide1 != 0 && low1 <= value && value <= high1;
+        if (inside0 || inside1) ++counts[value];
     }
     brackets[0].below += sums[0], brackets[0].above += sums[1];
     brackets[1].below += sums[2], brackets[1].above += sums[3];
@@ -183,35 +196,61 @@ Bracket bracket_from(const std::vector<std::uint32_t>& sample, std::int64_t samp
 
 }  // namespace
 
-// One pass over few pixels and one over all: a sample brackets both values, then one vectorised pass counts what lies
-// below and above each bracket and tells apart only the few values inside. Should the sample mislead, everything is
-// counted: the answer is exact either way.
+// One vectorised pass counts what lies below and above a guess at each value and tells apart only the few values inside.
+// The guess is what the frame before gave, else a sample of this one. Should both mislead, everything is counted: the
+// answer is exact in any case.
 std::array<std::uint16_t, 2> Histogram::ranked_values(const StoredFrame& frame, std::array<std::int64_t, 2> ranks) {
     const std::int64_t exposed = count_exposed(frame);
-    std::array<Bracket, 2> brackets;
-    if (exposed >= kFewPixels && guess(frame, exposed, ranks, brackets)) {
-        for (const Bracket& bracket : brackets) std::fill(&counts_[bracket.low], &counts_[bracket.high] + 1, 0U);
-        for (std::int32_t y = 0; y < frame.rows; ++y) {
-            if (frame.wide)
-                bracket_row_u16(frame.row<std::uint16_t>(y), frame.span(y), frame.mask, brackets, counts_.data());
-            else
-                bracket_row_u8(frame.row<std::uint8_t>(y), frame.span(y), frame.mask, brackets, counts_.data());
-        }
-        std::array<std::uint16_t, 2> values{};
-        bool found = true;
-        for (std::size_t i = 0; i < 2; ++i) {
-            const Bracket& bracket = brackets[i];
-            found = found && bracket.below < ranks[i] && ranks[i] <= exposed - bracket.above;
-            if (!found) break;
-            values[i] = bracket.low == bracket.high
-                            ? bracket.low
-                            : static_cast<std::uint16_t>(walk(counts_, bracket.low, bracket.below, ranks[i]));
-        }
-        if (found) return values;
+    if (exposed >= kFewPixels) {
+        std::array<Bracket, 2> brackets;
+        if (recall(brackets) && find(frame, exposed, ranks, brackets)) return last_;
+        remembers_ = false;
+        if (guess(frame, exposed, ranks, brackets) && find(frame, exposed, ranks, brackets)) return last_;
     }
     count(frame);
     return {static_cast<std::uint16_t>(walk(counts_, 0, 0, ranks[0])),
             static_cast<std::uint16_t>(walk(counts_, 0, 0, ranks[1]))};
+}
+
+// Brackets around the values of the last frame, wide enough for twice the way they went of late.
+bool Histogram::recall(std::array<Bracket, 2>& brackets) const {
+    const auto top = static_cast<std::int32_t>(counts_.size()) - 1;
+    for (std::size_t i = 0; remembers_ && i < 2; ++i) {
+        const auto reach = static_cast<std::int32_t>(reach_[i]);
+        brackets[i] = {static_cast<std::uint16_t>(std::max(0, last_[i] - reach)),
+                       static_cast<std::uint16_t>(std::min(top, last_[i] + reach)), 0, 0};
+    }
+    return remembers_ && brackets[0].high < brackets[1].low;
+}
+
+// True, with the values in last_, where the brackets hold the ranks.
+bool Histogram::find(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
+                     std::array<Bracket, 2> brackets) {
+    for (const Bracket& bracket : brackets) std::fill(&counts_[bracket.low], &counts_[bracket.high] + 1, 0U);
+    for (std::int32_t y = 0; y < frame.rows; ++y) {
+        if (frame.wide)
+            bracket_row_u16(frame.row<std::uint16_t>(y), frame.span(y), frame.mask, brackets, counts_.data());
+        else
+            bracket_row_u8(frame.row<std::uint8_t>(y), frame.span(y), frame.mask, brackets, counts_.data());
+    }
+    std::array<std::uint16_t, 2> values{};
+    std::int64_t inside = 0;
+    for (std::size_t i = 0; i < 2; ++i) {
+        const Bracket& bracket = brackets[i];
+        if (!(bracket.below < ranks[i] && ranks[i] <= exposed - bracket.above)) return false;
+        values[i] = bracket.low;
+        if (bracket.low == bracket.high) continue;
+        values[i] = static_cast<std::uint16_t>(walk(counts_, bracket.low, bracket.below, ranks[i]));
+        inside += exposed - bracket.below - bracket.above;
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto moved = static_cast<float>(std::abs(values[i] - last_[i]));
+        reach_[i] = remembers_ ? std::max(reach_[i] * 0.95F, 2.0F * moved)
+                               : static_cast<float>(brackets[i].high - brackets[i].low) / 2.0F;
+    }
+    last_ = values;
+    remembers_ = inside * kMostInside <= exposed;
+    return true;
 }
 
 // False where guessing would not pay: brackets that overlap, or hold so much that telling their values apart is slow.

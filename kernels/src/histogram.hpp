@@ -43,6 +43,13 @@ class Histogram {
     bool guess(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
                std::array<Bracket, 2>& brackets);
 
+    bool recall(std::array<Bracket, 2>& brackets) const;
+    bool find(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
+              std::array<Bracket, 2> brackets);
+
+    bool remembers_ = false;
+    std::array<std::uint16_t, 2> last_{};   // the values of the last frame
+    std::array<float, 2> reach_{};          // how far from them the next frame's are looked for
     std::vector<std::uint32_t> counts_;
     std::vector<std::uint32_t> parts_;
 };

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "histogram.hpp"
-#include "resize.hpp"
-#include "scratch.hpp"
+#include "resizer.hpp"
 #include "stored.hpp"
 #include "tensor.hpp"
 
@@ -59,11 +58,21 @@ class Ingest {
     const TensorLayout& tensor() const { return tensor_; }
 
   private:
-    LinearWindow window_of(const StoredFrame& frame);
-    void map(const StoredFrame& frame, std::int32_t y, Span span, const LinearWindow& window, float* grey) const;
-    void map_rows(const StoredFrame& frame, std::int32_t first, std::int32_t last, std::int32_t strip,
-                  const LinearWindow& window);
-    void write_rows(std::int32_t first, std::int32_t count, void* out);
+    // grey = clamp(t, clamp) * slope + intercept: the linear part can wait until the frame is small.
+    struct Line {
+        Clamp clamp;
+        float slope;
+        float intercept;
+    };
+    Line line_of(const StoredFrame& frame);
+    std::array<float, 2> percentile_values(const StoredFrame& frame);
+    template <typename Stored, typename Emit>
+    void resize(const StoredFrame& frame, const Clamp& clamp, Emit emit);
+    template <typename Stored>
+    const Stored* row_of(const StoredFrame& frame, std::int32_t y, std::int32_t slot);
+    std::uint16_t* copy(std::int32_t slot) {
+        return copies_.data() + static_cast<std::ptrdiff_t>(slot) * resizer_.padded_columns();
+    }
 
     std::int32_t rows_;
     std::int32_t columns_;
@@ -72,17 +81,14 @@ class Ingest {
     std::vector<Span> exposed_;
     Window window_;
     TensorLayout tensor_;
+    std::array<ChannelLine, 3> channels_;
     std::int64_t exposed_count_;
     Histogram histogram_;
     std::vector<std::uint16_t> order_;  // stored values by rising table entry
-    ResizeAxis vertical_;
-    ResizeAxis horizontal_;
-    std::array<ChannelLine, 3> channels_;
-    Scratch ring_;              // (strips, taps, kStrip): the last mapped rows of each strip
-    Scratch reduced_;           // (kLanes, columns) after the vertical resize
-    Scratch columns_of_lanes_;  // the same, (columns, kLanes)
-    Scratch lanes_;             // (width, kLanes) after the horizontal resize
-    Scratch row_;               // (width,) of one lane
+    Resizer resizer_;
+    Scratch<std::uint16_t> copies_;  // (kStepInputs, padded columns), or empty where rows can be read where they lie
+    Scratch<float> values_;          // (kStepInputs, padded columns) of entries of the table, or empty
+    std::vector<float> masked_;      // (height, width) share of each element that was not exposed, or empty
 };
 
 }  // namespace cathrt

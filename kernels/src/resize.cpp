@@ -53,4 +53,31 @@ ResizeAxis resize_axis(std::int32_t size_in, std::int32_t size_out) {
     return axis;
 }
 
+std::vector<Step> resize_steps(std::int32_t size_in, std::int32_t size_out) {
+    const ResizeAxis axis = resize_axis(size_in, size_out);
+    const auto weight = [&axis, size_out](std::int32_t output, std::int32_t input) {
+        if (output == size_out) return 0.0F;
+        const std::int32_t tap = input - axis.first[static_cast<std::size_t>(output)];
+        return 0 <= tap && tap < axis.taps ? axis.weight(output)[tap] : 0.0F;
+    };
+    const bool shrinks = size_in >= size_out;
+    std::vector<Step> steps;
+    std::int32_t first = 0;
+    for (std::int32_t i = 0; i < size_out; ++i) {
+        if (!shrinks) first = axis.first[static_cast<std::size_t>(i)];
+        std::int32_t stop = axis.first[static_cast<std::size_t>(i)] + axis.taps;
+        while (weight(i, stop - 1) == 0.0F) --stop;
+        for (std::int32_t x = first; x < stop; x += kStepInputs) {
+            Step step{x, std::min(kStepInputs, stop - x), x == first, x + kStepInputs >= stop, {}, {}};
+            for (std::int32_t k = 0; k < step.count; ++k) {
+                step.weights[k] = weight(i, x + k);
+                step.next_weights[k] = shrinks ? weight(i + 1, x + k) : 0.0F;
+            }
+            steps.push_back(step);
+        }
+        first = stop;
+    }
+    return steps;
+}
+
 }  // namespace cathrt

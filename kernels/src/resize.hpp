@@ -21,4 +21,19 @@ struct ResizeAxis {
 
 ResizeAxis resize_axis(std::int32_t size_in, std::int32_t size_out);
 
+// Adjacent inputs, and their weights for one output and for the one after it.
+inline constexpr std::int32_t kStepInputs = 5;
+struct Step {
+    std::int32_t first;
+    std::int32_t count;  // 1 to kStepInputs
+    bool begins;         // the first of its output: the next output has nothing yet
+    bool completes;      // the last of its output
+    float weights[kStepInputs];
+    float next_weights[kStepInputs];
+};
+
+// A walk over all outputs in order. Shrinking, each input stands in one step alone, because the triangles of an output
+// and of the next but one do not overlap; enlarging, each output takes its inputs anew and gives the next one nothing.
+std::vector<Step> resize_steps(std::int32_t size_in, std::int32_t size_out);
+
 }  // namespace cathrt

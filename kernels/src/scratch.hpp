@@ -1,6 +1,7 @@
-// Float scratch of a plan, its first element where vector loads want it: a load that spans two cache lines costs two.
+// Scratch of a plan, its first element where vector loads want it: a load that spans two cache lines costs two.
 #pragma once
 
+#include <cstddef>
 #include <new>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct AlignedAllocator {
     void deallocate(T* pointer, std::size_t) noexcept { ::operator delete(pointer, kAlignment); }
     bool operator==(const AlignedAllocator&) const = default;
 };
-using Scratch = std::vector<float, AlignedAllocator<float>>;
+template <typename T>
+using Scratch = std::vector<T, AlignedAllocator<T>>;
 
 }  // namespace cathrt

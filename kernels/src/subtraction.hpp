@@ -47,8 +47,8 @@ class MaskSubtraction {
     int bits_stored_;
     SubtractionSettings settings_;
     int mask_frames_ = 0;
-    Scratch mask_sum_;  // (rows, columns)
-    Scratch blended_;   // (columns + 1): the mask between two rows, from the first column wanted on
+    Scratch<float> mask_sum_;  // (rows, columns)
+    Scratch<float> blended_;   // (columns + 1): the mask between two rows, from the first column wanted on
 };
 
 }  // namespace cathrt

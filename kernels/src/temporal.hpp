@@ -36,7 +36,7 @@ class TemporalFilter {
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
     int bits_stored() const { return bits_stored_; }
-    const Scratch& state() const { return state_; }
+    const Scratch<float>& state() const { return state_; }
 
   private:
     template <typename Stored>
@@ -47,10 +47,10 @@ class TemporalFilter {
     int bits_stored_;
     TemporalSettings settings_;
     bool begins_ = true;
-    Scratch state_;         // (rows, columns) in [0, (1 << bits_stored) - 1]
-    std::ptrdiff_t pitch_;  // of differences_
-    Scratch differences_;   // (4, pitch): three rows of frame - state in turn, and one of zeros
-    Scratch sums_;  // (a cache line + columns + 1): differences summed over three rows, and one column each side
+    Scratch<float> state_;        // (rows, columns) in [0, (1 << bits_stored) - 1]
+    std::ptrdiff_t pitch_;        // of differences_
+    Scratch<float> differences_;  // (4, pitch): three rows of frame - state in turn, and one of zeros
+    Scratch<float> sums_;         // (a cache line + columns + 1): differences over three rows, one column each side
 };
 
 }  // namespace cathrt

@@ -96,9 +96,8 @@ def _unit_text(source: Path) -> str:
     """A unit of its own for each .cu: nothing in it can clash with another's."""
     lines = ['#include "cuda_emu.hpp"', "namespace {", f'#include "{source}"']
     for name, bounds in kernels_of(source).items():
-        lines.append(
-            f'[[gnu::section("cathrt_registered")]] cathrt::emulation::Registered<{name}> registered_{name}("{name}", {bounds});'
-        )
+        lines.append('[[gnu::section("cathrt_registered")]]')  # not .bss: see _object
+        lines.append(f'cathrt::emulation::Registered<{name}> registered_{name}("{name}", {bounds});')
     return "\n".join([*lines, "}", ""])
 
 

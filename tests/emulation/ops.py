@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.emulation import exercise_subtraction, exercise_temporal
+from tests.emulation import exercise_histogram, exercise_ingest, exercise_subtraction, exercise_temporal
 
 
 class Op(NamedTuple):
@@ -19,6 +19,8 @@ class Op(NamedTuple):
 
 # To add an op: import tests.emulation.exercise_<op> and add its line, "<op>": Op(exercise_<op>, ("<op>.cu",)).
 OPS: dict[str, Op] = {
+    "histogram": Op(exercise_histogram, ("histogram.cu",)),
+    "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
     "temporal": Op(exercise_temporal, ("temporal.cu",)),
     "subtraction": Op(exercise_subtraction, ("subtraction.cu",)),
 }

@@ -3,6 +3,7 @@ that claims to find it. Without this, an emulator that sees nothing would pass e
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +82,12 @@ def test_fresh_memory_is_poison(stream):
         (
             "divergent_barrier_kernel",
             64,
-            "waits at barrier faulty.cu:18:5 while others wait at barrier faulty.cu:16:27",
+            r"waits at barrier faulty.cu:\d+:5 while others wait at barrier faulty.cu:\d+:27",
         ),
         (
             "barrier_beside_warp_kernel",
             32,
-            "deadlock: 16 threads wait at barrier faulty.cu:23:9, 16 in a warp operation",
+            r"deadlock: 16 threads wait at barrier faulty.cu:\d+:9, 16 in a warp operation",
         ),
         ("foreign_mask_kernel", 8, "its own lane 0 is not in the mask"),
         ("gone_lane_kernel", 32, "a lane that is not in the mask or has exited: 20"),
@@ -96,7 +97,7 @@ def test_fresh_memory_is_poison(stream):
 )
 def test_what_cuda_forbids_is_refused_by_every_build(build, kernel, threads, said):
     complaint = failure(build, kernel, threads, "memory")
-    assert said in complaint
+    assert re.search(said, complaint), complaint
     assert complaint.startswith(f"{kernel}, block (0, 0, 0)")
 
 
