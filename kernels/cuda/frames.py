@@ -82,6 +82,40 @@ def check_frame(frame: DeviceFrame, shape: tuple[int, int], bits_stored: int) ->
         raise ValueError(f"pixels are uint8 but bits_stored is {bits_stored}: hand over uint16 for more than 8 bits")
 
 
+def check_out(out: DeviceFrame, frame: DeviceFrame, dtype: DTypeLike) -> None:
+    """Raise ValueError unless out has the frame's shape and this type, and shares no byte with it.
+
+    Pixels are read again after others of out were written.
+    """
+    if (out.rows, out.columns, out.dtype) != (frame.rows, frame.columns, np.dtype(dtype)):
+        raise ValueError(
+            f"out is {out.dtype.name} ({out.rows}, {out.columns}): expected {np.dtype(dtype).name} "
+            f"({frame.rows}, {frame.columns})"
+        )
+    row = out.columns * out.dtype.itemsize
+    if out.rows > 1 and abs(out.pitch) < row:
+        raise ValueError(f"rows of out are {out.pitch} bytes apart: expected at least {row}, so that none overlap")
+    (begin, end), (out_begin, out_end) = _extent(frame), _extent(out)
+    if begin < out_end and out_begin < end:
+        raise ValueError("out shares memory with the frame: hand over memory of its own")
+
+
+def _extent(frame: DeviceFrame) -> tuple[int, int]:
+    """Addresses of the frame's first byte and of the one after its last, whichever way its rows lie."""
+    span = frame.pitch * (frame.rows - 1)
+    row = frame.columns * frame.dtype.itemsize
+    return frame.address + min(0, span), frame.address + max(0, span) + row
+
+
+def check_plan(shape: tuple[int, int], bits_stored: int) -> None:
+    """Raise ValueError unless a plan can be made for frames of `shape` (rows, columns) and depth."""
+    for name, side in zip(("rows", "columns"), shape, strict=True):
+        if not 1 <= side <= MAX_SIDE:
+            raise ValueError(f"{name} is {side}: expected 1 to {MAX_SIDE}")
+    if not 1 <= bits_stored <= 16:
+        raise ValueError(f"bits_stored is {bits_stored}: expected 1 to 16")
+
+
 def device_frame(pixels: object, stream: int = _LEGACY_DEFAULT_STREAM, ordinal: int = 0) -> DeviceFrame:
     """Borrow `pixels` (rows, columns) of uint8 or uint16 from whoever holds them on the device; nothing is copied.
 

@@ -6,36 +6,27 @@ Not for choosing settings or when to reset. Everything is allocated when the fil
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from cathrt.kernels._kernels import TemporalSettings
-from cathrt.kernels.cuda.frame_memory import require_apart, require_frame, require_side, stored_dtype
+from cathrt.kernels.cuda.frames import DeviceFrame, check_frame, check_out, check_plan
 from cathrt.kernels.cuda.stream import DeviceMemory, Stream
 
-TILE_COLUMNS, TILE_ROWS = 128, 8  # of one block; a thread filters four pixels of a row
+_TILE = (8, 128)  # rows and columns of one block; a thread filters four pixels of a row
+_WARP = 32
 
 
-class TemporalFilter:
-    """The state of one run on the device: frames in, frames with less noise out. Not thread-safe."""
+class DeviceTemporalFilter:
+    """The state of one run on one stream: frames in, frames with less noise out. Not thread-safe.
 
-    def __init__(
-        self,
-        stream: Stream,
-        shape: tuple[int, int],
-        dtype: DTypeLike,
-        bits_stored: int,
-        settings: TemporalSettings,
-    ) -> None:
-        """shape: (rows, columns). dtype: of pixels and output, uint8 or uint16. Raises ValueError, CudaError."""
+    Arguments as those of the CPU twin, cathrt.kernels._kernels.TemporalFilter. Raises ValueError, CudaError.
+    """
+
+    def __init__(self, stream: Stream, shape: tuple[int, int], bits_stored: int, settings: TemporalSettings) -> None:
+        check_plan(shape, bits_stored)
         rows, columns = shape
-        require_side("rows", rows)
-        require_side("columns", columns)
         self._stream = stream
         self._shape = shape
-        self._dtype = stored_dtype(dtype, bits_stored)
-        self._kernel = f"temporal_u{8 * self._dtype.itemsize}_kernel"
-        self._grid = (-(-columns // TILE_COLUMNS), -(-rows // TILE_ROWS), 1)
-        self._mask = np.uint32((1 << bits_stored) - 1)
+        self._bits_stored = bits_stored
         self._settings = settings
         # Two, because blocks read their neighbours' old state while others write the new one. Any finite number will do
         # to begin with: the first frame takes nothing of it.
@@ -44,29 +35,29 @@ class TemporalFilter:
         stream.zero(self._state)
         self._begins = True
 
-    def __call__(self, pixels: DeviceMemory, pitch: int, out: DeviceMemory, out_pitch: int) -> None:
-        """Filter pixels into out; the first frame comes out as it is. Pitches: bytes from one row to the next.
+    def __call__(self, frame: DeviceFrame, out: DeviceFrame) -> None:
+        """Launch what filters `frame` into `out`; the first frame comes out as it is. Returns before it is done.
 
-        Raises ValueError where a frame does not fit its memory, or the two share bytes.
+        frame: kept by the caller until it is done; where it has a ready_after, the caller has had our stream wait.
+        out: of the frame's type.   Raises ValueError where they are not what the plan was made for, or share bytes.
         """
-        require_frame("pixels", pixels, pitch, self._shape, self._dtype)
-        require_frame("out", out, out_pitch, self._shape, self._dtype)
-        require_apart(pixels, out)
+        check_frame(frame, self._shape, self._bits_stored)
+        check_out(out, frame, frame.dtype)
         rows, columns = self._shape
         settings = self._settings
         self._stream.launch(
-            self._kernel,
-            self._grid,
-            (32, TILE_ROWS, 1),
-            pixels,
-            np.int64(pitch),
+            "temporal_u8_kernel" if frame.dtype == np.uint8 else "temporal_u16_kernel",
+            (-(-columns // _TILE[1]), -(-rows // _TILE[0]), 1),
+            (_WARP, _TILE[0], 1),
+            frame.memory,
+            np.int64(frame.pitch),
             self._state,
             self._next_state,
-            out,
-            np.int64(out_pitch),
+            out.memory,
+            np.int64(out.pitch),
             np.int32(rows),
             np.int32(columns),
-            self._mask,
+            np.uint32((1 << self._bits_stored) - 1),
             np.float32(settings.noise_offset),
             np.float32(settings.noise_gain),
             np.float32(1.0 if self._begins else settings.still),

@@ -1,6 +1,7 @@
 // Scratch of a plan, its first element where vector loads want it: a load that spans two cache lines costs two.
 #pragma once
 
+#include <cstddef>
 #include <new>
 #include <vector>
 

@@ -50,7 +50,7 @@ class TemporalFilter {
     Scratch<float> state_;        // (rows, columns) in [0, (1 << bits_stored) - 1]
     std::ptrdiff_t pitch_;        // of differences_
     Scratch<float> differences_;  // (4, pitch): three rows of frame - state in turn, and one of zeros
-    Scratch<float> sums_;  // (a cache line + columns + 1): differences summed over three rows, and one column each side
+    Scratch<float> sums_;         // (a cache line + columns + 1): differences over three rows, one column each side
 };
 
 }  // namespace cathrt

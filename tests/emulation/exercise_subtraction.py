@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.kernels._kernels import MaskSubtraction as CpuMaskSubtraction
+from cathrt.kernels._kernels import MaskSubtraction
+from cathrt.kernels.cuda.frames import DeviceFrame
 from cathrt.kernels.cuda.stream import Stream
-from cathrt.kernels.cuda.subtraction import MaskSubtraction
-from tests.emulation.pitched import download_frame, empty_frame, upload_frame
+from cathrt.kernels.cuda.subtraction import DeviceMaskSubtraction
+from tests.emulation.placed import fetched, placed
 from tests.kernels.subtraction_agreement import Shift, angiogram, assert_agrees, settings_for, shifts_for
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows. skew: bytes the frame is off alignment.
+    """gap, out_gap: bytes between rows. offset: bytes the frame is off alignment.
 
     Aligned mask rows of a multiple of four pixels are read four at a time.
     """
@@ -27,7 +28,8 @@ class Case:
     relationship: str
     gap: int = 0
     out_gap: int = 0
-    skew: int = 0
+    offset: int = 0
+    bottom_up: bool = False
     masks: int = 2
     shifts: tuple[Shift, ...] = ()
 
@@ -41,7 +43,8 @@ SMALL = (
     Case(np.uint16, 10, (9, 140), "LOG", gap=8, shifts=((0.0, 0.0), (0.75, 1.0))),
     Case(np.uint8, 8, (34, 36), "LOG", gap=4, shifts=((1.5, -1.5),)),
     Case(np.uint16, 12, (2, 8), "LOG", gap=2, shifts=((0.0, 0.0),)),
-    Case(np.uint16, 12, (3, 12), "LOG", skew=2, shifts=((0.0, 0.0),)),
+    Case(np.uint16, 12, (3, 12), "LOG", offset=2, shifts=((0.0, 0.0),)),
+    Case(np.uint16, 12, (5, 12), "LOG", bottom_up=True, shifts=((0.5, 0.0),)),
 )
 FULL = (
     Case(np.uint8, 8, (512, 512), "LOG", shifts=((0.25, -0.5),)),
@@ -53,20 +56,22 @@ def run(stream: Stream, case: Case) -> None:
     """A mask that is forgotten, then the mask, then the live frame under every shift."""
     *masks, live = angiogram(np.random.default_rng(sum(case.shape)), case.shape, case.dtype, case.masks)
     settings = settings_for(case.bits, case.relationship)
-    on_device = MaskSubtraction(stream, case.shape, case.dtype, case.bits, settings)
-    on_cpu = CpuMaskSubtraction(case.shape, case.bits, settings)
-    pitch = live.shape[1] * live.itemsize + case.gap
-    out_pitch = live.shape[1] * 2 + case.out_gap
-    on_device.add_mask_frame(upload_frame(stream, live, pitch), pitch)
+    on_device = DeviceMaskSubtraction(stream, case.shape, case.bits, settings)
+    on_cpu = MaskSubtraction(case.shape, case.bits, settings)
+
+    def on_stream(pixels: Any) -> DeviceFrame:
+        return placed(stream, pixels, gap=case.gap, offset=case.offset, bottom_up=case.bottom_up)
+
+    on_device.add_mask_frame(on_stream(live))
     on_device.reset()
     for mask in masks:
-        on_device.add_mask_frame(upload_frame(stream, mask, pitch, case.skew), pitch)
+        on_device.add_mask_frame(on_stream(mask))
         on_cpu.add_mask_frame(mask)
-    pixels = upload_frame(stream, live, pitch)
+    frame = on_stream(live)
     for shift in case.shifts or shifts_for(case.shape):
-        memory = empty_frame(stream, case.shape, np.uint16, out_pitch)
-        on_device(pixels, pitch, memory, out_pitch, shift)
-        out = download_frame(stream, memory, case.shape, np.uint16, out_pitch)
+        placed_out = placed(stream, np.zeros(case.shape, np.uint16), gap=case.out_gap)
+        on_device(frame, placed_out, shift)
+        out = fetched(stream, placed_out)
         assert_agrees(masks, live, case.bits, shift, out, settings)
         cpu_out = np.empty(case.shape, np.uint16)
         on_cpu(live, cpu_out, shift)

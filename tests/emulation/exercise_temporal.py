@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.kernels._kernels import TemporalFilter as CpuTemporalFilter
+from cathrt.kernels._kernels import TemporalFilter
 from cathrt.kernels.cuda.stream import Stream
-from cathrt.kernels.cuda.temporal import TemporalFilter
-from tests.emulation.pitched import download_frame, empty_frame, upload_frame
+from cathrt.kernels.cuda.temporal import DeviceTemporalFilter
+from tests.emulation.placed import fetched, placed
 from tests.kernels.temporal_agreement import assert_step_agrees, moving_scene, settings_for
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows. skew: bytes the frame is off alignment.
+    """gap, out_gap: bytes between rows. offset: bytes the frame is off alignment.
 
     Aligned rows of a multiple of four pixels are read four at a time.
     """
@@ -26,7 +26,8 @@ class Case:
     shape: tuple[int, int]
     gap: int = 0
     out_gap: int = 0
-    skew: int = 0
+    offset: int = 0
+    bottom_up: bool = False
     frames: int = 3
 
 
@@ -39,7 +40,8 @@ SMALL = (
     Case(np.uint16, 10, (9, 140), gap=8, out_gap=16),
     Case(np.uint8, 8, (11, 132), out_gap=4),
     Case(np.uint16, 12, (2, 8), gap=2),
-    Case(np.uint8, 8, (3, 12), skew=1),
+    Case(np.uint8, 8, (3, 12), offset=1),
+    Case(np.uint16, 12, (5, 12), bottom_up=True),
 )
 FULL = (Case(np.uint8, 8, (512, 512), frames=2), Case(np.uint16, 12, (1024, 1024), frames=2))
 
@@ -49,8 +51,8 @@ def run(stream: Stream, case: Case) -> None:
     rng = np.random.default_rng(sum(case.shape))
     frames = moving_scene(rng, case.shape, case.dtype, case.bits, case.frames)
     settings = settings_for(case.bits)
-    on_device = TemporalFilter(stream, case.shape, case.dtype, case.bits, settings)
-    on_cpu = CpuTemporalFilter(case.shape, case.bits, settings)
+    on_device = DeviceTemporalFilter(stream, case.shape, case.bits, settings)
+    on_cpu = TemporalFilter(case.shape, case.bits, settings)
     before = None
     for pixels in [*frames, frames[0]]:
         if pixels is frames[0]:
@@ -67,15 +69,13 @@ def run(stream: Stream, case: Case) -> None:
         before = state
 
 
-def filtered(stream: Stream, on_device: TemporalFilter, pixels: Any, case: Case) -> tuple[Any, Any]:
-    pitch = pixels.shape[1] * pixels.itemsize + case.gap
-    out_pitch = pixels.shape[1] * pixels.itemsize + case.out_gap
-    out = empty_frame(stream, case.shape, case.dtype, out_pitch)
-    on_device(upload_frame(stream, pixels, pitch, case.skew), pitch, out, out_pitch)
+def filtered(stream: Stream, on_device: DeviceTemporalFilter, pixels: Any, case: Case) -> tuple[Any, Any]:
+    frame = placed(stream, pixels, gap=case.gap, offset=case.offset, bottom_up=case.bottom_up)
+    out = placed(stream, np.zeros_like(pixels), gap=case.out_gap)
+    on_device(frame, out)
     state = np.empty(case.shape, np.float32)
     stream.download(on_device.state, state)
-    stream.synchronise()
-    return state, download_frame(stream, out, case.shape, case.dtype, out_pitch)
+    return state, fetched(stream, out)
 
 
 def small(stream: Stream) -> None:

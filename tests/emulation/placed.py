@@ -1,4 +1,4 @@
-"""A frame in device memory of exactly the bytes it needs, at any pitch and offset: every read beyond it is a fault.
+"""A frame in device memory of exactly the bytes it needs, at any pitch and offset: every step beyond it is a fault.
 
 Not for: what is computed from it (exercise_<op>.py).
 """
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.frames import DeviceFrame
-from cathrt.kernels.cuda.stream import Stream
+from cathrt.kernels.cuda.stream import DeviceMemory, Stream
 from cathrt.kernels.cuda.tables import uploaded
+
+FILLER = 0xA5  # between rows, where no kernel should write
 
 
 def placed(
@@ -26,10 +28,24 @@ def placed(
     row = columns * pixels.itemsize
     pitch = row + gap
     # What lies between rows is not zero, so that a read of it shows.
-    image = np.full(offset + (rows - 1) * pitch + row, 0xA5, dtype=np.uint8)
+    image = np.full(offset + (rows - 1) * pitch + row, FILLER, dtype=np.uint8)
     for y, line in enumerate(pixels[::-1] if bottom_up else pixels):
         start = offset + y * pitch
         image[start : start + row] = np.ascontiguousarray(line).view(np.uint8)
     memory = uploaded(stream, image)
     first = memory.address + offset + ((rows - 1) * pitch if bottom_up else 0)
     return DeviceFrame(first, rows, columns, -pitch if bottom_up else pitch, pixels.dtype, memory)
+
+
+def fetched(stream: Stream, frame: DeviceFrame) -> NDArray[Any]:
+    """The pixels of a frame that was placed. Raises AssertionError where a byte between its rows was written."""
+    assert isinstance(frame.owner, DeviceMemory)
+    image = np.zeros(frame.owner.nbytes, dtype=np.uint8)
+    stream.download(frame.owner, image)
+    stream.synchronise()
+    shape, strides = (frame.rows, frame.columns), (frame.pitch, frame.dtype.itemsize)
+    rows = np.ndarray(shape, frame.dtype, image, frame.address - frame.owner.address, strides)
+    pixels = rows.copy()
+    rows[...] = FILLER * 0x0101 & np.iinfo(frame.dtype).max
+    assert (image == FILLER).all(), "written between the rows"
+    return pixels
