@@ -15,12 +15,16 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import clahe, collimator, ingest
+from benchmarks.kernel_ops import clahe, clip, collimator, ingest, repeats, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
-    "ingest": ingest,
     "clahe": clahe,
+    "clip": clip,
     "collimator": collimator,
+    "ingest": ingest,
+    "repeats": repeats,
+    "subtraction": subtraction,
+    "temporal": temporal,
 }
 
 

@@ -71,8 +71,8 @@ CATHRT_MULTIVERSION void add_u16(const std::uint16_t* const* rows, const Step& s
                                  std::int32_t columns, float* current, float* next) {
     add_any(rows, step, clamp, columns, current, next);
 }
-CATHRT_MULTIVERSION void add_float(const float* const* rows, const Step& step, const Clamp& clamp,
-                                   std::int32_t columns, float* current, float* next) {
+CATHRT_MULTIVERSION void add_float(const float* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
+                                   float* current, float* next) {
     add_any(rows, step, clamp, columns, current, next);
 }
 
@@ -85,7 +85,8 @@ CATHRT_INLINE void transpose(const float* __restrict from, std::ptrdiff_t from_p
     for (std::int32_t x = 0; x < columns; x += 4) {
         for (std::int32_t y = 0; y < rows; y += 4) {
             Quad in[4];
-            for (std::int32_t i = 0; i < 4; ++i) in[i] = *reinterpret_cast<const Quad*>(from + (y + i) * from_pitch + x);
+            for (std::int32_t i = 0; i < 4; ++i)
+                in[i] = *reinterpret_cast<const Quad*>(from + (y + i) * from_pitch + x);
             const Quad low02 = __builtin_shufflevector(in[0], in[2], 0, 4, 1, 5);
             const Quad high02 = __builtin_shufflevector(in[0], in[2], 2, 6, 3, 7);
             const Quad low13 = __builtin_shufflevector(in[1], in[3], 0, 4, 1, 5);
@@ -137,8 +138,8 @@ std::size_t group_columns(const ResizeAxis& axis) {
     const auto width = static_cast<std::int32_t>(axis.first.size());
     for (std::int32_t begin = 0; begin < width; begin += kGroup) {
         const std::int32_t last = std::min(begin + kGroup, width) - 1;
-        most = std::max(most, axis.first[static_cast<std::size_t>(last)] + axis.taps -
-                                  axis.first[static_cast<std::size_t>(begin)]);
+        most = std::max(
+            most, axis.first[static_cast<std::size_t>(last)] + axis.taps - axis.first[static_cast<std::size_t>(begin)]);
     }
     return static_cast<std::size_t>(most) + 8;  // rounded to whole fours at both ends
 }

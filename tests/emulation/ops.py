@@ -9,7 +9,16 @@ from __future__ import annotations
 from types import ModuleType
 from typing import NamedTuple
 
-from tests.emulation import exercise_clahe, exercise_collimator, exercise_histogram, exercise_ingest
+from tests.emulation import (
+    exercise_clahe,
+    exercise_clip,
+    exercise_collimator,
+    exercise_histogram,
+    exercise_ingest,
+    exercise_repeats,
+    exercise_subtraction,
+    exercise_temporal,
+)
 
 
 class Op(NamedTuple):
@@ -20,7 +29,11 @@ class Op(NamedTuple):
 # To add an op: import tests.emulation.exercise_<op> and add its line, "<op>": Op(exercise_<op>, ("<op>.cu",)).
 OPS: dict[str, Op] = {
     "clahe": Op(exercise_clahe, ("clahe.cu",)),
+    "clip": Op(exercise_clip, ("clip.cu",)),
     "collimator": Op(exercise_collimator, ("collimator.cu",)),
     "histogram": Op(exercise_histogram, ("histogram.cu",)),
     "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
+    "repeats": Op(exercise_repeats, ("repeats.cu",)),
+    "subtraction": Op(exercise_subtraction, ("subtraction.cu",)),
+    "temporal": Op(exercise_temporal, ("temporal.cu",)),
 }
