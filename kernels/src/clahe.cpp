@@ -24,6 +24,11 @@ constexpr std::ptrdiff_t kPartsSize =
 // Pixels looked up at once; what they need stays in the first-level cache beside a cell's tables.
 constexpr std::int32_t kChunk = 256;
 
+// A quad holds the entries of four tables, lowest bits first: upper left, lower left, upper right, lower right.
+using Quad = std::uint64_t;
+using Entry [[gnu::may_alias]] = std::uint16_t;
+using Pair [[gnu::may_alias]] = std::uint32_t;  // upper and lower
+
 // The nearest integer, ties to even, of 0 <= value < 2**22: this addend leaves it in the low bits of the sum.
 CATHRT_INLINE std::uint32_t rounded(float value) { return std::bit_cast<std::uint32_t>(value + 12582912.0F); }
 
@@ -103,11 +108,10 @@ void make_table(std::int32_t* counts, std::int32_t bins, std::int32_t most, floa
     scale_sums(counts, bins, scale, table);
 }
 
-// Four tables of 16 bits into one of 64, so that one load finds all that a pixel needs. Upper and lower tile stand side
-// by side, because they are mixed first.
-CATHRT_MULTIVERSION void interleave(const std::uint16_t* const tables[4], std::ptrdiff_t bins,
-                                    std::uint64_t* __restrict quads) {
-    auto* entries = reinterpret_cast<std::uint16_t*>(quads);
+// tables: in the order of a quad. So one load finds all that a pixel needs; upper and lower stand side by side, because
+// they are mixed first.
+CATHRT_MULTIVERSION void interleave(const std::uint16_t* const tables[4], std::ptrdiff_t bins, Quad* __restrict quads) {
+    auto* entries = reinterpret_cast<Entry*>(quads);
     const std::uint16_t *upper_left = tables[0], *lower_left = tables[1];
     const std::uint16_t *upper_right = tables[2], *lower_right = tables[3];
     for (std::ptrdiff_t bin = 0; bin < bins; ++bin) {
@@ -120,30 +124,29 @@ CATHRT_MULTIVERSION void interleave(const std::uint16_t* const tables[4], std::p
 
 // Not multiversioned on purpose: with AVX2 the compiler might gather, which is slower than loads one by one.
 template <typename Stored>
-void look_up(const Stored* row, std::int32_t count, Binning binning, const std::uint64_t* quads,
-             std::uint64_t* __restrict found) {
+void look_up(const Stored* row, std::int32_t count, Binning binning, const Quad* quads, Quad* __restrict found) {
     for_each_bin(row, count, binning, [=](std::int32_t x, std::uint32_t bin, std::int32_t) { found[x] = quads[bin]; });
 }
 
-// found: (count,) quads as 2 * count pairs of 16 bits, upper tile in the low half; left pair, right pair by turns.
+// pairs: of `count` quads, left and right by turns. down, across: shares of the lower and of the right tiles.
 template <typename Stored>
-CATHRT_INLINE void mix(const std::uint32_t* found, std::int32_t count, float down, const float* across, Stored* out) {
+CATHRT_INLINE void mix(const Pair* pairs, std::int32_t count, float down, const float* across, Stored* out) {
     float sides[2 * kChunk];
     for (std::int32_t i = 0; i < 2 * count; ++i) {
-        const auto upper = static_cast<std::int32_t>(found[i] & 0xFFFFU);
-        const auto lower = static_cast<std::int32_t>(found[i] >> 16U);
+        const auto upper = static_cast<std::int32_t>(pairs[i] & 0xFFFFU);
+        const auto lower = static_cast<std::int32_t>(pairs[i] >> 16U);
         sides[i] = static_cast<float>(upper) + static_cast<float>(lower - upper) * down;
     }
     for (std::int32_t x = 0; x < count; ++x)
         out[x] = static_cast<Stored>(rounded(sides[2 * x] + (sides[2 * x + 1] - sides[2 * x]) * across[x]));
 }
-CATHRT_MULTIVERSION void mix_u8(const std::uint32_t* found, std::int32_t count, float down, const float* across,
+CATHRT_MULTIVERSION void mix_u8(const Pair* pairs, std::int32_t count, float down, const float* across,
                                 std::uint8_t* __restrict out) {
-    mix(found, count, down, across, out);
+    mix(pairs, count, down, across, out);
 }
-CATHRT_MULTIVERSION void mix_u16(const std::uint32_t* found, std::int32_t count, float down, const float* across,
+CATHRT_MULTIVERSION void mix_u16(const Pair* pairs, std::int32_t count, float down, const float* across,
                                  std::uint16_t* __restrict out) {
-    mix(found, count, down, across, out);
+    mix(pairs, count, down, across, out);
 }
 
 }  // namespace
@@ -221,14 +224,14 @@ void Clahe::equalise_cell(const StoredFrame& frame, std::int32_t cell_down, std:
     const std::uint16_t* tables[4] = {table(above, before), table(below, before), table(above, after),
                                       table(below, after)};
     interleave(tables, bins_, quads_.data());
-    std::uint64_t found[kChunk];
+    Quad found[kChunk];
     for (std::int32_t y = top; y < bottom; ++y) {
         auto* row_out = reinterpret_cast<Stored*>(out + y * out_stride);
         const float down = down_.share(y, cell_down);
         for (std::int32_t x = left; x < right; x += kChunk) {
             const std::int32_t count = std::min(kChunk, right - x);
             look_up(frame.row<Stored>(y) + x, count, binning_of(bits_stored_), quads_.data(), found);
-            const auto* pairs = reinterpret_cast<const std::uint32_t*>(found);
+            const auto* pairs = reinterpret_cast<const Pair*>(found);
             if constexpr (sizeof(Stored) == 1)
                 mix_u8(pairs, count, down, &column_share_[static_cast<std::size_t>(x)], row_out + x);
             else
