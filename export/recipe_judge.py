@@ -27,7 +27,8 @@ from cathrt.export.stage_cache import folder_sha256
 from cathrt.runtime.bundle import Artifact, Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.cpu import cpu_quota, sums_int8_exactly
-from cathrt.runtime.engines import ENGINES, open_engine
+from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.engines import GPU_ENGINES, open_engine
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.errors import EngineError, SourceError
@@ -118,7 +119,7 @@ def judged(
 
 def not_run(bundle: Bundle, engine: str) -> str:
     """What evidence of an artifact that cannot run here must say; nothing where it is itself what answers."""
-    if engine in ENGINES:
+    if _runs_here(bundle, engine):
         return ""
     artifact = bundle.manifest.artifacts[engine]
     stand_in = "OpenVINO" if artifact.precision == "bfloat16" else "ONNX Runtime"
@@ -166,7 +167,7 @@ def _told(inputs: Sequence[JudgeInput], bundle: Bundle, advance: Advance) -> Ite
 @contextmanager
 def _answering(bundle: Bundle, engine: str, config: Config) -> Iterator[Engine]:
     """The artifact's own engine, or whatever on the CPU computes its graph nearest to how it is written."""
-    if engine in ENGINES:
+    if _runs_here(bundle, engine):
         opened = open_engine(engine, bundle, config.engine)
     else:
         opened = _stand_in(bundle, bundle.manifest.artifacts[engine], config.engine.threads or cpu_quota())
@@ -174,6 +175,17 @@ def _answering(bundle: Bundle, engine: str, config: Config) -> Iterator[Engine]:
         yield opened
     finally:
         opened.close()
+
+
+def _runs_here(bundle: Bundle, engine: str) -> bool:
+    """Whether the artifact itself can answer: on the CPU always, on a GPU where one is at hand that a plan is for."""
+    if engine not in GPU_ENGINES:
+        return True
+    try:
+        device = probe_in_child()
+    except EngineError:
+        return False
+    return any(device.sm in plan.fingerprint.sm for plan in bundle.manifest.artifacts[engine].plans)
 
 
 def _stand_in(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:

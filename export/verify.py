@@ -293,7 +293,7 @@ def _key_frame(
     run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSemantics, policy: PolicyConfig
 ) -> int | None:
     scored = [
-        Scored(int(index), float(due), finding.key_frame_score, finding.laterality, verdict_id="")
+        Scored(int(index), float(due), finding.key_frame_score, finding.laterality, verdict_id="", engine="")
         for index, due, finding in zip(run.frames, run.due_ms, findings, strict=True)
         if finding is not None
     ]

@@ -52,7 +52,10 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The one verdict of one frame. finding is present exactly when outcome is MET or LATE."""
+    """The one verdict of one frame. finding is present exactly when outcome is MET or LATE.
+
+    engine: the one that judged it, "openvino (fallback for tensorrt)" after a failover; None without a finding.
+    """
 
     id: str
     pass_id: str
@@ -62,6 +65,7 @@ class Verdict:
     reason: str | None
     finding: KeyframeFinding | None
     latency_ms: StageTimes
+    engine: str | None
     type: Literal["verdict"] = field(default="verdict", init=False)
 
 
@@ -71,6 +75,7 @@ class Alert:
 
     verdict_id: the verdict it rests on. frame_index: 0-based. raised_at_frame: whose verdict let it be raised.
     late: True if frame_index is older than the policy's stale limit when raised; then it is not a live alert.
+    engine: the one that judged that frame, as its verdict says.
     """
 
     id: str
@@ -83,6 +88,7 @@ class Alert:
     score: float
     verdict_id: str
     late: bool
+    engine: str
     type: Literal["alert"] = field(default="alert", init=False)
 
 
@@ -102,6 +108,7 @@ class RunSummary:
 
     key_frames: 0-based indices, best first. laterality_mismatch: the C-arm angle and the vote disagree in a way that
     deserves a look (None where the object tells no angle); the angle never decides laterality.
+    engine: whatever judged its frames, in turn: "tensorrt, openvino (fallback for tensorrt)".
     """
 
     id: str

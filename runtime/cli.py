@@ -110,16 +110,17 @@ app.command("phantom")(phantom_command)
 
 @app.command("doctor")
 def doctor_command(
+    bundle: BundleOption = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
     folder: Annotated[Path, typer.Option(help="Where a journal would live; its disk is measured.")] = Path("."),
 ) -> None:
-    """What this machine offers: CPU, engines, GPU, clock, disk, shipped bundle, effective configuration."""
+    """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, effective configuration."""
     from cathrt.runtime.doctor import effective_config, examine
 
     settings = load_config(config)
     enough = True
-    for check in examine(settings, folder):
+    for check in examine(settings, folder, bundle):
         enough &= check.state != "missing"
         if json_:
             print(json.dumps({"type": "check", **asdict(check)}, ensure_ascii=False), flush=True)

@@ -29,7 +29,8 @@ BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Bundle folder. Default: the demonstration bundle.")
 ]
 EngineOption = Annotated[
-    str | None, typer.Option("--engine", help="openvino or onnxruntime. Overrides the configuration.")
+    str | None,
+    typer.Option("--engine", help="openvino, onnxruntime, tensorrt-rtx or tensorrt. Overrides the configuration."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")]
 
@@ -41,8 +42,11 @@ def settings_from(path: Path | None, engine: str | None) -> Config:
     settings = load_config(path)
     if engine is not None:
         settings = replace(settings, engine=replace(settings.engine, name=engine))
-    if settings.engine.name not in ENGINES:
-        raise ConfigError(f"engine.name: found {settings.engine.name!r}, expected one of {', '.join(sorted(ENGINES))}")
+    name, fallback, known = settings.engine.name, settings.engine.fallback, ", ".join(sorted(ENGINES))
+    if name not in ENGINES:
+        raise ConfigError(f"engine.name: found {name!r}, expected one of {known}")
+    if fallback and (fallback not in ENGINES or fallback == name):
+        raise ConfigError(f"engine.fallback: found {fallback!r}, expected another of {known} than engine.name, or none")
     return settings
 
 

@@ -113,7 +113,8 @@ def _stream(
         progress = ProgressSink(advance)
         with opened_journal(journal, settings, (stdout_sink(json_=json_), progress)) as book:
             presses = draw_study(recipe, runs, pause_s)
-            openings = pedal_openings(presses, settings.limits, line.clock, _say_pressed)
+            wait_until = line.keep_warm.wait_until if line.keep_warm else None
+            openings = pedal_openings(presses, settings.limits, line.clock, _say_pressed, wait_until=wait_until)
             done = replay(openings, line, book, progress.opened)
     raise typer.Exit(exit_code_of(done))
 

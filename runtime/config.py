@@ -75,11 +75,17 @@ class PolicyConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Which engine runs the bundle, and with how many threads (0: as many as the CPU quota gives)."""
+    """Which engine runs the bundle, and with how many threads (0: as many as the CPU quota gives).
+
+    fallback: the engine that takes over where `name` cannot be opened or its device is lost; "" for none.
+    keep_warm_ms: an idle GPU is run for nothing after so long, so that its clocks stay up; 0 for never.
+    """
 
     __pydantic_config__ = _STRICT
     name: str = "openvino"
     threads: Annotated[int, Ge(0), Le(256)] = 0
+    fallback: str = ""
+    keep_warm_ms: Annotated[float, Ge(0.0), Le(10_000.0)] = 50.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,12 @@ def demo(
         _judged(summary, seen.records, phantom, name)
         for summary, (name, phantom) in zip(replayed.summaries, phantoms.items(), strict=True)
     ]
+    engines = "; ".join(dict.fromkeys(summary.engine for summary in replayed.summaries))
     page, sheet = out / "summary.html", out / "key_frames.png"
     page.write_text(
         summary_page(
             "Three phantom runs",
-            f"{bundle.manifest.name} at real time on {config.engine.name}; generated images, no patient",
+            f"{bundle.manifest.name} at real time on {engines}; generated images, no patient",
             pages,
         ),
         encoding="utf-8",

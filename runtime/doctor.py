@@ -17,12 +17,16 @@ from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError
 
+if TYPE_CHECKING:
+    from cathrt.runtime.bundle import Bundle
+
 State = Literal["ok", "warn", "missing"]
+Figures = dict[str, float | int | str | list[str]]
 
 # What each optional package is for; the default run needs none of these.
 _ENGINE_PACKAGES = {
@@ -55,20 +59,29 @@ class Check:
     name: str
     state: State
     detail: str
-    figures: dict[str, float | int | str | list[str]]
+    figures: Figures
 
 
-def examine(config: Config, folder: Path) -> Iterator[Check]:
-    """Yield every check in turn; `folder` is where a journal would live, for the disk's sync time."""
+def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterator[Check]:
+    """Yield every check in turn; `folder` is where a journal would live, for the disk's sync time.
+
+    bundle: the one whose plans are looked at; by default the demonstration.
+    """
+    from cathrt.runtime.bundles import shipped_keys
+    from cathrt.runtime.doctor_gpu import gpu_checks
+
     yield _python()
     yield _cpu()
     yield _threads(config)
     for module, purpose in _ENGINE_PACKAGES.items():
-        yield _engine(module, purpose, needed=module == config.engine.name)
+        yield _engine(module, purpose, needed=module.replace("_", "-") == config.engine.name)
     yield _gpu()
     yield _clock()
     yield _disk(folder)
-    yield _bundle(config)
+    keys = (*shipped_keys(), *config.trust.keys)
+    check, opened = _bundle(bundle, keys)
+    yield check
+    yield from gpu_checks(config, opened, keys)
 
 
 def effective_config(config: Config) -> str:
@@ -175,16 +188,17 @@ def _disk(folder: Path) -> Check:
     return Check("disk", state, detail, {"sync_p50_ms": p50, "sync_max_ms": p99})
 
 
-def _bundle(config: Config) -> Check:
+def _bundle(path: Path | None, keys: tuple[str, ...]) -> tuple[Check, Bundle | None]:
     from cathrt.runtime.bundle import open_bundle
-    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+    from cathrt.runtime.bundles import demonstration_bundle
 
+    name = "bundle" if path else "demonstration bundle"
     try:
-        bundle = open_bundle(demonstration_bundle(), (*shipped_keys(), *config.trust.keys))
+        bundle = open_bundle(path or demonstration_bundle(), keys)
     except CathrtError as exc:
-        return Check("demonstration bundle", "missing", str(exc), {})
+        return Check(name, "missing", str(exc), {}), None
     detail = f"{bundle.manifest.name}, manifest {bundle.manifest_sha256[:12]}, every hash and the signature fit"
-    return Check("demonstration bundle", "ok", detail, {"manifest_sha256": bundle.manifest_sha256})
+    return Check(name, "ok", detail, {"manifest_sha256": bundle.manifest_sha256}), bundle
 
 
 def _read(path: Path) -> str:

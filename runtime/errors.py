@@ -37,6 +37,10 @@ class EngineError(CathrtError):
     exit_code = 6
 
 
+class EngineLostError(EngineError):
+    """The engine's device is gone and the engine with it: no later frame can be judged on it."""
+
+
 class JournalError(CathrtError):
     """The journal cannot be written or does not add up. Nothing unjournalled is shown."""
 

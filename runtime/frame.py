@@ -139,7 +139,8 @@ class Run:
 class Frame:
     """One X-ray frame as acquired. `pixels` is read-only; copy what you change.
 
-    pixels: (rows, columns) uint8 or uint16 stored values, C-contiguous, each < 2**bits_stored.
+    pixels: (rows, columns) uint8 or uint16 stored values, C-contiguous, each < 2**bits_stored. For an engine that takes
+        frames on its device (frame_step.FrameEngine) also whatever lends them there; such frames are never DUPLICATE.
     index: 0-based within the run. A source that skips an index yields a LostFrame for it.
     acquired_ns: clock reading when the frame was due (paced) or handed over (unpaced); monotonic, never wall clock.
     """

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from cathrt.kernels._kernels import same_pixels
 from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.frame_step import FrameStep
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.ports import Engine
-from cathrt.runtime.preprocess import Preprocessor
 
 _log = logging.getLogger(__name__)
 
@@ -31,20 +30,17 @@ class Judge:
         *,
         pass_id: str,
         run_id: str,
-        preprocess: Preprocessor,
-        tensor: NDArray[Any],
+        step: FrameStep,
         engine: Engine,
         model: KeyframeModel,
         budget_ms: float,
         now_ns: Callable[[], int],
     ) -> None:
-        """tensor: the engine's own input buffer that preprocessing fills."""
+        """step: of this run, made by `engine`, whose name goes into the verdicts."""
         self._pass_id = pass_id
         self._run_id = run_id
-        self._preprocess = preprocess
-        self._tensor = tensor
+        self._step = step
         self._engine = engine
-        self._feeds = dict(engine.input_buffers)
         self._model = model
         self._budget_ms = budget_ms
         self._now_ns = now_ns
@@ -65,22 +61,18 @@ class Judge:
             return self._unjudged(item, waited_ms, Outcome.FAILED, f"{type(exc).__name__}: {exc}")
 
     def _judged(self, frame: Frame, waited_ms: float) -> Verdict:
-        started = self._now_ns()
-        exposed = self._preprocess(frame.pixels, self._tensor)
-        preprocessed = self._now_ns()
-        failpoint("line.preprocessed")
-        if not exposed:
+        stepped = self._step(frame.pixels)
+        if stepped.outputs is None:
             reason = "no exposed pixel: shutter and collimator cover the frame"
             return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
-        outputs = self._engine.infer(self._feeds)
         inferred = self._now_ns()
         failpoint("line.inferred")
-        finding = self._model.finding(outputs)
+        finding = self._model.finding(stepped.outputs)
         done = self._now_ns()
         times = StageTimes(
             source=waited_ms,
-            preprocess=_ms(started, preprocessed),
-            infer=_ms(preprocessed, inferred),
+            preprocess=stepped.preprocess_ms,
+            infer=stepped.infer_ms,
             postprocess=_ms(inferred, done),
             end_to_end=_ms(frame.acquired_ns, done),
         )
@@ -110,12 +102,18 @@ class Judge:
             reason=reason,
             finding=finding,
             latency_ms=times,
+            engine=self._engine.name if finding is not None else None,
         )
 
 
 def _repeats(previous: Frame, frame: Frame) -> bool:
-    """Whether every pixel is the same. Of frames that differ, as live ones do, only the first pixels are read."""
+    """Whether every pixel is the same. Of frames that differ, as live ones do, only the first pixels are read.
+
+    Never of frames that lie on a device, where the host does not look.
+    """
     before, now = previous.pixels, frame.pixels
+    if not (isinstance(before, np.ndarray) and isinstance(now, np.ndarray)):
+        return False
     if before.shape != now.shape or before.dtype != now.dtype:
         return False
     return same_pixels(before, now, 8 * now.dtype.itemsize)  # a source has already cleared the unused bits

@@ -29,6 +29,7 @@ class Ledger:
         self._counts: Counter[Outcome] = Counter()
         self._scored: list[Scored] = []
         self._votes: list[tuple[float, float]] = []
+        self._engines: dict[str, None] = {}  # in the order in which they judged
         self._latencies: dict[str, list[float]] = {stage.name: [] for stage in fields(StageTimes)}
 
     @property
@@ -44,8 +45,9 @@ class Ledger:
     def enter(self, verdict: Verdict) -> Scored | None:
         """Book one verdict; returns the frame as the policy sees it if it was judged."""
         self._counts[verdict.outcome] += 1
-        if verdict.finding is None:
+        if verdict.finding is None or verdict.engine is None:
             return None
+        self._engines[verdict.engine] = None
         for stage, values in self._latencies.items():
             values.append(getattr(verdict.latency_ms, stage))
         scored = Scored(
@@ -54,6 +56,7 @@ class Ledger:
             key_frame_score=verdict.finding.key_frame_score,
             laterality=verdict.finding.laterality,
             verdict_id=verdict.id,
+            engine=verdict.engine,
         )
         self._scored.append(scored)
         if scored.laterality != "unknown":
@@ -61,7 +64,10 @@ class Ledger:
         return scored
 
     def summary(self, pass_id: str, bundle: Bundle, engine: str, config: PolicyConfig) -> RunSummary:
-        """Close the books. Raises JournalError if they do not balance: that is a bug of ours and must not pass."""
+        """Close the books. engine: for a run of which no frame was judged.
+
+        Raises JournalError if they do not balance: that is a bug of ours and must not pass.
+        """
         run = self._run
         if run.frame_count is not None and self.frames != run.frame_count:
             raise JournalError(f"{run.source}: {self.frames} verdicts for {run.frame_count} frames: report this bug")
@@ -89,7 +95,7 @@ class Ledger:
             flags=run.flags,
             bundle=bundle.manifest.name,
             manifest_sha256=bundle.manifest_sha256,
-            engine=engine,
+            engine=", ".join(self._engines) or engine,
         )
 
 

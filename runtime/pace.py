@@ -11,10 +11,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.ports import Source
+
+if TYPE_CHECKING:
+    from cathrt.runtime.keep_warm import KeepWarm
 
 
 class Clock(Protocol):
@@ -40,11 +43,14 @@ def as_taken(source: Source) -> Iterator[Frame | LostFrame]:
     yield from source.frames()
 
 
-def in_real_time(source: Source, queue_frames: int, clock: Clock) -> Iterator[Frame | LostFrame]:
+def in_real_time(
+    source: Source, queue_frames: int, clock: Clock, keep_warm: KeepWarm | None = None
+) -> Iterator[Frame | LostFrame]:
     """Each frame when it is due, whether or not the line is ready.
 
     At most queue_frames frames wait; one more overruns the oldest, which comes out in its place as a LostFrame:
     the newest picture matters most, and none vanishes. Errors of the source surface here.
+    keep_warm: is told of each frame that was judged, and gets its turn while none waits.
     """
     waiting: deque[Frame | LostFrame] = deque()
     changed = threading.Condition()
@@ -77,12 +83,18 @@ def in_real_time(source: Source, queue_frames: int, clock: Clock) -> Iterator[Fr
     try:
         while True:
             with changed:
-                while not waiting and not over.is_set():
-                    changed.wait()
-                if not waiting:
-                    break
-                item = waiting.popleft()
-            yield item
+                if not waiting and not over.is_set():
+                    changed.wait(keep_warm.patience_s if keep_warm else None)
+                item = waiting.popleft() if waiting else None
+                ended = item is None and over.is_set()
+            if item is not None:
+                yield item
+                if keep_warm:
+                    keep_warm.worked()
+            elif ended:
+                break
+            elif keep_warm:
+                keep_warm.idle()
         if failure:
             raise failure[0]
     finally:

@@ -86,20 +86,29 @@ def pedal_openings(
     clock: Clock,
     pressed: Callable[[Press], None] = lambda press: None,
     open_: OpenLive = open_live,
+    wait_until: Callable[[int], None] | None = None,
 ) -> Iterator[Opening]:
     """One opening a press: opening it renders the first frames while the foot is off the pedal, and returns when the
-    pause is over. A pause too short for that lasts as long as it takes. pressed(press) is told then."""
+    pause is over. A pause too short for that lasts as long as it takes. pressed(press) is told then.
+
+    wait_until: how to spend the rest of a pause; by default as the clock does."""
+    wait = wait_until or clock.wait_until
     for press in presses:
-        yield Opening(f"phantom seed {press.recipe.seed}", partial(_opened, press, limits, clock, pressed, open_))
+        yield Opening(f"phantom seed {press.recipe.seed}", partial(_opened, press, limits, clock, wait, pressed, open_))
 
 
 def _opened(
-    press: Press, limits: LimitsConfig, clock: Clock, pressed: Callable[[Press], None], open_: OpenLive
+    press: Press,
+    limits: LimitsConfig,
+    clock: Clock,
+    wait_until: Callable[[int], None],
+    pressed: Callable[[Press], None],
+    open_: OpenLive,
 ) -> Source:
     released_ns = clock.now_ns()
     source = open_(press.recipe, limits, clock)
     try:
-        clock.wait_until(released_ns + round(press.pause_s * 1e9))
+        wait_until(released_ns + round(press.pause_s * 1e9))
         pressed(press)
     except BaseException:
         source.close()

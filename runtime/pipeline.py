@@ -1,6 +1,6 @@
 """The line: one run in, one verdict per frame out, key-frame alerts on the way, the run's summary at its end.
 
-    Source -> pace -> preprocess -> Engine -> finding -> policy -> Journal -> Sinks
+    Source -> pace -> step (preprocess, Engine) -> finding -> policy -> Journal -> Sinks
 
 Read `watch` top to bottom; every step is a plain call. Records go to the journal, which makes them durable before any
 sink sees them. Not for: judging one frame (judge.py), opening things (replay.py) and deciding speed (pace.py).
@@ -17,14 +17,15 @@ from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame, Run
+from cathrt.runtime.frame_step import frame_step
 from cathrt.runtime.identity import pass_id, record_id
 from cathrt.runtime.judge import Judge
+from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.ledger import Ledger
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
 from cathrt.runtime.policy import KeyFramePolicy, Scored
 from cathrt.runtime.ports import Engine, Source
-from cathrt.runtime.preprocess import Preprocessor
 
 Rate = Literal["realtime", "max"]
 RULES_VERSION = 1  # raise it when the same frames may get other verdicts or alerts than before
@@ -39,13 +40,14 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Everything that stays the same from run to run."""
+    """Everything that stays the same from run to run. keep_warm: for engines that get slow by resting."""
 
     bundle: Bundle
     engine: Engine
     config: Config
     clock: Clock
     rate: Rate = "max"
+    keep_warm: KeepWarm | None = None
 
 
 def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
@@ -58,12 +60,10 @@ def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
     run, manifest = source.run, line.bundle.manifest
     this_pass = pass_id(run.run_id, line.bundle.manifest_sha256, _rules(line))
     model = KeyframeModel(manifest.keyframe)
-    tensor = line.engine.input_buffers[manifest.preprocessing.input]
     judge = Judge(
         pass_id=this_pass,
         run_id=run.run_id,
-        preprocess=Preprocessor(run, manifest.preprocessing, tensor.dtype.name),
-        tensor=tensor,
+        step=frame_step(line.engine, run, manifest.preprocessing, line.clock.now_ns),
         engine=line.engine,
         model=model,
         budget_ms=line.config.line.budget_ms,
@@ -105,12 +105,13 @@ def _alert(key: Scored, raised_at: Scored, pass_id_: str, run: Run, line: Line) 
         score=key.key_frame_score,
         verdict_id=key.verdict_id,
         late=raised_at.due_ms - key.due_ms > line.config.policy.stale_s * 1000.0,
+        engine=key.engine,
     )
 
 
 def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:
     if line.rate == "realtime":
-        return in_real_time(source, line.config.line.queue_frames, line.clock)
+        return in_real_time(source, line.config.line.queue_frames, line.clock, line.keep_warm)
     return as_taken(source)
 
 

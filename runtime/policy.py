@@ -28,6 +28,7 @@ class Scored:
     key_frame_score: float
     laterality: Laterality
     verdict_id: str
+    engine: str
 
 
 class KeyFramePolicy:

@@ -5,7 +5,8 @@ Not for: formulae (kernels/reference/ingest.py), pixels (kernels/src) or finding
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, VoiLutFun
 _MAX_ORIGIN = float(2**22)
 _MAX_SLOPE = float(2**10)
 
+Made = TypeVar("Made")
+MakeIngest = Callable[[tuple[int, int], int, NDArray[np.int32] | None, Window, TensorLayout], Made]
+
 
 class Preprocessor:
     """Preprocessing of one run: built once, called per frame, allocates nothing then. Not thread-safe.
@@ -29,23 +33,7 @@ class Preprocessor:
 
     def __init__(self, run: Run, spec: Preprocessing, element: str = "float32") -> None:
         """element: of the engine's input, float32 or float16. Networks in int8 read floats and quantise them."""
-        if element not in ("float32", "float16"):
-            raise ManifestError(
-                f"manifest inputs: {spec.input} is {element}, expected float32 or float16: build the bundle again"
-            )
-        window = _window(run.grayscale, spec)
-        try:
-            tensor = TensorLayout(
-                spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value, element
-            )
-        except ValueError as exc:
-            raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
-        try:
-            self._ingest = Ingest(
-                (run.rows, run.columns), run.grayscale.bits_stored, run.grayscale.exposed, window, tensor
-            )
-        except ValueError as exc:
-            raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
+        self._ingest = plan_ingest(run, spec, element, Ingest)
 
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
         """Fill `out`, the engine's input buffer, from stored values (rows, columns) of uint8 or uint16.
@@ -56,6 +44,29 @@ class Preprocessor:
         means anything. Raises ValueError where pixels or out are not what the run and the manifest declare.
         """
         return self._ingest(pixels, out)
+
+
+def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Made]) -> Made:
+    """What make(shape, bits_stored, exposed, window, tensor) makes of a run: the kernels' plan on a CPU or on a GPU.
+
+    element: as Preprocessor's. Raises SourceError where the run's grey scale cannot be applied, ManifestError where the
+    manifest cannot.
+    """
+    if element not in ("float32", "float16"):
+        raise ManifestError(
+            f"manifest inputs: {spec.input} is {element}, expected float32 or float16: build the bundle again"
+        )
+    window = _window(run.grayscale, spec)
+    try:
+        tensor = TensorLayout(
+            spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value, element
+        )
+    except ValueError as exc:
+        raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
+    try:
+        return make((run.rows, run.columns), run.grayscale.bits_stored, run.grayscale.exposed, window, tensor)
+    except ValueError as exc:
+        raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
 
 
 def _window(grayscale: Grayscale, spec: Preprocessing) -> Window:

@@ -102,6 +102,8 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
         judged = values["outcome"] in (Outcome.MET, Outcome.LATE)
         if judged != (values["finding"] is not None):
             raise ValueError(f"finding: a frame that ended {values['outcome']} must {'' if judged else 'not '}have one")
+        if judged != (values["engine"] is not None):
+            raise ValueError(f"engine: a frame that ended {values['outcome']} must {'' if judged else 'not '}name one")
     if kind == "run" and sum(values["verdicts"].values()) != values["frames"]:
         raise ValueError(f"verdicts: {values['verdicts']} do not add up to {values['frames']} frames")
     return values
@@ -228,6 +230,7 @@ _RECORDS: dict[str, tuple[Callable[..., Record], dict[str, Reader]]] = {
             "reason": _optional(_text),
             "finding": _optional(_finding),
             "latency_ms": _stage_times,
+            "engine": _optional(_text),
         },
     ),
     "alert": (
@@ -243,6 +246,7 @@ _RECORDS: dict[str, tuple[Callable[..., Record], dict[str, Reader]]] = {
             "score": _score,
             "verdict_id": _identifier,
             "late": _flag,
+            "engine": _text,
         },
     ),
     "run": (

@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 from cathrt.runtime.alert import Refusal, RunSummary
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import ManifestError, SourceError
+from cathrt.runtime.failover import open_with_fallback
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line, Rate, watch
 from cathrt.runtime.ports import Sink, Source
@@ -74,18 +75,22 @@ def replay(
 
 @contextmanager
 def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
-    """The bundle's engine, loaded and warm, as a Line; closed on the way out.
+    """The bundle's engine, and its fallback where one is named, loaded and warm, as a Line; closed on the way out.
 
-    Every line that shows results is opened here. Raises ManifestError for weights that were drawn and never trained.
+    Every line that shows results is opened here. Raises ManifestError for weights that were drawn and never trained,
+    and EngineLostError at the end where the engine was lost on the way and every later frame has FAILED.
     """
     if bundle.manifest.random_init:
         raise ManifestError(
             f"bundle {bundle.manifest.name} holds random weights, its findings mean nothing: it is for measuring "
             "speed with the benchmarks; export trained weights with --weights"
         )
-    engine = open_engine(config.engine.name, bundle, config.engine)
+    clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
+    engine = open_with_fallback(bundle, config.engine)
     try:
-        yield Line(bundle, engine, config, MonotonicClock(), rate)
+        keep_warm = KeepWarm(engine.keep_warm, every_ms, clock) if every_ms and engine.can_keep_warm else None
+        yield Line(bundle, engine, config, clock, rate, keep_warm)
+        engine.require_alive()
     finally:
         engine.close()
 

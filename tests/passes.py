@@ -42,6 +42,7 @@ def verdict(index: int, name: str = "run a", outcome: Outcome = Outcome.MET, end
         reason=None if outcome is Outcome.MET else f"it ended {outcome}",
         finding=finding,
         latency_ms=StageTimes(1.0, 2.0, 3.0, 0.5, end_to_end_ms),
+        engine="fake" if judged else None,
     )
 
 
@@ -58,6 +59,7 @@ def alert(index: int, name: str = "run a") -> Alert:
         score=0.9,
         verdict_id=record_id(pass_of(name), "verdict", str(index)),
         late=False,
+        engine="fake",
     )
 
 

@@ -107,11 +107,12 @@ def refused(path: Path, match: str) -> None:
         ("UPDATE meta SET head_chain = zeroblob(32)", "hash differs"),
         ("UPDATE meta SET head_chain = zeroblob(7)", "hash differs"),
         ("DELETE FROM meta", "0 heads, expected one"),
-        ("PRAGMA user_version = 2", "journal schema 2, expected 1"),
+        ("PRAGMA user_version = 1", "journal schema 1, expected 2"),
+        ("PRAGMA user_version = 3", "journal schema 3, expected 2"),
         ("PRAGMA application_id = 7", "foreign SQLite file"),
-        ("DROP INDEX record_of_pass", "not those of journal schema 1"),
-        ("CREATE TABLE mine (x)", "not those of journal schema 1"),
-        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 1"),
+        ("DROP INDEX record_of_pass", "not those of journal schema 2"),
+        ("CREATE TABLE mine (x)", "not those of journal schema 2"),
+        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 2"),
     ],
 )
 def test_a_tampered_journal_is_refused_by_row(path: Path, statement: str, match: str) -> None:

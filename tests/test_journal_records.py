@@ -49,6 +49,7 @@ judged = st.builds(
     st.none() | texts,
     findings,
     stage_times,
+    texts,
 )
 unjudged = st.builds(
     Verdict,
@@ -60,8 +61,9 @@ unjudged = st.builds(
     texts,
     st.none(),
     stage_times,
+    st.none(),
 )
-alerts = st.builds(Alert, ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids, st.booleans())
+alerts = st.builds(Alert, ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids, st.booleans(), texts)
 
 
 @st.composite
@@ -141,6 +143,8 @@ def test_tables_are_written_in_one_order_whatever_order_they_had() -> None:
         ({"reason": 3}, "reason: found 3, expected text"),
         ({"outcome": "DROPPED"}, "finding: a frame that ended DROPPED must not have one"),
         ({"finding": None}, "finding: a frame that ended MET must have one"),
+        ({"engine": None}, "engine: a frame that ended MET must name one"),
+        ({"engine": 3}, "engine: found 3, expected text"),
         ({"finding": []}, "finding: found .*expected a JSON object"),
         ({"latency_ms": {"source": 1.0}}, "latency_ms: missing keys"),
     ],

@@ -21,7 +21,7 @@ CONFIG = PolicyConfig()
 
 
 def frames(scores: list[float], fps: float = FPS) -> list[Scored]:
-    return [Scored(i, i * 1000.0 / fps, score, "left", f"v{i}") for i, score in enumerate(scores)]
+    return [Scored(i, i * 1000.0 / fps, score, "left", f"v{i}", "fake") for i, score in enumerate(scores)]
 
 
 def announced(scores: list[float], threshold: float = 0.5, config: PolicyConfig = CONFIG) -> list[tuple[int, int]]:

@@ -230,6 +230,13 @@ class DriverStream:
         self._ready("wait")
         self._calls.ask("cuStreamWaitEvent", self.handle, event.handle, 0)
 
+    def wait_for(self, handle: int) -> None:
+        """Do what follows only after what the stream of this handle, whoever made it, has been given so far."""
+        self._ready("wait_for")
+        event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls.driver.cuEventDestroy)
+        self._calls.ask("cuEventRecord", event.handle, handle)
+        self._calls.ask("cuStreamWaitEvent", self.handle, event.handle, 0)
+
     def elapsed_ms(self, begin: Event, end: Event) -> float:
         """Time on the device between two events, both of which the work has passed."""
         self._ready("elapsed_ms")

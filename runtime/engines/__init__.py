@@ -28,10 +28,25 @@ def _open_onnxruntime(bundle: Bundle, artifact: Artifact, threads: int) -> Engin
     return open_onnxruntime(bundle, artifact, threads)
 
 
+def _open_tensorrt(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:  # noqa: ARG001
+    from cathrt.runtime.engines.tensorrt import open_tensorrt
+
+    return open_tensorrt("tensorrt", bundle, artifact)
+
+
+def _open_tensorrt_rtx(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:  # noqa: ARG001
+    from cathrt.runtime.engines.tensorrt import open_tensorrt
+
+    return open_tensorrt("tensorrt-rtx", bundle, artifact)
+
+
 ENGINES: dict[str, Callable[[Bundle, Artifact, int], Engine]] = {
     "openvino": _open_openvino,
     "onnxruntime": _open_onnxruntime,
+    "tensorrt-rtx": _open_tensorrt_rtx,
+    "tensorrt": _open_tensorrt,
 }
+GPU_ENGINES = frozenset({"tensorrt-rtx", "tensorrt"})  # run where their device is, and nowhere else
 
 
 def open_engine(name: str, bundle: Bundle, config: EngineConfig) -> Engine:

@@ -50,7 +50,7 @@ def lines_from_record(record: Record) -> list[str]:
             late = " (late: not a live alert)" if record.late else ""
             return [
                 f"KEY FRAME {record.frame_index}{late}: {_coronary(record.laterality)}, score {record.score:.2f}, "
-                f"raised at frame {record.raised_at_frame}",
+                f"raised at frame {record.raised_at_frame}, on {_shown(record.engine)}",
                 f"  {NOTICE}",
             ]
         case Refusal():

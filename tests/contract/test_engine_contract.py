@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.sign import public_key, write_bundle
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, open_engine
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.ports import Engine
-from tests.golden import HEIGHT, INPUT, LABELS, OUTPUT, WIDTH, conv_model, conv_reference, golden_frame, golden_manifest
+from tests.engines import gpu
+from tests.golden import HEIGHT, INPUT, LABELS, OUTPUT, WIDTH, conv_reference, golden_frame
 
 # Three hundred float32 terms of order 1 summed in another order than float64 NumPy does; measured 6e-7 at most.
 TOLERANCE = 1e-5
@@ -35,16 +34,22 @@ def _fake(bundle: Bundle) -> Engine:
 OPENERS: dict[str, Callable[[Bundle], Engine]] = {
     "openvino": lambda bundle: open_engine("openvino", bundle, EngineConfig(threads=1)),
     "onnxruntime": lambda bundle: open_engine("onnxruntime", bundle, EngineConfig(threads=1)),
+    # On a fake device with a fake TensorRT: the engine's own half of the contract.
+    "tensorrt-rtx": lambda bundle: open_engine("tensorrt-rtx", bundle, EngineConfig()),
+    "tensorrt": lambda bundle: open_engine("tensorrt", bundle, EngineConfig()),
     "fake": _fake,
 }
+ON_THIS_CPU = ("openvino", "onnxruntime")  # fakes allocate what their functions allocate
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    key = Ed25519PrivateKey.generate()
-    folder = tmp_path_factory.mktemp("contract") / "bundle"
-    write_bundle(folder, golden_manifest(), {"model.onnx": conv_model().SerializeToString()}, key)
-    return open_bundle(folder, [public_key(key)])
+    return gpu.bundle_with_plans(tmp_path_factory.mktemp("contract") / "bundle")
+
+
+@pytest.fixture(autouse=True)
+def gpu_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu.machine(monkeypatch)
 
 
 @pytest.fixture(params=OPENERS)
@@ -127,7 +132,7 @@ def test_buffers_and_outputs_stay_the_same_objects(engine: Engine) -> None:
         assert engine.input_buffers[INPUT] is buffer
 
 
-@pytest.mark.parametrize("open_one", ENGINES, indirect=True)  # a fake allocates what its function allocates
+@pytest.mark.parametrize("open_one", ON_THIS_CPU, indirect=True)
 def test_engines_that_run_networks_allocate_nothing_per_call(engine: Engine) -> None:
     feeds = engine.input_buffers
     for _ in range(200):

@@ -156,7 +156,7 @@ except SinkError as exc:
 
 def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
     assert lines_from_record(verdict(0)) == []
-    assert lines_from_record(alert(9))[0] == "KEY FRAME 9: left coronary, score 0.90, raised at frame 14"
+    assert lines_from_record(alert(9))[0] == "KEY FRAME 9: left coronary, score 0.90, raised at frame 14, on fake"
     assert lines_from_record(replace(alert(9), late=True))[0].startswith("KEY FRAME 9 (late: not a live alert)")
 
     verdicts = [verdict(index) for index in range(10)]

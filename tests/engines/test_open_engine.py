@@ -28,7 +28,7 @@ from tests.golden import HEAD, INPUT, KERNEL, OUTPUT, conv_model, conv_reference
 
 MODEL = conv_model().SerializeToString()
 ONE_THREAD = EngineConfig(threads=1)
-BOTH = pytest.mark.parametrize("name", ENGINES)
+BOTH = pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_every_difference_between_network_and_manifest_is_named(unchecked: Any, 
 
 
 def test_an_unknown_engine_is_refused_with_the_names_there_are(unchecked: Any) -> None:
-    with pytest.raises(EngineError, match=r"'fake' is unknown, there are \['onnxruntime', 'openvino'\]"):
+    with pytest.raises(EngineError, match=r"'fake' is unknown, there are \['onnxruntime', 'openvino', 'tensorrt"):
         open_engine("fake", unchecked({"model.onnx": MODEL}), ONE_THREAD)
 
 

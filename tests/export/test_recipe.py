@@ -248,7 +248,7 @@ def test_plans_come_with_their_graph_and_the_evidence_says_that_they_were_not_ru
     assert "were NOT run" in manifest.evidence["not_run"]["tensorrt-rtx"]
     assert "were NOT run" in manifest.evidence["qualification"]["tensorrt-rtx"]["reference"]
     assert "were NOT run" in (done.report / "qualification.html").read_text(encoding="utf-8")
-    with pytest.raises(EngineError, match="engine 'tensorrt-rtx' is unknown"):
+    with pytest.raises(EngineError, match="no NVIDIA driver"):
         open_engine("tensorrt-rtx", bundle, EngineConfig())
     with pytest.raises(EngineError, match=r"no artifact for openvino, only for \['tensorrt-rtx'\]"):
         open_engine("openvino", bundle, EngineConfig())

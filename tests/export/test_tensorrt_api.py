@@ -1,6 +1,7 @@
 """Every TensorRT name our code uses is in 10.16, 11.4 and RTX 1.7.1, or stands behind the one table of exceptions.
 
-Lists of names: tests/export/tensorrt_api. No package is needed here, so this holds where none can be installed.
+The same holds of the fake TensorRT that tests run the engine on: what it offers, TensorRT offers. Lists of names:
+tests/export/tensorrt_api. No package is needed here, so this holds where none can be installed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pytest
 
 from cathrt.export.targets import tensorrt_child, tensorrt_report
 from cathrt.export.targets.tensorrt_child import RTX_ONLY
+from cathrt.runtime.engines import tensorrt, tensorrt_plan
+from tests.engines import fake_tensorrt
 
 VERSIONS = ("10.16", "11.4", "rtx_1.7.1")
 FOLDER = Path(__file__).with_name("tensorrt_api")
@@ -29,6 +32,10 @@ OBJECTS = {
     "maker": "ILayer",
     "tensor": "ITensor",
     "levels": "ILogger",
+    "runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "context": "IExecutionContext",
+    "inspector": "EngineInspector",
 }
 REMOVED = {
     "FP16", "BF16", "INT8", "FP8", "INT4", "FP4", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS",
@@ -37,7 +44,8 @@ REMOVED = {
     "platform_has_fast_fp16", "platform_has_fast_int8", "set_precision", "set_output_type", "set_dynamic_range",
     "dynamic_range", "get_binding_shape", "get_binding_name", "num_bindings", "execute_async_v2", "supports_model",
 }  # fmt: skip
-SOURCES = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (tensorrt_child, tensorrt_report)]
+MODULES = (tensorrt_child, tensorrt_report, tensorrt, tensorrt_plan)
+SOURCES = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in MODULES]
 
 
 def names(version: str) -> dict[str, set[str]]:
@@ -47,14 +55,23 @@ def names(version: str) -> dict[str, set[str]]:
 
 
 def uses(source: str) -> Iterator[tuple[str, str]]:
-    """(owner, name) of each attribute taken from one of OBJECTS, and of each from a class or enum of the module."""
+    """(owner, name) of each attribute taken from one of OBJECTS, and of each from a class or enum of the module.
+
+    OBJECTS go by their last name, so `self._context.x` and `plan.trt.Runtime` count as well.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             value = node.value
-            if isinstance(value, ast.Name) and value.id in OBJECTS:
-                yield OBJECTS[value.id], node.attr
-            elif isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id == "trt":
+            if last_name(value) in OBJECTS:
+                yield OBJECTS[last_name(value)], node.attr
+            elif isinstance(value, ast.Attribute) and last_name(value.value) == "trt":
                 yield value.attr, node.attr
+
+
+def last_name(node: ast.expr) -> str:
+    """`_context` of self._context, `trt` of trt, without the underscore; nothing of a call."""
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.lstrip("_")
 
 
 def missing(source: str, version: str) -> set[str]:
@@ -74,7 +91,28 @@ def test_every_name_used_exists_in_every_version(version: str) -> None:
 def test_the_check_reads_more_than_a_handful_of_names() -> None:
     found = {f"{owner}.{name}" for source in SOURCES for owner, name in uses(source)}
     assert {"Builder.build_serialized_network", "BuilderFlag.TF32", "ParserError.node_name", "ILayer.type"} <= found
-    assert len(found) > 25
+    assert {"Runtime.deserialize_cuda_engine", "IExecutionContext.execute_async_v3", "TensorIOMode.INPUT"} <= found
+    assert {"ICudaEngine.create_execution_context", "EngineInspector.get_engine_information"} <= found
+    assert len(found) > 45
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_fake_of_tests_offers_nothing_that_a_version_lacks(version: str) -> None:
+    module = fake_tensorrt.fake_tensorrt((), (), lambda inputs, outputs: None)
+    offered = names(version)
+    classes = {name: made for name, made in vars(module).items() if isinstance(made, type)}
+    assert {"Runtime", "ICudaEngine", "IExecutionContext", "ILogger", "TensorIOMode"} <= classes.keys()
+    for name, made in classes.items():
+        assert name in offered["module"]
+        own = {attribute for attribute in dir(made) if not attribute.startswith("_")}
+        assert own <= offered[name], name
+
+
+def test_the_fake_of_tests_has_what_the_engine_uses() -> None:
+    module = fake_tensorrt.fake_tensorrt((), (), lambda inputs, outputs: None)
+    for source in SOURCES[2:]:
+        for owner, name in uses(source):
+            assert hasattr(module if owner == "module" else getattr(module, owner), name), f"{owner}.{name}"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +122,8 @@ def test_the_check_reads_more_than_a_handful_of_names() -> None:
         ("trt.OnnxParserFlag.IMPORT_UINT8_QUANTIZATION", "rtx_1.7.1", {"OnnxParserFlag.IMPORT_UINT8_QUANTIZATION"}),
         ("config.int8_calibrator = None", "11.4", {"IBuilderConfig.int8_calibrator"}),
         ("trt.EngineValidity", "10.16", {"module.EngineValidity"}),
+        ("self._context.is_stream_capturable(0)", "11.4", {"IExecutionContext.is_stream_capturable"}),
+        ("plan.trt.CudaGraphStrategy.DISABLED", "11.4", {"module.CudaGraphStrategy", "CudaGraphStrategy.DISABLED"}),
         ("config.max_workspace_size = 1", "10.16", {"IBuilderConfig.max_workspace_size"}),
     ],
 )  # fmt: skip

@@ -173,6 +173,21 @@ def test_one_stream_waits_for_another(stream: DriverStream, fatbin: Path) -> Non
     np.testing.assert_array_equal(result, GIVEN)
 
 
+def test_a_stream_waits_for_one_of_which_it_knows_the_handle_alone(
+    stream: DriverStream, fatbin: Path, stub: Stub
+) -> None:
+    result = np.zeros(COUNT, np.uint8)
+    memory = stream.allocate(COUNT)
+    with open_stream(priority="high", fatbin=fatbin) as other:
+        stream.upload(GIVEN, memory)
+        other.wait_for(stream.handle)
+        other.download(memory, result)
+        other.synchronise()
+    np.testing.assert_array_equal(result, GIVEN)
+    gc.collect()
+    assert stub.report().live["event"] == 0
+
+
 def test_an_event_is_recorded_only_on_its_own_stream(stream: DriverStream, fatbin: Path) -> None:
     with open_stream(fatbin=fatbin) as other, pytest.raises(ValueError, match="another stream's event"):
         other.record(stream.record())

@@ -16,26 +16,35 @@ CLASSES = (
     "Builder",
     "BuilderFlag",
     "DataType",
+    "EngineInspector",
     "ErrorCode",
+    "ExecutionContextAllocationStrategy",
     "HardwareCompatibilityLevel",
     "IBuilderConfig",
+    "ICudaEngine",
+    "IExecutionContext",
     "IHostMemory",
     "ILayer",
     "ILogger",
     "INetworkDefinition",
     "IOptimizationProfile",
     "ITensor",
+    "LayerInformationFormat",
     "LayerType",
     "NetworkDefinitionCreationFlag",
     "OnnxParser",
     "OnnxParserFlag",
     "ParserError",
     "ProfilingVerbosity",
+    "Runtime",
+    "TensorFormat",
+    "TensorIOMode",
+    "TensorLocation",
 )
 
 
 def lines(module: ModuleType) -> list[str]:
-    """First the module's own names, then those of each class that building a plan touches."""
+    """First the module's own names, then those of each class that building or running a plan touches."""
     owners = {"module": list(vars(module)), **{name: dir(getattr(module, name)) for name in CLASSES}}
     return [
         f"{owner}: {' '.join(name for name in sorted(names) if not name.startswith('_'))}"

@@ -1,0 +1,91 @@
+"""The GPU's share of `cathrt doctor`: device and driver, whether the bundle's plans fit, what their layers compute in.
+
+NVIDIA's code runs in child processes alone. Not for: whether anything is fast (python -m benchmarks.gpu_check).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from cathrt.runtime.bundle import Bundle, PlanFile
+from cathrt.runtime.config import Config
+from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.doctor import Check, Figures
+from cathrt.runtime.engine_fingerprint import Device, Target, refuse_misfit, sm_text
+from cathrt.runtime.engines.tensorrt_plan import tensorrt_module
+from cathrt.runtime.errors import CathrtError, EngineError
+from cathrt.runtime.layer_report import kept_layers, layers_on_device
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+_TARGETS: tuple[Target, ...] = ("tensorrt-rtx", "tensorrt")
+
+
+def gpu_checks(config: Config, bundle: Bundle | None, keys: Collection[str]) -> Iterator[Check]:
+    """The device, and each plan of the bundle. Missing is what engine.name needs and cannot have.
+
+    keys: whom bundles are trusted from, for the child that opens this one again.
+    """
+    device: Device | None = None
+    why_not = ""
+    try:
+        device = probe_in_child()
+    except EngineError as exc:
+        why_not = str(exc)
+        if config.engine.name in _TARGETS:
+            yield Check("gpu device", "missing", why_not, {})
+    else:
+        figures: Figures = {"sm": device.sm, "cuda": device.cuda_version, "driver": driver_version()}
+        detail = f"{device.name}, SM {sm_text([device.sm])}, CUDA {device.cuda_version}, driver {figures['driver']}"
+        yield Check("gpu device", "ok", detail, figures)
+    for target in _TARGETS if bundle is not None else ():
+        assert bundle is not None
+        needed, artifact = config.engine.name == target, bundle.manifest.artifacts.get(target)
+        checks = (
+            [_Plan(target, bundle, plan).check(device, why_not, keys) for plan in artifact.plans] if artifact else []
+        )
+        if needed and not checks:
+            yield Check(f"plans for {target}", "missing", f"bundle {bundle.manifest.name} has none: export some", {})
+        lacking = needed and not any(check.figures["runs"] for check in checks)
+        for check in checks:
+            yield Check(check.name, "missing" if lacking else "ok", check.detail, check.figures)
+
+
+def driver_version(path: Path = _DRIVER) -> str:
+    """Version of NVIDIA's kernel module, as "580.65.06"; "unknown" where it does not say."""
+    try:
+        found = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return "unknown"
+    return found[0] if found else "unknown"
+
+
+class _Plan:
+    """One plan of a bundle and what can be said of it."""
+
+    def __init__(self, target: Target, bundle: Bundle, plan: PlanFile) -> None:
+        self._target, self._bundle, self._plan = target, bundle, plan
+
+    def check(self, device: Device | None, why_not: str, keys: Collection[str]) -> Check:
+        built = self._plan.fingerprint
+        figures: Figures = {"sm": list(map(str, built.sm)), "runs": 0}
+        parts = [f"{built.target} {built.tensorrt_version} for SM {sm_text(built.sm)}"]
+        try:
+            kept = kept_layers(self._bundle, self._plan)
+            if kept is not None:
+                figures["layers_as_built"] = _text(kept)
+                parts.append(f"layers as built: {_text(kept)}")
+            if device is None:
+                raise EngineError(why_not)
+            refuse_misfit(built, device, str(tensorrt_module(self._target).__version__))
+            figures["layers_on_device"] = _text(layers_on_device(self._bundle.path, self._target, keys))
+            figures["runs"] = 1
+            parts.append(f"fits and opens; on the device: {figures['layers_on_device']}")
+        except CathrtError as exc:
+            parts.append(f"does not run here: {exc}")
+        return Check(f"plan {self._plan.file}", "ok", "; ".join(parts), figures)
+
+
+def _text(layers: dict[str, int]) -> str:
+    return ", ".join(f"{count} {precision}" for precision, count in layers.items()) or "none"

@@ -1,0 +1,147 @@
+"""Stored values to outputs on the device: pinned memory, CUDA ingest into the network's input tensor, the network.
+
+Two CUDA graphs, recorded once for each kind of run and replayed for each frame, with an event before, between and
+after. One frame is in flight at a time, since the line waits for each: a second pinned slot would never be used. Not
+for: what is computed (kernels/cuda/ingest.py, the plan).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.kernels.cuda.driver import DriverStream
+from cathrt.kernels.cuda.frames import device_frame, frame_in
+from cathrt.kernels.cuda.ingest import DeviceIngest
+from cathrt.kernels.cuda.stream import CudaError, DeviceMemory
+from cathrt.runtime.bundle import Preprocessing
+from cathrt.runtime.errors import EngineError
+from cathrt.runtime.failpoints import failpoint
+from cathrt.runtime.frame import LookupTable, Rescale, Run, VoiWindow
+from cathrt.runtime.frame_step import Stepped
+from cathrt.runtime.preprocess import plan_ingest
+
+_PIXELS = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
+class DeviceNetwork(Protocol):
+    """A network whose tensors lie on the device for good. memory: by tensor name."""
+
+    @property
+    def memory(self) -> Mapping[str, DeviceMemory]: ...
+    def element_of(self, tensor: str) -> str: ...
+    def enqueue(self, stream: DriverStream) -> None: ...
+    def download(self, stream: DriverStream) -> Mapping[str, NDArray[Any]]: ...
+    def translated(self, exc: CudaError) -> EngineError: ...
+
+
+class DeviceFrameStep:
+    """frame_step.FrameStep on a stream of its own, which close() frees with everything on it.
+
+    Frames of NumPy are copied into pinned memory; frames that are on the device already (DLPack, CUDA array interface)
+    are read where they lie. preprocess_ms counts the copy on the host and, on the device, upload and ingest.
+    """
+
+    def __init__(
+        self, network: DeviceNetwork, stream: DriverStream, run: Run, spec: Preprocessing, now_ns: Callable[[], int]
+    ) -> None:
+        """Allocate, run once and record. Raises CudaError, SourceError, ManifestError; `stream` is closed then."""
+        self._recorded_for = _recording(run, spec, now_ns)
+        self._network = network
+        self._stream = stream
+        self._shape = (run.rows, run.columns)
+        self._now_ns = now_ns
+        try:
+            self._tensor = network.memory[spec.input]
+            self._ingest = plan_ingest(run, spec, network.element_of(spec.input), partial(DeviceIngest, stream))
+            dtype = np.dtype(np.uint8 if run.grayscale.bits_stored <= 8 else np.uint16)
+            size = run.rows * run.columns * dtype.itemsize
+            self._slot = stream.pinned(size).view(dtype).reshape(self._shape)
+            self._memory = stream.allocate(size)
+            self._frame = frame_in(self._memory, self._shape, dtype)
+            self._begin, self._between, self._end = stream.record(), stream.record(), stream.record()
+            self._exposed = self._record()
+        except BaseException:
+            self.close()
+            raise
+
+    def __call__(self, pixels: Any) -> Stepped:
+        """pixels: NDArray of the host, or whatever offers its memory on the device. As frame_step.FrameStep."""
+        if not self._exposed:
+            return Stepped(None, 0.0, 0.0)
+        stream = self._stream
+        started = copied = self._now_ns()
+        try:
+            if isinstance(pixels, np.ndarray):
+                self._fill_slot(pixels)
+                copied = self._now_ns()
+                stream.record(self._begin)
+                stream.replay(self._preprocess)
+            else:
+                borrowed = device_frame(pixels, stream.handle)
+                if borrowed.ready_after is not None:
+                    stream.wait_for(borrowed.ready_after)
+                stream.record(self._begin)
+                self._ingest(borrowed, self._tensor)
+            stream.record(self._between)
+            failpoint("line.preprocessed")
+            stream.replay(self._infer)
+            stream.record(self._end)
+            stream.synchronise()
+            preprocess_ms = (copied - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
+            return Stepped(self._outputs, preprocess_ms, stream.elapsed_ms(self._between, self._end))
+        except CudaError as exc:
+            raise self._network.translated(exc) from exc
+
+    def serves(self, run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> bool:
+        """Whether frames of this run are what was recorded: one press of the pedal is mostly as the one before."""
+        return self._recorded_for == _recording(run, spec, now_ns)
+
+    def close(self) -> None:
+        """Free what this run needed. Idempotent; a loss is told by the engine, not here."""
+        with suppress(CudaError):  # everything is freed all the same, and no frame waits for this
+            self._stream.close()
+
+    def _record(self) -> bool:
+        """Do everything once, since kernels are loaded at their first launch, then record it. Returns: any exposed?"""
+        stream, network = self._stream, self._network
+        stream.zero(self._memory)
+        exposed = self._ingest(self._frame, self._tensor)
+        network.enqueue(stream)
+        self._outputs = network.download(stream)
+        stream.synchronise()
+        with stream.capture() as self._preprocess:
+            stream.upload(self._slot, self._memory)
+            self._ingest(self._frame, self._tensor)
+        with stream.capture() as self._infer:
+            network.enqueue(stream)
+            network.download(stream)
+        return exposed
+
+    def _fill_slot(self, pixels: NDArray[Any]) -> None:
+        if pixels.shape != self._shape or pixels.dtype not in _PIXELS:
+            raise ValueError(
+                f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 or uint16 {self._shape}, as the run declares"
+            )
+        if pixels.dtype == _PIXELS[0] and self._slot.dtype == _PIXELS[1]:
+            raise ValueError("pixels are uint8 but the run stores more than 8 bits: hand over uint16")
+        # uint16 of at most 8 bits stored loses its high byte here, which the kernel would mask away.
+        np.copyto(self._slot, pixels, casting="unsafe")
+
+
+def _recording(run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> tuple[object, ...]:
+    """All that a recording depends on, to compare: arrays by their bytes."""
+    grayscale = run.grayscale
+    exposed = b"" if grayscale.exposed is None else grayscale.exposed.tobytes()
+    tables = (_by_value(grayscale.modality), _by_value(grayscale.voi), exposed)
+    depth = (grayscale.bits_stored, grayscale.photometric_interpretation)
+    return (run.rows, run.columns, depth, tables, spec, now_ns)
+
+
+def _by_value(part: Rescale | LookupTable | VoiWindow | None) -> object:
+    return (part.first_input, part.bits, part.values.tobytes()) if isinstance(part, LookupTable) else part

@@ -1,0 +1,78 @@
+"""One frame's way from stored values to the network's outputs: the step of the line that a GPU does in one go.
+
+On the CPU it is preprocessing into the engine's input buffer, then infer(). An engine that takes frames as they come
+(ports.FrameEngine) makes its own. Not for: verdicts (judge.py) or what the outputs mean (models/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+from cathrt.runtime.bundle import Preprocessing
+from cathrt.runtime.failpoints import failpoint
+from cathrt.runtime.frame import Run
+from cathrt.runtime.ports import Engine
+from cathrt.runtime.preprocess import Preprocessor
+
+Tensors = Mapping[str, NDArray[Any]]
+NowNs = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What a step made of one frame. outputs: the engine's own arrays, overwritten by the next frame; None where the
+    shutter covers the whole frame, so that nothing found on it would mean anything."""
+
+    outputs: Tensors | None
+    preprocess_ms: float
+    infer_ms: float
+
+
+class FrameStep(Protocol):
+    """Frames of one run, one after another. Not thread-safe; belongs to the engine that made it.
+
+    pixels: (rows, columns) uint8 or uint16 stored values, as the run declares.
+    Raises ValueError where they are not, EngineError where the engine fails, EngineLostError where it is gone.
+    """
+
+    def __call__(self, pixels: NDArray[Any]) -> Stepped: ...
+
+
+@runtime_checkable
+class FrameEngine(Protocol):
+    """What an engine adds to the port when it takes frames as they come, without a tensor on the host."""
+
+    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+        """The step for the frames of one run; it replaces that of the run before. Raises as Preprocessor does."""
+
+
+class CpuFrameStep:
+    """Preprocessing into the engine's own input buffer, then the engine. Times are the clock's."""
+
+    def __init__(self, engine: Engine, run: Run, spec: Preprocessing, now_ns: NowNs) -> None:
+        self._tensor = engine.input_buffers[spec.input]
+        self._preprocess = Preprocessor(run, spec, self._tensor.dtype.name)
+        self._feeds = dict(engine.input_buffers)
+        self._infer = engine.infer
+        self._now_ns = now_ns
+
+    def __call__(self, pixels: NDArray[Any]) -> Stepped:
+        started = self._now_ns()
+        exposed = self._preprocess(pixels, self._tensor)
+        preprocessed = self._now_ns()
+        failpoint("line.preprocessed")
+        if not exposed:
+            return Stepped(None, (preprocessed - started) / 1e6, 0.0)
+        outputs = self._infer(self._feeds)
+        return Stepped(outputs, (preprocessed - started) / 1e6, (self._now_ns() - preprocessed) / 1e6)
+
+
+def frame_step(engine: Engine, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+    """The engine's own step where it has one, else the CPU's. Raises as Preprocessor does."""
+    if isinstance(engine, FrameEngine):
+        return engine.frame_step(run, spec, now_ns)
+    return CpuFrameStep(engine, run, spec, now_ns)

@@ -1,0 +1,104 @@
+"""What the layers of a plan compute in: as its bundle keeps it from the build, and as TensorRT's inspector tells it.
+
+`python -m cathrt.runtime.layer_report BUNDLE ENGINE KEY...` opens the engine, in a process of its own since NVIDIA's
+code may crash it, and prints the inspector's answer as JSON. Not for: times, memory, or which kernels ran.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from cathrt.runtime.bundle import Bundle, PlanFile, open_bundle
+from cathrt.runtime.engine_fingerprint import Target
+from cathrt.runtime.errors import CathrtError, EngineError
+
+_PROGRAM = ("-m", "cathrt.runtime.layer_report")
+_PATIENCE_S = 120.0  # TensorRT-RTX finishes its plans on the device
+# How TensorRT writes types, in lower case; the first that is found counts.
+_TYPES = {
+    "int8": "int8",
+    "fp8": "float8",
+    "bf16": "bfloat16",
+    "bfloat16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+    "fp32": "float32",
+    "float": "float32",
+}
+
+
+def kept_layers(bundle: Bundle, plan: PlanFile) -> dict[str, int] | None:
+    """Layers by precision, as export wrote them beside the plan; None where it wrote nothing.
+
+    Raises ManifestError where the file was changed.
+    """
+    name = f"{plan.file}.layers.json"
+    if name not in bundle.manifest.files:
+        return None
+    counts: dict[str, int] = json.loads(bundle.read(name))["counts"]["layers"]
+    return counts
+
+
+def counted(layers: Sequence[Any]) -> dict[str, int]:
+    """Layers of the inspector's JSON by the type of their first output; "unknown" where it does not tell."""
+    return dict(sorted(Counter(map(_precision, layers)).items()))
+
+
+def layers_on_device(
+    bundle: Path, target: Target, keys: Collection[str], *, program: Sequence[str] = _PROGRAM
+) -> dict[str, int]:
+    """counted() of the plan as the device here runs it. Raises EngineError where it cannot be opened.
+
+    program: arguments to the child's Python; another one is only of use to tests.
+    """
+    command = [sys.executable, *program, str(bundle), target, *keys]
+    try:
+        child = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise EngineError(f"{target}: the plan was not opened within {_PATIENCE_S:g} s: check nvidia-smi") from exc
+    lines = child.stdout.splitlines()
+    if child.returncode not in (0, EngineError.exit_code) or not lines:
+        raise EngineError(f"{target}: opening the plan ended the process with status {child.returncode}")
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise EngineError(answer["error"])
+    counts: dict[str, int] = answer["layers"]
+    return counts
+
+
+def main(bundle: Path, target: Target, keys: Collection[str]) -> int:
+    """Print what layers_on_device() reads."""
+    from cathrt.runtime.engines.tensorrt import open_tensorrt
+
+    try:
+        opened = open_bundle(bundle, keys)
+        engine = open_tensorrt(target, opened, opened.manifest.artifacts[target])
+        try:
+            print(json.dumps({"layers": counted(engine.layers())}))
+        finally:
+            engine.close()
+    except CathrtError as exc:
+        print(json.dumps({"error": str(exc)}))
+        return EngineError.exit_code
+    return 0
+
+
+def _precision(layer: Any) -> str:
+    """TensorRT 10 writes "Format/Datatype": "Row major linear FP16", 11 has the type in a key of its own."""
+    outputs = layer.get("Outputs") if isinstance(layer, dict) else None
+    if not outputs:
+        return "unknown"
+    told = " ".join(str(value) for key, value in outputs[0].items() if "type" in key.lower()).lower()
+    return next((name for text, name in _TYPES.items() if text in told), "unknown")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))  # type: ignore[arg-type]

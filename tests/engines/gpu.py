@@ -1,0 +1,92 @@
+"""A machine with a GPU for tests: the fake device, the fake TensorRT, and bundles with plans for them."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cathrt.export.sign import public_key, write_bundle
+from cathrt.kernels.cuda.stream import Stream
+from cathrt.runtime.bundle import Artifact, Bundle, Manifest, PlanFile, open_bundle
+from cathrt.runtime.engine_fingerprint import BuildOptions, Device, EngineFingerprint, Target
+from cathrt.runtime.engines import tensorrt, tensorrt_plan
+from tests.engines.fake_device import FakeDevice
+from tests.engines.fake_tensorrt import PLAN, Tensors, fake_tensorrt
+from tests.golden import INPUT, OUTPUT, conv_model, conv_reference, golden_manifest
+
+VERSION = "11.4.0.106"
+ADA = Device("NVIDIA RTX 4000", 89, "13.1")
+MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+MODEL = conv_model().SerializeToString(deterministic=True)
+
+
+@dataclass
+class Machine:
+    """What stands behind the engine, to look at and to break. modules: the fake TensorRT of each target."""
+
+    device: FakeDevice
+    modules: dict[Target, Any]
+
+    @property
+    def trt(self) -> Any:
+        return self.modules["tensorrt"]
+
+
+def golden(inputs: Tensors, outputs: Tensors) -> None:
+    outputs[OUTPUT][...] = conv_reference(inputs[INPUT])
+
+
+def machine(
+    patch: pytest.MonkeyPatch,
+    *,
+    manifest: Manifest | None = None,
+    compute: Callable[[Tensors, Tensors], None] = golden,
+    below: Stream | None = None,
+    device: Device = ADA,
+) -> Machine:
+    """Put a GPU under the engine for as long as `patch` lasts. manifest: whose tensors the network has."""
+    manifest = manifest or golden_manifest()
+    made = Machine(FakeDevice(below), {})
+    for target, module in MODULES.items():
+        made.modules[target] = fake_tensorrt(manifest.inputs, manifest.outputs, compute, VERSION)
+        patch.setitem(sys.modules, module, made.modules[target])
+    patch.setattr(tensorrt, "open_stream", made.device.open_stream)
+    patch.setattr(tensorrt_plan, "probe_in_child", lambda: device)
+    return made
+
+
+def plan(target: Target = "tensorrt", sm: tuple[int, ...] = (89,), version: str = VERSION) -> PlanFile:
+    """A plan of the golden model, listed in the bundle as plan.<target>."""
+    fingerprint = EngineFingerprint(
+        target=target,
+        tensorrt_version=version,
+        sm=sm,
+        cuda_version="13",
+        driver_version=None,
+        options=BuildOptions(),
+        profiles=(),
+        onnx_sha256=hashlib.sha256(MODEL).hexdigest(),
+    )
+    return PlanFile(f"plan.{target}", fingerprint)
+
+
+def artifacts(*targets: Target) -> dict[str, Artifact]:
+    """One plan for each target, beside the CPU's engines."""
+    cpu = Artifact("model.onnx", "float32")
+    plans = {target: Artifact("model.onnx", "float32", (plan(target),)) for target in targets or MODULES}
+    return {"openvino": cpu, "onnxruntime": cpu, **plans}
+
+
+def bundle_with_plans(folder: Path, manifest: Manifest | None = None, plan_bytes: bytes = PLAN) -> Bundle:
+    """A signed bundle of the golden model with a plan for each target."""
+    manifest = manifest or golden_manifest(**artifacts())
+    files = {listed.file: plan_bytes for artifact in manifest.artifacts.values() for listed in artifact.plans}
+    return open_bundle(write_bundle(folder, manifest, {"model.onnx": MODEL, **files}, KEY), [public_key(KEY)])
