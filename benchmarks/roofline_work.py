@@ -54,7 +54,9 @@ def kernels(side: int, stored_bytes: int, element: Element) -> dict[str, Work]:
         ),
         "clahe": Work(3 * frame, 14 * pixels, "read twice (histograms, then mapping), write once; 2 + 12 a pixel"),
         "subtraction": Work(
-            2 * frame + 4 * pixels, 14 * pixels, "read frame and float mask, write; bilinear shift (10), difference (4)"
+            frame + 6 * pixels,
+            14 * pixels,
+            "read frame and float mask, write 16 bits; bilinear shift (10), difference (4)",
         ),
         "repeats": Work(2 * frame, 12 * pixels, "read this frame and the one before; hash (6), difference (6)"),
         "collimator": Work(frame, 2 * pixels, "read once; add to a row's and a column's sum"),

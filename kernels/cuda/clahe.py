@@ -6,9 +6,8 @@ Not for windowing. Everything is allocated when the plan is made.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from cathrt.kernels.cuda.frame_memory import require_apart, require_frame, require_side, stored_dtype
+from cathrt.kernels.cuda.frames import DeviceFrame, check_frame, check_out, check_plan
 from cathrt.kernels.cuda.stream import DeviceMemory, Scalar, Stream
 from cathrt.kernels.reference.clahe import bins_log2, clip_count, padded_side
 
@@ -19,29 +18,27 @@ _MOST_COUNTS = 8192  # in shared memory: 32 KiB
 _MOST_TILES = 64
 
 
-class Clahe:
+class DeviceClahe:
     """Equalises frames of one size on the device. Not thread-safe."""
 
     def __init__(
         self,
         stream: Stream,
         shape: tuple[int, int],
-        dtype: DTypeLike,
         bits_stored: int,
         tiles: tuple[int, int],
         clip_limit: float,
     ) -> None:
-        """shape: (rows, columns). dtype: of pixels and output, uint8 or uint16. tiles: down, across, 1 to 64 each.
+        """shape: (rows, columns). tiles: down, across, 1 to 64 each.
 
         clip_limit: highest count of a bin as a multiple of the mean; 0: none. Raises ValueError, CudaError.
         """
-        require_side("rows", shape[0])
-        require_side("columns", shape[1])
+        check_plan(shape, bits_stored)
         if not all(1 <= count <= _MOST_TILES for count in tiles):
             raise ValueError(f"tiles are {tiles}: expected 1 to {_MOST_TILES} down and across")
         if not 0 <= clip_limit <= 65536:
             raise ValueError(f"clip_limit is {clip_limit}: expected a multiple of the mean count up to 65536, or 0")
-        self._dtype = stored_dtype(dtype, bits_stored)
+        self._bits_stored = bits_stored
         whole = all(side % count == 0 for side, count in zip(shape, tiles, strict=True))
         tile_rows, tile_columns = (padded_side(s, t, whole=whole) // t for s, t in zip(shape, tiles, strict=True))
         pixels = tile_rows * tile_columns
@@ -59,22 +56,22 @@ class Clahe:
         self._copies = min(8, _MOST_COUNTS // self._bins)
         self._tables = stream.allocate(2 * tiles[0] * tiles[1] * self._bins)
 
-    def __call__(self, pixels: DeviceMemory, pitch: int, out: DeviceMemory, out_pitch: int) -> None:
-        """Equalise pixels into out. Pitches: bytes from one row to the next.
+    def __call__(self, frame: DeviceFrame, out: DeviceFrame) -> None:
+        """Launch what equalises `frame` into `out`. Returns before it is done.
 
-        Raises ValueError where a frame does not fit its memory, or the two share bytes.
+        frame: kept by the caller until it is done; where it has a ready_after, the caller has had our stream wait.
+        out: of the frame's type.   Raises ValueError where they are not what the plan was made for, or share bytes.
         """
-        require_frame("pixels", pixels, pitch, self._shape, self._dtype)
-        require_frame("out", out, out_pitch, self._shape, self._dtype)
-        require_apart(pixels, out)
+        check_frame(frame, self._shape, self._bits_stored)
+        check_out(out, frame, frame.dtype)
         rows, columns = (np.int32(side) for side in self._shape)
-        frame: tuple[DeviceMemory | Scalar, ...] = (pixels, np.int64(pitch), rows, columns)
-        kind = f"u{8 * self._dtype.itemsize}"
+        pixels: tuple[DeviceMemory | Scalar, ...] = (frame.memory, np.int64(frame.pitch), rows, columns)
+        kind = f"u{8 * frame.dtype.itemsize}"
         self._stream.launch(
             f"clahe_table_{kind}_kernel",
             (self._tiles[1], self._tiles[0], 1),
             (_TABLE_THREADS, 1, 1),
-            *frame,
+            *pixels,
             *self._tile,
             *self._binning,
             np.int32(self._copies),
@@ -83,19 +80,19 @@ class Clahe:
             self._tables,
             shared_bytes=4 * self._copies * (self._bins + 1),
         )
-        four = 4 * self._dtype.itemsize
-        vectors = all(number % four == 0 for number in (pixels.address, pitch, out.address, out_pitch))
+        four = 4 * frame.dtype.itemsize
+        vectors = all(number % four == 0 for number in (frame.address, frame.pitch, out.address, out.pitch))
         self._stream.launch(
             f"clahe_mix_{kind}_kernel",
             (self._tiles[1] + 1, self._tiles[0] + 1, -(-int(self._tile[0]) // _MIX_ROWS)),
             _MIX_BLOCK,
-            *frame,
+            *pixels,
             *self._tile,
             *(np.int32(count) for count in self._tiles),
             *self._binning,
             self._tables,
             np.int32(vectors),
-            out,
-            np.int64(out_pitch),
+            out.memory,
+            np.int64(out.pitch),
             shared_bytes=8 * self._bins,
         )

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import Clahe as ClaheOnCpu
-from cathrt.kernels.cuda.clahe import Clahe
+from cathrt.kernels.cuda.clahe import DeviceClahe
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.reference.clahe import clahe
+from tests.emulation.placed import fetched, placed
 
 
 class Case(NamedTuple):
-    """gap, out_gap: pixels between the end of a row and the next one."""
+    """gap, out_gap: pixels between the end of a row and the next one. bottom_up: row 0 is the last in memory."""
 
     shape: tuple[int, int]
     dtype: Any
@@ -27,6 +28,7 @@ class Case(NamedTuple):
     clip_limit: float
     gap: int = 0
     out_gap: int = 0
+    bottom_up: bool = False
 
 
 SMALL = (
@@ -34,6 +36,7 @@ SMALL = (
     Case((13, 22), np.uint16, 12, (2, 3), 40.0, gap=1, out_gap=2),  # several turns of the scan; mirrored; scalar
     Case((9, 20), np.uint8, 8, (2, 3), 3.0),  # fewer bins than threads, mirrored, vector loads
     Case((5, 7), np.uint8, 5, (1, 1), 0.0, gap=1),
+    Case((6, 16), np.uint16, 12, (2, 2), 2.0, bottom_up=True),
     Case((1, 1), np.uint8, 8, (3, 2), 1.0),
     Case((1, 9), np.uint16, 16, (2, 4), 1.0),
 )
@@ -54,21 +57,10 @@ def full_frame(stream: Stream) -> None:
 
 def check(stream: Stream, case: Case, seed: int) -> None:
     pixels = frame_of(case, np.random.default_rng(seed))
-    padded = np.pad(pixels, [(0, 0), (0, case.gap)]).ravel()[: pixels.size + (case.shape[0] - 1) * case.gap]
-    out = np.zeros(pixels.size + (case.shape[0] - 1) * case.out_gap, case.dtype)
-    memory, out_memory = stream.allocate(padded.nbytes), stream.allocate(out.nbytes)
-    stream.upload(padded, memory)
-    stream.upload(out, out_memory)
-    pitch, out_pitch = ((case.shape[1] + gap) * pixels.itemsize for gap in (case.gap, case.out_gap))
-    plan = Clahe(stream, case.shape, case.dtype, case.bits, case.tiles, case.clip_limit)
-    plan(memory, pitch, out_memory, out_pitch)
-    got = np.zeros_like(out)
-    stream.download(out_memory, got)
-    stream.synchronise()
-
-    rows = np.pad(got, (0, case.out_gap)).reshape(case.shape[0], -1)
-    assert not rows[:, case.shape[1] :].any(), f"{case}: wrote between the rows"
-    equalised = rows[:, : case.shape[1]].astype(int)
+    frame = placed(stream, pixels, gap=case.gap * pixels.itemsize, bottom_up=case.bottom_up)
+    out = placed(stream, np.zeros_like(pixels), gap=case.out_gap * pixels.itemsize)
+    DeviceClahe(stream, case.shape, case.bits, case.tiles, case.clip_limit)(frame, out)
+    equalised = fetched(stream, out).astype(int)
     off = np.abs(equalised - clahe(pixels, case.bits, case.tiles, case.clip_limit))
     assert off.max() <= 1, f"{case}: off by {off.max()}"
     on_cpu = np.zeros_like(pixels)

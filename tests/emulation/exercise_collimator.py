@@ -7,18 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cathrt.kernels._kernels import profile_sums as profile_sums_on_cpu
-from cathrt.kernels.cuda.collimator import ProfileSums
+from cathrt.kernels.cuda.collimator import DeviceProfileSums
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.reference.collimator import profile_sums
+from tests.emulation.placed import placed
 
 
 class Case(NamedTuple):
-    """gap: pixels between the end of a row and the next one, full of something else."""
+    """gap: pixels between the end of a row and the next one. bottom_up: row 0 is the last in memory."""
 
     shape: tuple[int, int]
     dtype: Any
     bits: int
     gap: int = 0
+    bottom_up: bool = False
 
 
 SMALL = (
@@ -26,6 +28,7 @@ SMALL = (
     Case((66, 131), np.uint8, 8, gap=1),
     Case((131, 41), np.uint16, 16),  # rows too odd for vector loads; blocks that follow each other share columns
     Case((1, 1), np.uint8, 5),
+    Case((70, 12), np.uint8, 8, bottom_up=True),
 )
 FULL = (Case((512, 512), np.uint8, 8), Case((1024, 1024), np.uint16, 12))
 
@@ -45,15 +48,12 @@ def full_frame(stream: Stream) -> None:
 def check(stream: Stream, case: Case, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = case.shape
-    whole = rng.integers(0, np.iinfo(case.dtype).max, (rows, columns + case.gap), dtype=case.dtype, endpoint=True)
-    pixels = whole[:, :columns]
-    stored = whole.ravel()[: whole.size - case.gap]
-    memory = stream.allocate(stored.nbytes)
-    stream.upload(stored, memory)
-    plan = ProfileSums(stream, case.shape, case.dtype, case.bits)
+    pixels = rng.integers(0, np.iinfo(case.dtype).max, case.shape, dtype=case.dtype, endpoint=True)
+    frame = placed(stream, pixels, gap=case.gap * pixels.itemsize, bottom_up=case.bottom_up)
+    plan = DeviceProfileSums(stream, case.shape, case.bits)
     downloaded = np.zeros(rows + columns, dtype=np.uint32)
     for _ in range(2):  # the second must not build on the first
-        plan(memory, whole.strides[0])
+        plan(frame)
     stream.download(plan.sums, downloaded)
     stream.synchronise()
 
