@@ -15,10 +15,11 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import ingest
+from benchmarks.kernel_ops import histogram, ingest
 
 OPS: dict[str, ModuleType] = {
     "ingest": ingest,
+    "histogram": histogram,
 }
 
 

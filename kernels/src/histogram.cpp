@@ -104,8 +104,10 @@ CATHRT_INLINE void bracket_row(const Stored* row, Span span, std::uint16_t mask,
         }
         Values inside[kVectors], some{};
         for (std::int32_t i = 0; i < kVectors; ++i) {
-            const auto b0 = reinterpret_cast<Values>(values[i] < low0), a0 = reinterpret_cast<Values>(values[i] > high0);
-            const auto b1 = reinterpret_cast<Values>(values[i] < low1), a1 = reinterpret_cast<Values>(values[i] > high1);
+            const auto b0 = reinterpret_cast<Values>(values[i] < low0),
+                       a0 = reinterpret_cast<Values>(values[i] > high0);
+            const auto b1 = reinterpret_cast<Values>(values[i] < low1),
+                       a1 = reinterpret_cast<Values>(values[i] > high1);
             below0 -= b0, above0 -= a0, below1 -= b1, above1 -= a1;
             inside[i] = (~(b0 | a0) & wide0) | (~(b1 | a1) & wide1);
             some |= inside[i];
@@ -196,9 +198,9 @@ Bracket bracket_from(const std::vector<std::uint32_t>& sample, std::int64_t samp
 
 }  // namespace
 
-// One vectorised pass counts what lies below and above a guess at each value and tells apart only the few values inside.
-// The guess is what the frame before gave, else a sample of this one. Should both mislead, everything is counted: the
-// answer is exact in any case.
+// One vectorised pass counts what lies below and above a guess at each value and tells apart only the few values
+// inside. The guess is what the frame before gave, else a sample of this one. Should both mislead, everything is
+// counted: the answer is exact in any case.
 std::array<std::uint16_t, 2> Histogram::ranked_values(const StoredFrame& frame, std::array<std::int64_t, 2> ranks) {
     const std::int64_t exposed = count_exposed(frame);
     if (exposed >= kFewPixels) {

@@ -48,8 +48,8 @@ class Histogram {
               std::array<Bracket, 2> brackets);
 
     bool remembers_ = false;
-    std::array<std::uint16_t, 2> last_{};   // the values of the last frame
-    std::array<float, 2> reach_{};          // how far from them the next frame's are looked for
+    std::array<std::uint16_t, 2> last_{};  // the values of the last frame
+    std::array<float, 2> reach_{};         // how far from them the next frame's are looked for
     std::vector<std::uint32_t> counts_;
     std::vector<std::uint32_t> parts_;
 };
