@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp runtime/sources/phantom/src/*.*pp tests/kernels/*.cpp)
-NATIVE := CMakeLists.txt pyproject.toml $(wildcard kernels/src/* runtime/sources/phantom/src/*)
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/sources/phantom/src/*.*pp tests/kernels/*.cpp)
+NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* runtime/sources/phantom/src/*)
 
-.PHONY: demo test test-slow check format native bench clean help
+.PHONY: demo test test-slow gpu-check check format native bench clean help
 help:
 	@echo "make demo    generated angiogram through the whole line, under a minute"
 	@echo "make test    the whole unmarked suite"
 	@echo "make check   format, lint, types, import rules"
+	@echo "make gpu-check  kernels and engine on the NVIDIA GPU of this machine: right, and how fast"
 
 $(VENV)/pyvenv.cfg:
 	@command -v $(PYTHON) >/dev/null || { echo "cathrt needs Python >= 3.11: $(PYTHON) was not found. Install it, or set PYTHON=/path/to/python3"; exit 1; }
@@ -40,6 +41,11 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+# Exits 2 where there is no GPU.
+gpu-check: $(VENV)/.test
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.gpu_check --out build/gpu-check.jsonl
 
 # mypy follows no import hooks: build/typing/cathrt stands in for the installed namespace.
 build/typing/cathrt:

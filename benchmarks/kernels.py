@@ -15,11 +15,17 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import histogram, ingest
+from benchmarks.kernel_ops import clahe, clip, collimator, histogram, ingest, repeats, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
+    "clahe": clahe,
+    "clip": clip,
+    "collimator": collimator,
     "ingest": ingest,
     "histogram": histogram,
+    "repeats": repeats,
+    "subtraction": subtraction,
+    "temporal": temporal,
 }
 
 

@@ -98,6 +98,9 @@ def keyframe_command(
         Path | None, typer.Option(help="Folder of runs to calibrate int8 on. Default: the phantom.")
     ] = None,
     calibration_frames: Annotated[int, typer.Option(min=1, help="Frames to calibrate int8 on.")] = 64,
+    weight_bits: Annotated[
+        int, typer.Option(min=7, max=8, help="Of int8 weights: 7 for x86 CPUs without VNNI, which need it.")
+    ] = 8,
     judge: JudgeOption = None,
     judge_phantoms: PhantomsOption = 120,
     sm: Annotated[str | None, typer.Option(help="Compute capabilities to build plans for: 86,89,120.")] = None,
@@ -113,6 +116,7 @@ def keyframe_command(
         raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
     from cathrt.export.checkpoint import load_checkpoint, random_checkpoint
     from cathrt.export.cli_arguments import gate_from, semantics_from, sm_from, stage_bar
+    from cathrt.export.quantize import Int8Settings
     from cathrt.export.recipe import ExportRequest, GateError, export_keyframe
     from cathrt.export.recipe_judge import Judging, judge_set
     from cathrt.export.recipe_stages import CalibrationFrom
@@ -135,6 +139,7 @@ def keyframe_command(
         limits=settings.limits,
         sm=sm_from(sm, targets),
         seed=seed if random_init else None,
+        int8=Int8Settings(weight_bits=7 if weight_bits == 7 else 8),
     )
     judging = Judging(judge_set(judge_phantoms, judge, settings), settings)
     with stage_bar(shown=not json_) as (told, advance):
@@ -169,6 +174,7 @@ def qualify_command(
     _require_extra()
     settings = load_config(config)
     from cathrt.export.cli_arguments import gate_from, reference_for, stage_bar
+    from cathrt.export.layer_errors import layer_errors_of_bundle
     from cathrt.export.recipe import GateError
     from cathrt.export.recipe_judge import Judging, judge_set, judged, not_run, write_report
 
@@ -183,7 +189,8 @@ def qualify_command(
                 advance(what, done, total)
 
             limits, note = gate_from(artifact.precision, gate or []), not_run(opened, engine)
-            found = judged(opened, engine, reference, judging, (), seen)
+            layers = layer_errors_of_bundle(opened, engine, reference.checkpoint)
+            found = judged(opened, engine, reference, judging, layers, seen)
             report = out / f"{engine}.report"
             failures = write_report(report, found, limits, note)
             if json_:
@@ -197,6 +204,24 @@ def qualify_command(
                 missed.append(f"{engine}: {' | '.join(failures)} (see {report})")
     if missed:
         raise GateError(f"the gate is missed: {'; '.join(missed)}")
+
+
+@app.command("join")
+def join_command(
+    base: Annotated[Path, typer.Argument(help="Signed bundle whose name, card and training record stay.")],
+    others: Annotated[list[Path], typer.Argument(help="Signed bundles of the same weights, of other engines.")],
+    sign: Annotated[Path, typer.Option(help="Private key to sign the joined bundle with.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    config: ConfigOption = None,
+) -> None:
+    """Put several engines' artifacts of the same weights into one bundle. Judges nothing: each was signed before."""
+    _require_extra()
+    settings = load_config(config)
+    from cathrt.export.join import join
+    from cathrt.export.sign import load_key
+
+    opened = [bundle_at(path, settings) for path in (base, *others)]
+    print(join(opened[0], opened[1:], load_key(sign), out), flush=True)
 
 
 def main() -> None:

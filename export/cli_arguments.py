@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cathrt.export.checkpoint import load_checkpoint, random_checkpoint
 from cathrt.export.fold import Target
+from cathrt.export.gate import GATES, Gate, tightened
 from cathrt.export.models.convnext import ARCHS
 from cathrt.export.qualify import reference_from_onnx
 from cathrt.export.recipe_judge import Reference, reference_of
@@ -23,7 +24,7 @@ from cathrt.export.semantics import (
     semantics_from_toml,
     semantics_of_bundle,
 )
-from cathrt.export.verify import GATES, Gate, Precision, tightened
+from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.cli_options import bundle_at, say
 from cathrt.runtime.config import Config

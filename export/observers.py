@@ -93,16 +93,16 @@ def _divergence(histogram: Histogram, bins: int) -> float:
 _COSTS = {"mse": _squared_error, "entropy": _divergence}
 
 
-def scales_of(largest: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The step of which 127 reach each of these values, all above 0, or a little beyond.
+def scales_of(largest: NDArray[np.floating[Any]], levels: int = LEVELS) -> NDArray[np.float32]:
+    """The step of which 127, or `levels`, reach each of these values, all above 0, or a little beyond.
 
     Rounded up to what float16 and bfloat16 hold exactly, 8 significant bits or the grid of float16's smallest numbers:
     a graph that is typed later (precision.py) then keeps the scales it was rounded with, and costs at most 1 % of a
     step. Channels behind a small layer scale need that, their scales lie where float16 has few digits left.
     """
-    _, exponent = np.frexp(np.asarray(largest, np.float64) / LEVELS)
+    _, exponent = np.frexp(np.asarray(largest, np.float64) / levels)
     grid = np.maximum(np.exp2(exponent - 8.0), _FLOAT16_SMALLEST)
-    scales: NDArray[np.float32] = (np.ceil(np.asarray(largest, np.float64) / LEVELS / grid) * grid).astype(np.float32)
+    scales: NDArray[np.float32] = (np.ceil(np.asarray(largest, np.float64) / levels / grid) * grid).astype(np.float32)
     return scales
 
 

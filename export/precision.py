@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from cathrt.export.fold import Target
 from cathrt.export.graph_edit import GraphEdit
 from cathrt.runtime.errors import EngineError
 
@@ -42,12 +41,12 @@ KEPT: Mapping[str, str] = {
 }
 FOLLOWING = frozenset({"Mul", "Add", "Sqrt", "Div"})
 
-# The newest ai.onnx opset each target reads in full. A bundle's graphs must also lie within runtime/onnx_file.py's.
-OPSET_LIMIT: Mapping[Target, int] = {
+# The newest ai.onnx opset each CPU target reads in full; TensorRT's go by its version (targets/tensorrt.py). A bundle's
+# graphs must also lie within runtime/onnx_file.py's.
+CpuTarget = Literal["openvino", "onnxruntime"]
+OPSET_LIMIT: Mapping[CpuTarget, int] = {
     "openvino": 23,  # 2026.4 takes any number without a word, but of 24 it cannot import TensorScatter (tried)
     "onnxruntime": 25,  # 1.32 loads up to 28 (tried); a bundle ends at 25
-    "tensorrt-rtx": 25,  # 1.7 has the parser of TensorRT 11
-    "tensorrt": 25,  # what the parser of 11 documents
 }
 
 
@@ -114,7 +113,7 @@ def kept_nodes(model: ModelProto) -> frozenset[str]:
     return frozenset(kept)
 
 
-def check_opset(model: ModelProto, target: Target) -> int:
+def check_opset(model: ModelProto, target: CpuTarget) -> int:
     """The model's ai.onnx opset. Raises EngineError if it imports none, or a newer one than `target` reads."""
     found = next((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), None)
     limit = OPSET_LIMIT[target]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cathrt.export.qualify import Alone, Latency, Qualification
+from cathrt.export.alone import Alone, Latency
+from cathrt.export.qualify import Qualification
 from cathrt.export.verify import Comparison
 
 if TYPE_CHECKING:

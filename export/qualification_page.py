@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.qualify import P99_NEEDS, Latency, Qualification, verdict
-from cathrt.export.verify import KEY_FRAME_TOLERANCE, Failure, Flip, Gate, Share
+from cathrt.export.alone import Latency
+from cathrt.export.evidence import verdict
+from cathrt.export.gate import Failure, Gate
+from cathrt.export.qualify import P99_NEEDS, Qualification
+from cathrt.export.verify import KEY_FRAME_TOLERANCE, Flip, Share
 from cathrt.runtime.alert import NOTICE
 
 _WIDTH, _HEIGHT, _LEFT, _BASE = 640, 170, 8, 140

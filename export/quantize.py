@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from cathrt.export.intermediates import Float32, check_frames
 from cathrt.export.observers import OBSERVERS, Clip, Observer, clips_of, scales_of
 from cathrt.export.quantize_balance import balanced
 from cathrt.export.quantize_layers import KINDS, Kind, Layer, float_weights, layer_named, weighted_layers
-from cathrt.export.quantize_qdq import OPSETS, int8_weights, with_pairs
+from cathrt.export.quantize_qdq import OPSETS, WeightBits, int8_weights, with_pairs
 from cathrt.export.quantize_ranges import histograms_of, largest_by_channel
 from cathrt.export.quantize_sensitivity import LogitError, logit_error, logits_of, sensitivities
 from cathrt.runtime.errors import EngineError
@@ -28,6 +29,7 @@ class Int8Settings:
 
     percentile: in (0, 100], for the observer of that name.   keep_kinds, keep_layers: what stays float.
     balance: strength in [0, 1], 0 balances nothing.   sensitivity_frames: how many frames, evenly spread, measure it.
+    weight_bits: 8, or 7 for x86 CPUs without VNNI, which clip sums of full int8 products (runtime/cpu.py).
     """
 
     observer: Observer = "mse"
@@ -36,6 +38,7 @@ class Int8Settings:
     keep_layers: tuple[str, ...] = ()
     balance: float = 0.0
     sensitivity_frames: int = 4
+    weight_bits: WeightBits = 8
 
     def __post_init__(self) -> None:
         if self.observer not in OBSERVERS:
@@ -46,6 +49,8 @@ class Int8Settings:
             raise ValueError(f"percentile {self.percentile}, expected one above 0 and at most 100, such as 99.99")
         if not 0.0 <= self.balance <= 1.0:
             raise ValueError(f"balance {self.balance}, expected 0 (none) to 1")
+        if self.weight_bits not in get_args(WeightBits):
+            raise ValueError(f"weight_bits {self.weight_bits}, expected 7 or 8")
         if self.sensitivity_frames < 1:
             raise ValueError(f"sensitivity_frames {self.sensitivity_frames}, expected at least 1")
 
@@ -121,7 +126,7 @@ def quantised(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8S
 def int8_graph(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8Settings) -> onnx.ModelProto:
     """The graph that `quantised` makes, without its report: measuring each layer alone takes most of the time."""
     calibrated = _calibrated(model, frames, settings)
-    return _checked_pairs(calibrated, calibrated.layers)
+    return _checked_pairs(calibrated, calibrated.layers, settings.weight_bits)
 
 
 def back_off(
@@ -199,14 +204,18 @@ def _chosen(model: onnx.ModelProto, settings: Int8Settings) -> tuple[Layer, ...]
 def _layer_reports(
     calibrated: _Calibrated, frames: Sequence[Float32], settings: Int8Settings
 ) -> tuple[LayerReport, ...]:
-    alone = sensitivities(calibrated.model, calibrated.layers, calibrated.scales, _spread(frames, settings))
+    alone = sensitivities(
+        calibrated.model, calibrated.layers, calibrated.scales, _spread(frames, settings), settings.weight_bits
+    )
     return tuple(
         LayerReport(
             name=layer.name,
             kind=layer.kind,
             activation_scale=float(calibrated.scales[layer.activation]),
             clipped=calibrated.clips[layer.activation].clipped,
-            weight_error=int8_weights(float_weights(calibrated.model, layer), layer.output_axis).error,
+            weight_error=int8_weights(
+                float_weights(calibrated.model, layer), layer.output_axis, settings.weight_bits
+            ).error,
             alone=alone[layer.name],
         )
         for layer in calibrated.layers
@@ -222,7 +231,7 @@ def _built(
     backed_off: tuple[str, ...],
 ) -> Quantised:
     layers = [layer for layer in calibrated.layers if layer.name not in backed_off]
-    model = _checked_pairs(calibrated, layers)
+    model = _checked_pairs(calibrated, layers, settings.weight_bits)
     few = _spread(frames, settings)
     chosen = {layer.name for layer in calibrated.layers}
     report = Int8Report(
@@ -236,8 +245,8 @@ def _built(
     return Quantised(model, report)
 
 
-def _checked_pairs(calibrated: _Calibrated, layers: Sequence[Layer]) -> onnx.ModelProto:
-    model = with_pairs(calibrated.model, layers, calibrated.scales)
+def _checked_pairs(calibrated: _Calibrated, layers: Sequence[Layer], bits: WeightBits) -> onnx.ModelProto:
+    model = with_pairs(calibrated.model, layers, calibrated.scales, bits)
     onnx.checker.check_model(model, full_check=True)
     return model
 

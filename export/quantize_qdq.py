@@ -9,46 +9,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from cathrt.export.observers import LEVELS, scales_of
+from cathrt.export.observers import scales_of
 from cathrt.export.quantize_layers import Layer, float_weights, initializers
 
 OPSETS = range(13, 26)  # DequantizeLinear takes an axis from 13 on; TensorRT 11's parser knows up to 25
+WeightBits = Literal[7, 8]
 _INT8_ZERO = "int8.zero"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Int8Weights:
-    """values: int8 in -127..127, the weights' shape.   scales: (output channels,) float32, above 0.
-    error: root mean square of what rounding changed, relative to that of the weights."""
+    """values: int8 in -127..127, or -63..63 of 7 bits, the weights' shape.   scales: (output channels,) float32, above
+    0.   error: root mean square of what rounding changed, relative to that of the weights."""
 
     values: NDArray[np.int8]
     scales: NDArray[np.float32]
     error: float
 
 
-def int8_weights(weights: NDArray[np.float32], output_axis: int) -> Int8Weights:
-    """Round each output channel to 127 steps to its largest weight. A channel of zeros gets the scale 1."""
+def int8_weights(weights: NDArray[np.float32], output_axis: int, bits: WeightBits = 8) -> Int8Weights:
+    """Round each output channel to 127 steps to its largest weight, or 63. A channel of zeros gets the scale 1."""
+    levels = 2 ** (bits - 1) - 1
     others = tuple(axis for axis in range(weights.ndim) if axis != output_axis)
     largest = np.abs(weights).max(axis=others)
-    scales = scales_of(np.where(largest > 0, largest, LEVELS))
+    scales = scales_of(np.where(largest > 0, largest, levels), levels)
     spread = scales.reshape([-1 if axis == output_axis else 1 for axis in range(weights.ndim)])
-    values = np.clip(np.rint(weights / spread), -LEVELS, LEVELS).astype(np.int8)
+    values = np.clip(np.rint(weights / spread), -levels, levels).astype(np.int8)
     power = float(np.square(weights, dtype=np.float64).sum())
     noise = float(np.square(weights - values * spread, dtype=np.float64).sum())
     return Int8Weights(values, scales, float(np.sqrt(noise / power)) if power else 0.0)
 
 
-def with_pairs(model: onnx.ModelProto, layers: Iterable[Layer], scales: Mapping[str, np.float32]) -> onnx.ModelProto:
+def with_pairs(
+    model: onnx.ModelProto, layers: Iterable[Layer], scales: Mapping[str, np.float32], bits: WeightBits = 8
+) -> onnx.ModelProto:
     """A copy of the float graph in which `layers` compute in int8.
 
-    scales: of each layer's activation by tensor name. Layers that read the same tensor share its pair.
+    scales: of each layer's activation by tensor name; layers that read the same tensor share its pair. bits: of the
+    weights.
     """
     by_name = {layer.name: layer for layer in layers}
     biases = _biases_behind_products(model, by_name)
@@ -62,7 +67,7 @@ def with_pairs(model: onnx.ModelProto, layers: Iterable[Layer], scales: Mapping[
             if f"{layer.activation}.scale" not in added:
                 nodes.extend(_pair(layer.activation, scales[layer.activation], added))
             if f"{layer.weight}.int8" not in added:
-                nodes.append(_dequantised_weights(model, layer, added))
+                nodes.append(_dequantised_weights(model, layer, bits, added))
             node = _reading(node, {0: f"{layer.activation}.dequantized", 1: f"{layer.weight}.dequantized"})
         elif node.name in biases:
             place, values = biases[node.name]
@@ -121,8 +126,8 @@ def _pair(tensor: str, scale: np.float32, added: dict[str, Any]) -> tuple[Any, A
     )
 
 
-def _dequantised_weights(model: onnx.ModelProto, layer: Layer, added: dict[str, Any]) -> Any:
-    weights = int8_weights(float_weights(model, layer), layer.output_axis)
+def _dequantised_weights(model: onnx.ModelProto, layer: Layer, bits: WeightBits, added: dict[str, Any]) -> Any:
+    weights = int8_weights(float_weights(model, layer), layer.output_axis, bits)
     names = [f"{layer.weight}.{part}" for part in ("int8", "scale", "zero")]
     zeros = np.zeros(weights.scales.shape, np.int8)
     for name, values in zip(names, (weights.values, weights.scales, zeros), strict=True):

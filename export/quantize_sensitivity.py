@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from cathrt.export.intermediates import Float32, Intermediates, check_frames, network_input, tensors_of
 from cathrt.export.quantize_layers import Layer, weighted_layers
-from cathrt.export.quantize_qdq import with_pairs
+from cathrt.export.quantize_qdq import WeightBits, with_pairs
 
 SQNR_LIMIT_DB = 200.0  # stands for "no difference", since a manifest holds no infinity
 
@@ -48,12 +48,17 @@ def logits_of(model: onnx.ModelProto, frames: Sequence[Float32]) -> list[Float32
 
 
 def sensitivities(
-    model: onnx.ModelProto, layers: Sequence[Layer], scales: Mapping[str, np.float32], frames: Sequence[Float32]
+    model: onnx.ModelProto,
+    layers: Sequence[Layer],
+    scales: Mapping[str, np.float32],
+    frames: Sequence[Float32],
+    bits: WeightBits = 8,
 ) -> dict[str, LogitError]:
     """For each layer by name, what quantising it and no other does to the logits of the float graph."""
     expected = logits_of(model, frames)
     return {
-        layer.name: logit_error(expected, logits_of(with_pairs(model, [layer], scales), frames)) for layer in layers
+        layer.name: logit_error(expected, logits_of(with_pairs(model, [layer], scales, bits), frames))
+        for layer in layers
     }
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cathrt.export.evidence import sign_qualified
 from cathrt.export.fold import Target
 from cathrt.export.qualification_file import read_qualification, write_qualification
-from cathrt.export.qualify import Qualification, sign_qualified
+from cathrt.export.qualify import Qualification
 from cathrt.export.recipe_judge import Judging, Reference, judged, not_run, reference_of, write_report
 from cathrt.export.recipe_targets import Built, Recipe, build, require_possible
 from cathrt.export.sign import canonical_json, public_key, write_bundle

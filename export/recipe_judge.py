@@ -15,24 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cathrt.export.alone import ALONE_CALLS, measure_alone
 from cathrt.export.checkpoint import Checkpoint
+from cathrt.export.evidence import evidence_of, verdict
+from cathrt.export.gate import Gate
 from cathrt.export.judge_set import FIRST_SEED, MATRIX, JudgeInput, JudgeRun, folder_inputs, judge_runs, phantom_inputs
 from cathrt.export.models.convnext import ARCHS, ConvNext
 from cathrt.export.qualification_page import qualification_page
-from cathrt.export.qualify import (
-    ALONE_CALLS,
-    Contest,
-    Network,
-    Qualification,
-    evidence_of,
-    measure_alone,
-    qualify,
-    reference_from_module,
-    reference_from_onnx,
-    verdict,
-)
+from cathrt.export.qualify import Contest, Network, Qualification, qualify, reference_from_module, reference_from_onnx
 from cathrt.export.stage_cache import folder_sha256
-from cathrt.export.verify import Gate
 from cathrt.runtime.bundle import Artifact, Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.cpu import cpu_quota, sums_int8_exactly
@@ -65,11 +56,12 @@ class Judging:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """The network that has the last word. identity: of its weights, hex."""
+    """The network that has the last word. identity: of its weights, hex. checkpoint: None for a bundle's own graph."""
 
     network: Network
     name: str
     identity: str
+    checkpoint: Checkpoint | None = None
 
 
 def judge_set(phantoms: int, folder: Path | None, config: Config) -> JudgeSet:
@@ -90,7 +82,7 @@ def reference_of(checkpoint: Checkpoint) -> Reference:
     """The float32 PyTorch network with these weights."""
     module = ConvNext(ARCHS[checkpoint.arch], classes=checkpoint.classes)
     module.load_state_dict(dict(checkpoint.state))
-    return Reference(reference_from_module(module), "PyTorch float32", checkpoint.sha256)
+    return Reference(reference_from_module(module), "PyTorch float32", checkpoint.sha256, checkpoint)
 
 
 def judged(
@@ -187,7 +179,7 @@ def _answering(bundle: Bundle, engine: str, config: Config) -> Iterator[Engine]:
 def _stand_in(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:
     if artifact.precision == "bfloat16":  # ONNX Runtime has no bfloat16 convolution on the CPU
         return open_openvino(bundle, artifact, threads)
-    if artifact.precision == "int8" and not sums_int8_exactly():
+    if artifact.precision == "int8" and not sums_int8_exactly(artifact.weight_bits):
         raise EngineError(
             f"{artifact.file} is int8, but this CPU has no VNNI and would clip the sums in 16 bits: judge it on one "
             "that has, or export another precision"

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from cathrt.export.calibration import calibration_frames
 from cathrt.export.checkpoint import Checkpoint
-from cathrt.export.fold import Layout, Target, canonical, check_against_torch, check_pass
-from cathrt.export.precision import Element, check_opset, typed
+from cathrt.export.fold import Layout, canonical, check_against_torch, check_pass
+from cathrt.export.layer_errors import LayerErrors, layer_errors
+from cathrt.export.precision import Element, typed
 from cathrt.export.quantize import Int8Report, Int8Settings, back_off
 from cathrt.export.quantize_sensitivity import logits_of
 from cathrt.export.stage_cache import StageCache, file_sha256, folder_sha256
@@ -70,12 +71,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Int8Graph:
-    """summary: what the quantiser reports, for the manifest.   layer_errors: (layer, error of the logits with it alone
-    in int8), worst first."""
+    """summary: what the quantiser reports, for the manifest.   layer_errors: each layer's own, worst first."""
 
     graph: Graph
     summary: Mapping[str, Any]
-    layer_errors: tuple[tuple[str, float], ...]
+    layer_errors: LayerErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,11 @@ def calibration(
     return Calibration(np.load(kept / "tensors.npy", mmap_mode="r"), told["sha256"], told["description"])
 
 
-def int8_graph(cache: StageCache, graph: Graph, frames: Calibration, agreement: float) -> Int8Graph:
+def int8_graph(
+    cache: StageCache, graph: Graph, frames: Calibration, agreement: float, settings: Int8Settings
+) -> Int8Graph:
     """With Q/DQ pairs, and as few layers back in float as it takes for `agreement`: the share of calibration frames
     whose likeliest class stays. Raises EngineError where no number of layers is enough."""
-    settings = Int8Settings()
 
     def make(folder: Path) -> None:
         model, tensors = graph.model(), [np.ascontiguousarray(tensor) for tensor in frames.tensors]
@@ -150,12 +151,14 @@ def int8_graph(cache: StageCache, graph: Graph, frames: Calibration, agreement: 
 
         found = back_off(model, tensors, settings, passes)
         (folder / MODEL).write_bytes(found.serialised())
-        (folder / "int8.json").write_text(json.dumps(_summary(found.report)), encoding="utf-8")
+        own = [[name, _significant(error)] for name, error in layer_errors(model, found.model, tensors)]
+        summary = {**_summary(found.report), "layers_own_error": own}
+        (folder / "int8.json").write_text(json.dumps(summary), encoding="utf-8")
 
     inputs = {"onnx": graph.sha256, "calibration": frames.sha256, "agreement": agreement, "settings": asdict(settings)}
     kept = cache.result("int8", inputs, make)
     summary = json.loads((kept / "int8.json").read_text(encoding="utf-8"))
-    errors = tuple((name, float(error)) for name, error in summary["layers_worst_first"])
+    errors = tuple((name, float(error)) for name, error in summary["layers_own_error"])
     return Int8Graph(Graph(kept / MODEL), summary, errors)
 
 
@@ -185,7 +188,6 @@ def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
     """A TensorRT plan of the graph. Raises EngineError as build_plan does."""
 
     def make(folder: Path) -> None:
-        check_opset(graph.model(), request.target)
         built = build_plan(graph.path.read_bytes(), request)
         (folder / "plan").write_bytes(built.data)
         (folder / "layers.json").write_text(json_from_report(built.report), encoding="utf-8")
@@ -198,12 +200,6 @@ def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
     return BuiltPlan(
         kept / "plan", kept / "layers.json", _fingerprint(told["fingerprint"]), tuple(map(str, told["warnings"]))
     )
-
-
-def checked_opset(graph: Graph, target: Target) -> Graph:
-    """The graph. Raises EngineError where it is newer than the target reads."""
-    check_opset(graph.model(), target)
-    return graph
 
 
 def _probe(height: int, width: int) -> NDArray[np.float32]:

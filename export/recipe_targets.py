@@ -6,19 +6,21 @@ Not for: the stages themselves (recipe_stages.py), or judging and signing what w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cathrt.export.checkpoint import Checkpoint
 from cathrt.export.fold import LAYOUTS, Layout, Target
+from cathrt.export.gate import Gate
+from cathrt.export.precision import check_opset
+from cathrt.export.quantize import Int8Settings
 from cathrt.export.recipe_stages import (
     MODEL,
     BuiltPlan,
     CalibrationFrom,
     calibration,
     canonical_graph,
-    checked_opset,
     int8_graph,
     plain_graph,
     plan_of,
@@ -28,7 +30,7 @@ from cathrt.export.recipe_stages import (
 from cathrt.export.semantics import Semantics, manifest_of
 from cathrt.export.stage_cache import StageCache, file_sha256, tool_versions
 from cathrt.export.targets.tensorrt import PlanRequest, installed_version
-from cathrt.export.verify import Gate, Precision
+from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Artifact, Manifest, PlanFile
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.engine_fingerprint import probe_device
@@ -61,6 +63,7 @@ class Recipe:
     limits: LimitsConfig
     sm: tuple[int, ...] = ()
     seed: int | None = None
+    int8: Int8Settings = field(default_factory=Int8Settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +106,7 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
     layer_errors: tuple[tuple[str, float], ...] = ()
     if precision == "int8":
         frames = calibration(cache, recipe.calibration, preprocessing, recipe.limits)
-        found = int8_graph(cache, graph, frames, recipe.gate.agreement)
+        found = int8_graph(cache, graph, frames, recipe.gate.agreement, recipe.int8)
         graph, layer_errors = found.graph, found.layer_errors
         chain["calibration"] = frames.sha256
         more = {"int8": dict(found.summary), "calibration": dict(frames.description)}
@@ -117,9 +120,11 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
         elif precision == "bfloat16":
             graph = typed_graph(cache, graph, "bfloat16")
         plans = [plan_of(cache, graph, one) for one in _plan_requests(target, recipe.sm)]
-    checked_opset(graph, target)
+    if target == "openvino" or target == "onnxruntime":  # build_plan checks what is for TensorRT
+        check_opset(graph.model(), target)
     payload = {MODEL: graph.path} | {name: path for one in plans for name, path in _plan_files(one).items()}
-    artifact = Artifact(MODEL, precision, tuple(PlanFile(_plan_name(one), one.fingerprint) for one in plans))
+    plan_files = tuple(PlanFile(_plan_name(one), one.fingerprint) for one in plans)
+    artifact = Artifact(MODEL, precision, plan_files, recipe.int8.weight_bits if precision == "int8" else 8)
     chain["engine"] = {name: file_sha256(path) for name, path in sorted(payload.items())}
     provenance = {
         "made_by": "cathrt export keyframe",

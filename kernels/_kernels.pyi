@@ -1,5 +1,6 @@
 """CPU twins of the cathrt preprocessing kernels; truth and meaning: cathrt.kernels.reference."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,100 @@ class Ingest:
     ) -> None: ...
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
         """Fill out; False where no pixel of the run is exposed and everything became masked_value."""
+
+class TemporalSettings:
+    """Detector noise, motion gain and ghosting limit; meaning and units: kernels/reference/temporal.py."""
+
+    def __init__(
+        self,
+        noise_offset: float,
+        noise_gain: float,
+        still: float,
+        threshold: float,
+        slope: float,
+        ghosting_limit: float,
+    ) -> None: ...
+    @property
+    def noise_offset(self) -> float: ...
+    @property
+    def noise_gain(self) -> float: ...
+    @property
+    def still(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def slope(self) -> float: ...
+    @property
+    def ghosting_limit(self) -> float: ...
+
+class TemporalFilter:
+    """The state of one run: frames in, frames with less noise out. Not thread-safe."""
+
+    def __init__(self, shape: tuple[int, int], bits_stored: int, settings: TemporalSettings) -> None: ...
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Filter pixels into out, of the same type and shape; the first frame comes out as it is."""
+
+    def reset(self) -> None:
+        """Forget the frames so far: the next one comes out as it is."""
+
+    @property
+    def state(self) -> NDArray[np.float32]:
+        """A copy of the filtered frame before rounding: (rows, columns)."""
+
+class SubtractionSettings:
+    """What is subtracted, and how it is shown; meaning: kernels/reference/subtraction.py."""
+
+    def __init__(self, pixel_intensity_relationship: str, gain: float, offset: float, bits_out: int) -> None: ...
+    @property
+    def pixel_intensity_relationship(self) -> str: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def offset(self) -> float: ...
+    @property
+    def bits_out(self) -> int: ...
+
+class MaskSubtraction:
+    """The mask of one run: live frames in, subtracted ones out. Not thread-safe."""
+
+    def __init__(self, shape: tuple[int, int], bits_stored: int, settings: SubtractionSettings) -> None: ...
+    def add_mask_frame(self, pixels: NDArray[Any]) -> None:
+        """Take one more frame into the mean; at most 256."""
+
+    def reset(self) -> None:
+        """Forget the mask."""
+
+    def __call__(self, pixels: NDArray[Any], out: NDArray[np.uint16], shift: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Subtract the mask, moved by shift (rows down, columns right), into out: uint16 of pixels' shape."""
+
+class Clahe:
+    """Contrast-limited adaptive histogram equalisation of frames of one size. Not thread-safe."""
+
+    def __init__(self, shape: tuple[int, int], bits_stored: int, tiles: tuple[int, int], clip_limit: float) -> None: ...
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Fill out, of the shape and dtype of pixels, with the equalised stored values; it may be pixels itself."""
+
+def profile_sums(
+    pixels: NDArray[Any], bits_stored: int, row_sums: NDArray[np.uint32], column_sums: NDArray[np.uint32]
+) -> None:
+    """Fill row_sums (rows,) and column_sums (columns,) with the sums of the stored values of each."""
+
+def compare_frames(
+    previous: NDArray[Any], current: NDArray[Any], bits_stored: int, limit: int
+) -> tuple[int, int, int, int, int]:
+    """The fields of reference.repeats.Comparison, in order. limit: 0 to 65535 stored values."""
+
+def same_pixels(previous: NDArray[Any], current: NDArray[Any], bits_stored: int) -> bool:
+    """Whether all stored values of two frames of one shape and type are equal; returns early where they are not."""
+
+class Clip:
+    """The plan and scratch of one run's clips: sampled frames in, one clip of a batch out. Not thread-safe.
+
+    window: linear or table; one found from each frame would make the clip flicker. tensor: of one frame.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], bits_stored: int, window: Window, frames: int, tensor: TensorLayout
+    ) -> None: ...
+    def __call__(self, frames: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
+        """Fill out: (frames, height, width, 3), or (3, frames, height, width), C-contiguous."""

@@ -105,11 +105,13 @@ class Artifact:
     """The file an engine opens, and the precision it must compute in (never the library's default).
 
     plans: for TensorRT, what was built from `file`; each fits the devices in its fingerprint. None for other engines.
+    weight_bits: of int8 weights: with 7 every x86 CPU sums exactly, with 8 only those with VNNI (cpu.py).
     """
 
     file: str
     precision: Literal["float32", "bfloat16", "float16", "int8"]
     plans: tuple[PlanFile, ...] = ()
+    weight_bits: Literal[7, 8] = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,15 @@ def cpu_quota(root: Path = _ROOT) -> int:
     return max(1, min(allowed, *(int(quota) for quota in quotas))) if quotas else allowed
 
 
-def sums_int8_exactly(root: Path = _ROOT) -> bool:
-    """Whether int8 products are summed without saturation.
+def sums_int8_exactly(weight_bits: int = 8, root: Path = _ROOT) -> bool:
+    """Whether products of int8 activations with weights of so many bits, 7 or 8, are summed without saturation.
 
     x86 before VNNI adds pairs of u8 x s8 products in 16 bits and clips them (VPMADDUBSW): a network quantised to the
-    full int8 range then computes something else, quietly. ARM widens first.
+    full int8 range then computes something else, quietly. Weights of 7 bits cannot reach the clip: 2 x 255 x 63 is
+    32,130, int16 ends at 32,767. ARM widens first.
     """
+    if weight_bits <= 7:
+        return True
     if platform.machine() not in ("x86_64", "AMD64"):
         return True
     return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(cpu_flags(root))

@@ -73,6 +73,9 @@ def _file_faults(manifest: Manifest) -> list[str]:
         if artifact.file.endswith(".xml"):  # OpenVINO IR keeps its weights beside the graph
             needed.append(artifact.file.removesuffix(".xml") + ".bin")
         needed += [plan.file for plan in artifact.plans]
+        if artifact.weight_bits != 8 and artifact.precision != "int8":
+            found = f"{artifact.weight_bits}-bit weights in {artifact.precision}"
+            faults.append(f"artifacts.{engine}: {found}, expected that of int8 alone")
         faults += [f"artifacts.{engine}: {name!r} is not among files" for name in needed if name not in manifest.files]
         faults += [fault for plan in artifact.plans for fault in _plan_faults(manifest, engine, artifact, plan)]
     return faults

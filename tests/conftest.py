@@ -1,4 +1,4 @@
-"""What every test may ask for: where the real angiograms are, and a clear word where they are not."""
+"""What every test may ask for: where the real angiograms are, a GPU, and a clear word where they are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.gpu import why_no_gpu
+
 ROOT = Path(__file__).resolve().parent.parent
+_WITHOUT_GPU = pytest.StashKey[tuple[int, str]]()
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,20 @@ def data_dir() -> Path:
         if (folder / "manifest.csv").is_file():
             return folder
     pytest.skip(f"no real angiograms: looked in {', '.join(map(str, candidates))}; set CATHRT_DATA to their folder")
+
+
+@pytest.hookimpl(trylast=True)  # when -k and -m have had their say
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked needs_gpu, with the reason, where no device computes."""
+    wanting = [item for item in items if item.get_closest_marker("needs_gpu")]
+    if wanting and (why := why_no_gpu()) is not None:
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason=f"needs_gpu: {why}"))
+        config.stash[_WITHOUT_GPU] = (len(wanting), why.partition(":")[0])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say at the very end how much of the suite this machine could not show."""
+    if _WITHOUT_GPU in config.stash:
+        count, why = config.stash[_WITHOUT_GPU]
+        terminalreporter.write_line(f"needs_gpu: {count} tests skipped, {why}")

@@ -23,6 +23,7 @@ VENDOR_HOMES = {
     "openvino": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
     "onnxruntime": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
     "tensorrt": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
+    "cuda": ("kernels/cuda/", "runtime/engines/", "export/", "benchmarks/", "tests/"),
     "pydicom": ("runtime/sources/", "runtime/sinks/", "benchmarks/", "tests/"),
     "imagecodecs": ("runtime/sources/", "benchmarks/", "tests/"),
     "av": ("runtime/sources/", "benchmarks/", "tests/"),
@@ -54,8 +55,8 @@ LIGHT = [
     "cathrt.runtime.preprocess",
     "cathrt.runtime.replay",
 ]
-HEAVY = ["openvino", "onnxruntime", "pydicom", "imagecodecs", "av", "PIL", "torch", "onnx", "typer", "rich", "pydantic",
-         "cryptography", "scipy", "cv2"]  # fmt: skip
+HEAVY = ["openvino", "onnxruntime", "cuda", "pydicom", "imagecodecs", "av", "PIL", "torch", "onnx", "typer", "rich",
+         "pydantic", "cryptography", "scipy", "cv2"]  # fmt: skip
 
 
 def sources(*folders: str) -> list[Path]:

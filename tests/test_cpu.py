@@ -79,9 +79,10 @@ def test_x86_sums_int8_exactly_with_vnni_only(
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     root = tree(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\nprocessor\t: 1\nflags\t\t: {flags}\n"})
-    assert sums_int8_exactly(root) is exact
+    assert sums_int8_exactly(root=root) is exact
+    assert sums_int8_exactly(7, root)
 
 
 def test_arm_sums_int8_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert sums_int8_exactly(tmp_path)
+    assert sums_int8_exactly(root=tmp_path)

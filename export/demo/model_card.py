@@ -30,7 +30,6 @@ They were trained on generated images only and are not fit to read an angiogram,
 frame in, six scores out: {labels}.
 "better" is an artery well filled and sharp, "bad" one partly filled, washing out, blurred or badly projected, "others"
 a frame with no opacified coronary. The side is the sum over its three scores; the key-frame score is P(better).
-Weights are stored as half floats and computed with in single precision.
 
 ## How it was made
 - Frames: {made["frames"]["training"]:,} of {_count(made["scenes"]["training"]):,} generated runs (phantom scenes \
@@ -60,6 +59,7 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 | runs without coronaries that get a key frame | {runs["false_key_frame_runs"]:.1%} |
 
 {_real_section(real)}
+{_engines_section(manifest)}
 ## Limits
 - The phantom is a simplification; scores on it say that the training worked, not that the model does.
 - Bypass grafts, anomalous origins and most pathology were never shown to it; devices only as the phantom draws them.
@@ -98,6 +98,34 @@ def _real_section(real: dict[str, Any] | None) -> str:
             "",
         ]
     )
+
+
+def _engines_section(manifest: Manifest) -> str:
+    """Each engine's precision, and what it changed against the float32 network where that was measured."""
+    told = manifest.evidence.get("qualification", {})
+    lines = [
+        "## What its engines change",
+        "",
+        "| engine | computes in | against the float32 network |",
+        "|---|---|---|",
+    ]
+    for engine, artifact in sorted(manifest.artifacts.items()):
+        lines.append(f"| {engine} | {artifact.precision} | {_against(told.get(engine))} |")
+    return "\n".join([*lines, ""])
+
+
+def _against(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "is that network, its weights stored as half floats"
+    agreement, judged = found["class_agreement"], found["judge_set"]
+    text = f"same class in {agreement['hits']:,} of {agreement['of']:,} frames of {judged['runs']:,} runs"
+    if "laterality_f1" in found:
+        sides = found["laterality_f1"]
+        text += f", side F1 {sides['reference']:.4f} to {sides['engine']:.4f}"
+    if "same_key_frame" in found:
+        same = found["same_key_frame"]
+        text += f", same key frame in {same['hits']} of {same['of']} runs"
+    return text
 
 
 def _row(

@@ -22,6 +22,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from cathrt.export.demo.dataset import LABELS, PREPROCESSING, PhantomFrames, Rendering, join, load_scenes
@@ -121,7 +122,10 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     }
     if judged is not None:
         evidence["real"] = _of_these_weights(judged, onnx_bytes)
+    weights = options.work / "weights.safetensors"  # what `cathrt export keyframe` takes for other precisions
+    save_file(state, weights)
     provenance = {
+        "chain": {"weights": hashlib.sha256(weights.read_bytes()).hexdigest()},
         "made_by": "cathrt.export.demo.train_keyframe",
         "plan": json.loads(json.dumps(asdict(plan))),
         "scenes": spans,

@@ -171,8 +171,10 @@ void Ingest::resize(const StoredFrame& frame, const Clamp& clamp, Emit emit) {
     resizer_.run<float>(clamp, values, emit);
 }
 
-bool Ingest::run(StoredFrame frame, void* out) {
+bool Ingest::run(StoredFrame frame, void* out, std::int32_t index, std::int32_t count) {
     frame.exposed = exposed_.empty() ? nullptr : exposed_.data();
+    TensorLayout clip = tensor_;  // its frames on top of each other: the same elements in the same order
+    clip.height *= count;
     const Line line = line_of(frame);
     // Masked pixels were resized as stored value 0; what that made of each element is exchanged for masked_value.
     const float zero = window_.table.empty() ? 0.0F : window_.table[0];
@@ -183,7 +185,7 @@ bool Ingest::run(StoredFrame frame, void* out) {
         if (!masked_.empty())
             add_masked(masked_.data() + static_cast<std::ptrdiff_t>(i) * tensor_.width, tensor_.width,
                        tensor_.masked_value - zero_grey, row);
-        write_row(tensor_, channels_, row, i, out);
+        write_row(clip, channels_, row, index * tensor_.height + i, out);
     };
     if (frame.wide)
         resize<std::uint16_t>(frame, line.clamp, emit);

@@ -10,6 +10,7 @@
 
 #include "histogram.hpp"
 #include "resizer.hpp"
+#include "scratch.hpp"
 #include "stored.hpp"
 #include "tensor.hpp"
 
@@ -50,7 +51,10 @@ class Ingest {
 
     // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width elements.
     // Returns false, with everything masked_value, where the run has no exposed pixel.
-    bool run(StoredFrame frame, void* out);
+    bool run(StoredFrame frame, void* out) { return run(frame, out, 0, 1); }
+    // The same for frame `index` of a clip of `count`: out is the whole clip, (count, height, width, 3) or (3, count,
+    // height, width), of which only this frame's elements are written.
+    bool run(StoredFrame frame, void* out, std::int32_t index, std::int32_t count);
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }

@@ -3,6 +3,8 @@
 #include "bindings.hpp"
 
 NB_MODULE(_kernels, module) {
+    // A Window that a Python module keeps as a constant lives as long as the process: no leak, and nothing to print.
+    nanobind::set_leak_warnings(false);
     module.doc() = "CPU twins of the cathrt preprocessing kernels; truth and meaning: cathrt.kernels.reference.";
     cathrt::bind_ingest(module);
     cathrt::bind_temporal(module);

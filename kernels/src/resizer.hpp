@@ -5,27 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <vector>
 
 #include "resize.hpp"
+#include "scratch.hpp"
 
 namespace cathrt {
-
-// Scratch rows start where vector loads want them.
-template <typename T>
-struct AlignedAllocator {
-    using value_type = T;
-    static constexpr std::align_val_t kAlignment{64};
-    AlignedAllocator() = default;
-    template <typename U>
-    explicit AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
-    void deallocate(T* pointer, std::size_t) noexcept { ::operator delete(pointer, kAlignment); }
-    bool operator==(const AlignedAllocator&) const = default;
-};
-template <typename T>
-using Scratch = std::vector<T, AlignedAllocator<T>>;
 
 // What is resized instead of a stored value: clamp((value & mask) - origin, low, high). Of float rows: the value
 // itself.

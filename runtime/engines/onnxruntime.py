@@ -126,10 +126,10 @@ def _check_precision(artifact: Artifact) -> None:
             f"onnxruntime: {artifact.file} asks for {artifact.precision}, on the CPU there is float32 and int8: "
             "use openvino, or a bundle of float32"
         )
-    if artifact.precision == "int8" and not sums_int8_exactly():
+    if artifact.precision == "int8" and not sums_int8_exactly(artifact.weight_bits):
         raise EngineError(
             f"onnxruntime: {artifact.file} is int8, but this CPU has no VNNI and would silently clip the sums in "
-            "16 bits: use a bundle of float32"
+            "16 bits: use a bundle of float32, or one exported with --weight-bits 7"
         )
 
 

@@ -121,10 +121,10 @@ def _precision_hint(artifact: Artifact) -> ov.Type:
             f"openvino: {artifact.file} asks for float16, which runs 3 to 4 times slower than bfloat16 on the CPU: "
             "export it as bfloat16 or float32"
         )
-    if artifact.precision == "int8" and not sums_int8_exactly():
+    if artifact.precision == "int8" and not sums_int8_exactly(artifact.weight_bits):
         raise EngineError(
             f"openvino: {artifact.file} is int8, but this CPU has no VNNI and would silently clip the sums in "
-            "16 bits: use a bundle of float32"
+            "16 bits: use a bundle of float32, or one exported with --weight-bits 7"
         )
     return _PRECISION_HINTS[artifact.precision]
 

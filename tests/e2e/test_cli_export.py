@@ -12,9 +12,9 @@ import pytest
 
 from cathrt.export.cli import PRECISIONS, ArchName, TargetName, app
 from cathrt.export.fold import Target
+from cathrt.export.gate import GATES
 from cathrt.export.models.convnext import ARCHS
 from cathrt.export.sign import generate_key
-from cathrt.export.verify import GATES
 from cathrt.runtime.bundles import demonstration_bundle
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.sources.phantom.dicom import write_xa

@@ -185,21 +185,19 @@ def test_openvino_runs_float32_in_float32_whatever_its_default(unchecked: Any) -
 def test_int8_is_refused_where_its_sums_would_be_clipped(
     unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: False)
-    monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda: False)
+    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda bits: bits == 7)
+    monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda bits: bits == 7)
     model = conv_model(int8=True).SerializeToString()
     with pytest.raises(EngineError, match="no VNNI"):
         open_engine(name, unchecked({"model.onnx": model}, **{name: Artifact("model.onnx", "int8")}), ONE_THREAD)
 
 
 @BOTH
-def test_int8_runs_where_its_sums_are_exact(unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not cpu.sums_int8_exactly():
-        # Without VNNI, pairs of u8 x s8 products fit 16 bits when weights use 7 of their 8 bits; the graph is the same.
-        monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: True)
-        monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda: True)
+def test_int8_of_seven_bit_weights_runs_everywhere(unchecked: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda bits: bits == 7)
+    monkeypatch.setattr(ort_engine, "sums_int8_exactly", lambda bits: bits == 7)
     model = conv_model(int8=True, weight_range=63).SerializeToString()
-    bundle = unchecked({"model.onnx": model}, **{name: Artifact("model.onnx", "int8")})
+    bundle = unchecked({"model.onnx": model}, **{name: Artifact("model.onnx", "int8", weight_bits=7)})
     frame = golden_frame()
     error = np.abs(open_engine(name, bundle, ONE_THREAD).infer({INPUT: frame})[OUTPUT] - conv_reference(frame)).max()
     assert 1e-5 < error < 0.03  # quantised, and no worse than that: steps of 1/63 of the largest weight
@@ -209,7 +207,7 @@ def test_int8_runs_where_its_sums_are_exact(unchecked: Any, name: str, monkeypat
 def test_without_vnni_openvino_clips_int8_sums_which_is_why_it_is_refused(
     unchecked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda: True)
+    monkeypatch.setattr(ov_engine, "sums_int8_exactly", lambda bits: True)
     model = conv_model(int8=True).SerializeToString()
     bundle = unchecked({"model.onnx": model}, openvino=Artifact("model.onnx", "int8"))
     frame = golden_frame()

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cathrt.export.alone import Alone, Latency
 from cathrt.export.demo.dataset import LABELS
 from cathrt.export.demo.evaluate import semantics
+from cathrt.export.gate import GATES
 from cathrt.export.qualification_page import qualification_page
-from cathrt.export.qualify import Alone, Latency, Qualification
-from cathrt.export.verify import GATES, Precision, RunLogits, compare
+from cathrt.export.qualify import Qualification
+from cathrt.export.verify import Precision, RunLogits, compare
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.config import PolicyConfig
 

@@ -14,20 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from cathrt.export.alone import measure_alone
+from cathrt.export.evidence import evidence_of, sign_qualified, verdict
+from cathrt.export.gate import GATES
 from cathrt.export.judge_set import JudgeFrame, JudgeRun, LeftOut
-from cathrt.export.qualify import (
-    Contest,
-    Qualification,
-    evidence_of,
-    measure_alone,
-    qualify,
-    reference_from_module,
-    reference_from_onnx,
-    sign_qualified,
-    verdict,
-)
+from cathrt.export.qualify import Contest, Qualification, qualify, reference_from_module, reference_from_onnx
 from cathrt.export.sign import public_key, write_bundle
-from cathrt.export.verify import GATES, Precision, Side
+from cathrt.export.verify import Precision, Side
 from cathrt.runtime.bundle import Artifact, Bundle, Manifest, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine

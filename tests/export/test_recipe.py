@@ -13,11 +13,12 @@ import torch
 
 from cathrt.export.checkpoint import random_checkpoint
 from cathrt.export.fold import Target
+from cathrt.export.gate import GATES, Gate
 from cathrt.export.recipe import Exported, ExportRequest, export_keyframe
 from cathrt.export.recipe_targets import build
 from cathrt.export.sign import public_key
 from cathrt.export.stage_cache import StageCache
-from cathrt.export.verify import GATES, Gate, Precision
+from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.cpu import cpu_flags

@@ -12,22 +12,8 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS
 from cathrt.export.demo.evaluate import semantics
-from cathrt.export.verify import (
-    GATES,
-    Comparison,
-    Failure,
-    Flip,
-    FrameName,
-    Gate,
-    KeyFrameChange,
-    RunLogits,
-    Side,
-    SideChange,
-    compare,
-    failures_of,
-    needed,
-    tightened,
-)
+from cathrt.export.gate import GATES, Failure, Gate, failures_of, needed, tightened
+from cathrt.export.verify import Comparison, Flip, FrameName, KeyFrameChange, RunLogits, Side, SideChange, compare
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import ConfigError, EngineError
 from tests.export.made_up import COLUMN

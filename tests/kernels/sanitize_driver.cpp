@@ -1,11 +1,16 @@
 // Runs the kernels over awkward sizes, spans and dirty bits with exactly sized heap buffers, so that AddressSanitizer
 // and UBSan see any step outside. Built by tests/kernels/test_memory_safety.py; prints the number of runs.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
 
+#include "clip.hpp"
 #include "ingest.hpp"
+#include "repeats.hpp"
+#include "subtraction.hpp"
+#include "temporal.hpp"
 
 namespace {
 
@@ -66,6 +71,40 @@ void run(int rows, int columns, int height, int width, int bits) {
             std::abort();
         }
     }
+    tensor.element = cathrt::Element::kFloat32;
+    auto clip = std::make_unique<float[]>(2 * floats);
+    const cathrt::StoredFrame twice[] = {frame, frame};
+    cathrt::Clip(rows, columns, bits, window, 2, tensor).run(twice, clip.get());
+    if (cathrt::compare_frames(frame, frame, 2).difference_max != 0 || !cathrt::same_pixels(frame, frame)) {
+        std::fprintf(stderr, "%dx%d, %d bits: a frame differs from itself\n", rows, columns, bits);
+        std::abort();
+    }
+}
+
+// The temporal filter over three frames, and their subtraction under shifts to every side and beyond every edge.
+template <typename Stored>
+void run_frame_filters(int rows, int columns, int bits) {
+    const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
+    auto pixels = std::make_unique<Stored[]>(count), filtered = std::make_unique<Stored[]>(count);
+    auto subtracted = std::make_unique<std::uint16_t[]>(count);
+    const cathrt::StoredFrame frame{reinterpret_cast<const std::byte*>(pixels.get()),
+                                    static_cast<std::ptrdiff_t>(sizeof(Stored)) * columns,
+                                    rows,
+                                    columns,
+                                    sizeof(Stored) == 2,
+                                    static_cast<std::uint16_t>((1U << bits) - 1U),
+                                    nullptr};
+    cathrt::TemporalFilter filter(rows, columns, bits, {4.0F, 1.0F, 0.2F, 0.8F, 0.4F, 5.0F});
+    const bool linear = pick(0, 1) == 1;
+    cathrt::MaskSubtraction subtraction(rows, columns, bits, {linear, linear ? 500.0F : 1.0F, 2048.0F, 12});
+    for (int number = 0; number < 3; ++number) {
+        for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<Stored>(rng());
+        filter.run(frame, filtered.get());
+        subtraction.add_mask_frame(frame);
+    }
+    const double side = std::max(rows, columns);
+    for (const double shift : {0.0, 0.25, -1.5, side - 0.5, -side, 1e9, -1e9})
+        subtraction.run(frame, shift, -0.7 * shift, subtracted.get());
 }
 
 }  // namespace
@@ -85,6 +124,9 @@ int main(int argc, char**) {
             for (int repeat = 0; repeat < 6; ++repeat, ++runs) {
                 run<std::uint16_t>(size[0], size[1], size[2], size[3], bits);
                 if (bits == 8) run<std::uint8_t>(size[0], size[1], size[2], size[3], bits);
+                if (repeat > 0) continue;
+                run_frame_filters<std::uint16_t>(size[0], size[1], bits);
+                if (bits == 8) run_frame_filters<std::uint8_t>(size[0], size[1], bits);
             }
         }
     }

@@ -1,0 +1,113 @@
+"""Several engines' artifacts of the same weights in one bundle: a lab gets one folder, whatever its box computes with.
+
+Nothing is judged here: what is joined was signed, so it kept its gate or was measured by whoever trained it. Not for:
+other weights, labels or preprocessing under one name; such bundles are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cathrt.export.demo.model_card import model_card
+from cathrt.export.sign import write_bundle
+from cathrt.runtime.bundle import Artifact, Bundle, Manifest
+from cathrt.runtime.errors import ManifestError
+
+CARD = "MODEL_CARD.md"
+_SAME = ("kind", "inputs", "outputs", "preprocessing", "keyframe", "demonstration", "random_init")
+
+
+def join(base: Bundle, others: Sequence[Bundle], key: Ed25519PrivateKey, folder: Path) -> Path:
+    """Write `base` with the artifacts of `others` added, or in place of its own for the same engine, signed.
+
+    Name, card and training provenance are the base's; provenance.engines and evidence.qualification say of each added
+    engine how it was made and what it cost. Raises ManifestError where the bundles are not of the same weights and
+    meaning, or two of the others have the same engine.
+    """
+    for other in others:
+        _require_the_same(base.manifest, other.manifest, other.path)
+    _require_each_engine_once(others)
+    artifacts = dict(base.manifest.artifacts)
+    payload: dict[str, bytes] = {}
+    for other in others:
+        for engine, artifact in other.manifest.artifacts.items():
+            names = {name: f"{engine}.{name}" for name in sorted(_files_of(artifact, other.manifest))}
+            payload |= {renamed: other.read(name) for name, renamed in names.items()}
+            artifacts[engine] = _renamed(artifact, names)
+    payload |= {name: base.read(name) for name in _kept(base.manifest, artifacts)}
+    joined = replace(
+        base.manifest,
+        files={},
+        artifacts=artifacts,
+        provenance={**base.manifest.provenance, "engines": _by_engine(others, "provenance")},
+        evidence=_evidence(base.manifest, others),
+    )
+    if CARD in payload and base.manifest.demonstration:
+        payload[CARD] = model_card(joined).encode()
+    return write_bundle(folder, joined, payload, key)
+
+
+def _require_the_same(base: Manifest, other: Manifest, path: Path) -> None:
+    unlike = [name for name in _SAME if getattr(base, name) != getattr(other, name)]
+    if unlike:
+        raise ManifestError(f"{path}: its {', '.join(unlike)} differ from those of {base.name}: join what is alike")
+    weights = [_weights(manifest) for manifest in (base, other)]
+    if None in weights or weights[0] != weights[1]:
+        raise ManifestError(
+            f"{path}: made of weights {str(weights[1])[:16]}, {base.name} of {str(weights[0])[:16]}: expected the same "
+            "in both manifests' provenance.chain: export them from one checkpoint"
+        )
+
+
+def _weights(manifest: Manifest) -> str | None:
+    chain = manifest.provenance.get("chain")
+    found = chain.get("weights") if isinstance(chain, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _require_each_engine_once(others: Sequence[Bundle]) -> None:
+    engines = [engine for other in others for engine in other.manifest.artifacts]
+    if twice := sorted({engine for engine in engines if engines.count(engine) > 1}):
+        raise ManifestError(f"{', '.join(twice)}: in more than one of the bundles to add, expected each engine once")
+
+
+def _files_of(artifact: Artifact, manifest: Manifest) -> set[str]:
+    """What belongs to an artifact: its own files and those named after them (OpenVINO's .bin, a plan's layers)."""
+    named = {artifact.file, *(plan.file for plan in artifact.plans)}
+    stems = {name.removesuffix(".xml") for name in named}
+    return {name for name in manifest.files if any(name == stem or name.startswith(f"{stem}.") for stem in stems)}
+
+
+def _kept(base: Manifest, artifacts: Mapping[str, Artifact]) -> set[str]:
+    """The base's files but for those that only a replaced artifact needs."""
+    replaced: set[str] = set()
+    needed: set[str] = set()
+    for engine, artifact in base.artifacts.items():
+        (needed if artifacts[engine] is artifact else replaced).update(_files_of(artifact, base))
+    return base.files.keys() - (replaced - needed)
+
+
+def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:
+    plans = tuple(replace(plan, file=names[plan.file]) for plan in artifact.plans)
+    return replace(artifact, file=names[artifact.file], plans=plans)
+
+
+def _by_engine(others: Sequence[Bundle], field: str) -> dict[str, Any]:
+    return {engine: getattr(other.manifest, field) for other in others for engine in other.manifest.artifacts}
+
+
+def _evidence(base: Manifest, others: Sequence[Bundle]) -> dict[str, Any]:
+    """The base's own, and by engine what the others' tell."""
+    joined = dict(base.evidence)
+    for key in ("qualification", "not_run"):
+        told: dict[str, Any] = dict(base.evidence.get(key, {}))
+        for other in others:
+            told |= other.manifest.evidence.get(key, {})
+        if told:
+            joined[key] = told
+    return joined

@@ -1,0 +1,159 @@
+"""CUDA ingest against the reference and the CPU twin, on any stream: every window, element and way to lie in memory.
+
+Tolerances: float32 1e-5, because grey is divided by std and two weighted sums round differently from the reference's;
+float16 one step, where such a difference crosses the middle between two halves, and near 0, where steps are finer than
+that, 1e-5 too; int8 one step, only at a tie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from cathrt.kernels.cuda.ingest import SHARED_BYTES, DeviceIngest
+from cathrt.kernels.cuda.stream import Stream
+from cathrt.kernels.reference import ingest as reference
+from tests.emulation.exercise_histogram import flat_with_noise, noise
+from tests.emulation.placed import placed
+
+TOLERANCE = 1e-5
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+UNTOUCHED = 0x7B  # what the tensor holds before: an element nobody wrote shows
+
+
+@dataclass(frozen=True)
+class Case:
+    """window, modality: what reference.to_grey takes; kernel_window: their twin.   gap to bottom_up: as placed()."""
+
+    pixels: NDArray[Any]
+    bits: int
+    window: Any
+    kernel_window: Window
+    modality: Any = None
+    invert: bool = False
+    exposed: NDArray[np.int32] | None = None
+    size: tuple[int, int] = (11, 35)
+    channels_last: bool = False
+    element: Literal["float32", "float16", "int8"] = "float32"
+    scale: float = 1.0
+    masked_value: float = 0.25
+    gap: int = 0
+    offset: int = 0
+    bottom_up: bool = False
+    shared_bytes: int = SHARED_BYTES
+
+
+def small(stream: Stream) -> None:
+    """Each window, element and layout; sizes no tile divides; rows that come in chunks; spans that cut quads."""
+    for case in small_cases():
+        check(stream, case)
+
+
+def full_frame(stream: Stream) -> None:
+    """512 x 512 of 8 bits, 1024 x 1024 of 12 bits, percentile window, to 224 x 224."""
+    rng = np.random.default_rng(4)
+    check(stream, percentile_case(flat_with_noise(rng, (512, 512), np.uint8, 8), 8, size=(224, 224)))
+    check(stream, percentile_case(flat_with_noise(rng, (1024, 1024), np.uint16, 12), 12, size=(224, 224)))
+
+
+def small_cases() -> list[Case]:
+    rng = np.random.default_rng(3)
+    spans = np.sort(rng.integers(0, 62, (45, 2)), axis=1).astype(np.int32)
+    spans[[0, 9, 44]] = [[7, 7], [1, 61], [61, 61]]
+    dark = np.full((45, 2), 61, dtype=np.int32)
+    deep = noise(rng, (45, 61), np.uint16)
+    narrow = noise(rng, (45, 61), np.uint8)
+    grey = rng.random(1 << 12).astype(np.float32)
+    falling = (900.0 - 3.5 * np.arange(1 << 10)).astype(np.float32)
+    return [
+        percentile_case(deep, 12, exposed=spans, gap=6),
+        percentile_case(deep, 16, exposed=spans, gap=6, offset=8, invert=True, channels_last=True, element="float16"),
+        percentile_case(narrow, 8, exposed=spans, gap=3, element="int8", scale=0.02),
+        percentile_case(narrow, 5, gap=4, offset=1, bottom_up=True, element="int8", scale=0.01, channels_last=True),
+        percentile_case(deep, 12, descending=True, bottom_up=True, shared_bytes=4096),
+        percentile_case(deep, 14, exposed=dark),
+        linear_case(deep, 12, origin=2000.0, slope=1 / 1500, element="float16"),
+        linear_case(narrow, 8, origin=100.0, slope=1 / 90, invert=True, exposed=spans, gap=3, shared_bytes=2048),
+        Case(deep, 12, lambda v: grey[v.astype(int)], Window.table(grey, False), gap=2, channels_last=True),
+        Case(
+            noise(rng, (33, 40), np.uint16),
+            10,
+            reference.Percentiles(2.5, 97.5),
+            Window.table_percentile(2.5, 97.5, falling, True),
+            modality=lambda stored: reference.lookup(stored, 0, falling),
+            invert=True,
+        ),
+        percentile_case(noise(rng, (1, 1), np.uint16), 12, size=(9, 33)),
+        percentile_case(noise(rng, (7, 1), np.uint8), 8, size=(1, 1)),
+        percentile_case(noise(rng, (64, 64), np.uint16), 10, size=(23, 70)),
+        percentile_case(noise(rng, (3, 1021), np.uint16), 12, size=(2, 3), shared_bytes=8192),
+    ]
+
+
+def percentile_case(pixels: NDArray[Any], bits: int, *, descending: bool = False, **more: Any) -> Case:
+    window = Window.percentile(1.0, 99.0, descending, more.get("invert", False))
+    modality = (lambda stored: reference.rescale(stored, -2.5, 100.0)) if descending else None
+    return Case(pixels, bits, reference.Percentiles(1.0, 99.0), window, modality=modality, **more)
+
+
+def linear_case(pixels: NDArray[Any], bits: int, *, origin: float, slope: float, **more: Any) -> Case:
+    window = Window.linear(origin, slope, 0.5, more.get("invert", False))
+    return Case(pixels, bits, lambda v: np.clip((v - origin) * slope + 0.5, 0.0, 1.0), window, **more)
+
+
+def check(stream: Stream, case: Case) -> None:
+    """Raise AssertionError unless the tensor is within the tolerance of the reference and of the CPU twin."""
+    height, width = case.size
+    shape = (case.pixels.shape[0], case.pixels.shape[1])
+    layout = TensorLayout(
+        height, width, case.channels_last, MEAN, STD, case.masked_value, element=case.element, scale=case.scale
+    )
+    ingest = DeviceIngest(
+        stream, shape, case.bits, case.exposed, case.kernel_window, layout, shared_bytes=case.shared_bytes
+    )
+    out = np.zeros((1, height, width, 3) if case.channels_last else (1, 3, height, width), dtype=case.element)
+    out.view(np.uint8)[...] = UNTOUCHED
+    memory = stream.allocate(out.nbytes)
+    stream.upload(out, memory)
+    shown = ingest(placed(stream, case.pixels, gap=case.gap, offset=case.offset, bottom_up=case.bottom_up), memory)
+    stream.synchronise()
+    stream.download(memory, out)
+    stream.synchronise()
+
+    twin = np.zeros_like(out)
+    assert shown == Ingest(shape, case.bits, case.exposed, case.kernel_window, layout)(case.pixels, twin)
+    grey = reference.to_grey(
+        case.pixels,
+        case.bits,
+        case.modality,
+        case.window,
+        invert=case.invert,
+        exposed=case.exposed,
+        masked_value=case.masked_value,
+    )
+    exact = reference.normalise(reference.resize(grey, height, width), MEAN, STD, channels_last=case.channels_last)
+    assert_close(out, exact, case, "reference")
+    if case.element == "float32":
+        off = np.abs(out - twin).max()
+        assert off <= TOLERANCE, f"{off} off the CPU twin, {TOLERANCE} allowed"
+    else:
+        assert_close(twin, exact, case, "reference of the CPU twin")
+
+
+def assert_close(out: NDArray[Any], exact: NDArray[np.float64], case: Case, what: str) -> None:
+    """exact: the tensor before it becomes an element."""
+    expected = reference.as_element(exact, case.element, case.scale)
+    off = np.abs(out.astype(np.float64) - expected)
+    allowed = np.full(off.shape, TOLERANCE)
+    if case.element == "float16":
+        allowed = np.maximum(np.spacing(np.abs(expected)).astype(np.float64), TOLERANCE)
+    if case.element == "int8":
+        steps = exact / case.scale
+        allowed = (np.abs(steps - np.floor(steps) - 0.5) <= TOLERANCE / case.scale).astype(np.float64)
+    worst = np.unravel_index(np.argmax(off - allowed), off.shape)
+    assert (off <= allowed).all(), f"{case.element} {out[worst]} at {worst}: the {what} is {expected[worst]}"

@@ -1,0 +1,85 @@
+"""Runs the CUDA mask subtraction on any stream and compares it with the reference and with the CPU twin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cathrt.kernels._kernels import MaskSubtraction as CpuMaskSubtraction
+from cathrt.kernels.cuda.stream import Stream
+from cathrt.kernels.cuda.subtraction import MaskSubtraction
+from tests.emulation.pitched import download_frame, empty_frame, upload_frame
+from tests.kernels.subtraction_agreement import Shift, angiogram, assert_agrees, settings_for, shifts_for
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """gap, out_gap: bytes between rows. skew: bytes the frame is off alignment.
+
+    Aligned mask rows of a multiple of four pixels are read four at a time.
+    """
+
+    dtype: Any
+    bits: int
+    shape: tuple[int, int]
+    relationship: str
+    gap: int = 0
+    out_gap: int = 0
+    skew: int = 0
+    masks: int = 2
+    shifts: tuple[Shift, ...] = ()
+
+
+# Blocks have 8 rows and 128 columns of a mask frame, 32 rows and 32 columns of a live one.
+SMALL = (
+    Case(np.uint16, 12, (1, 1), "LIN", masks=1),
+    Case(np.uint8, 8, (5, 3), "LOG", gap=2, out_gap=2),
+    Case(np.uint16, 16, (35, 37), "LIN", gap=4, shifts=((0.25, -0.5), (-3.5, 40.0))),
+    Case(np.uint8, 7, (9, 131), "LIN", out_gap=6, shifts=((-1.25, 2.5),)),
+    Case(np.uint16, 10, (9, 140), "LOG", gap=8, shifts=((0.0, 0.0), (0.75, 1.0))),
+    Case(np.uint8, 8, (34, 36), "LOG", gap=4, shifts=((1.5, -1.5),)),
+    Case(np.uint16, 12, (2, 8), "LOG", gap=2, shifts=((0.0, 0.0),)),
+    Case(np.uint16, 12, (3, 12), "LOG", skew=2, shifts=((0.0, 0.0),)),
+)
+FULL = (
+    Case(np.uint8, 8, (512, 512), "LOG", shifts=((0.25, -0.5),)),
+    Case(np.uint16, 12, (1024, 1024), "LIN", shifts=((-1.75, 3.5),)),
+)
+
+
+def run(stream: Stream, case: Case) -> None:
+    """A mask that is forgotten, then the mask, then the live frame under every shift."""
+    *masks, live = angiogram(np.random.default_rng(sum(case.shape)), case.shape, case.dtype, case.masks)
+    settings = settings_for(case.bits, case.relationship)
+    on_device = MaskSubtraction(stream, case.shape, case.dtype, case.bits, settings)
+    on_cpu = CpuMaskSubtraction(case.shape, case.bits, settings)
+    pitch = live.shape[1] * live.itemsize + case.gap
+    out_pitch = live.shape[1] * 2 + case.out_gap
+    on_device.add_mask_frame(upload_frame(stream, live, pitch), pitch)
+    on_device.reset()
+    for mask in masks:
+        on_device.add_mask_frame(upload_frame(stream, mask, pitch, case.skew), pitch)
+        on_cpu.add_mask_frame(mask)
+    pixels = upload_frame(stream, live, pitch)
+    for shift in case.shifts or shifts_for(case.shape):
+        memory = empty_frame(stream, case.shape, np.uint16, out_pitch)
+        on_device(pixels, pitch, memory, out_pitch, shift)
+        out = download_frame(stream, memory, case.shape, np.uint16, out_pitch)
+        assert_agrees(masks, live, case.bits, shift, out, settings)
+        cpu_out = np.empty(case.shape, np.uint16)
+        on_cpu(live, cpu_out, shift)
+        assert np.abs(out.astype(int) - cpu_out).max() <= 1
+
+
+def small(stream: Stream) -> None:
+    """Every kernel, aligned and not. Raises AssertionError where a result is wrong."""
+    for case in SMALL:
+        run(stream, case)
+
+
+def full_frame(stream: Stream) -> None:
+    """512 x 512 and 1024 x 1024. Raises AssertionError where a result is wrong."""
+    for case in FULL:
+        run(stream, case)
