@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def test_frames_of_a_run_are_alike_and_never_the_same():
     alike, unlike = (kernels.frames_of(kernels.Case("x", 128, 12, alike=alike)) for alike in (True, False))
     means = [np.std([frame.mean() for frame in frames]) for frames in (alike, unlike)]
     assert means[0] < means[1] / 2
-    assert all((a != b).any() for a, b in zip(alike, alike[1:], strict=False))
+    assert all((a != b).any() for a, b in pairwise(alike))
 
 
 def test_a_variant_that_computes_something_else_is_turned_away():
