@@ -1,4 +1,4 @@
-"""Fused ingest of one frame: ours beside OpenCV, scikit-image, pydicom, torch and the memory limit.
+"""Fused ingest of one frame: ours beside OpenCV, numba, scikit-image, pydicom, torch and the memory limit.
 
 Every variant turns the same stored values into the same 1x3x224x224 tensor; each is compared with
 kernels/reference/ingest.py before it is timed.
@@ -6,7 +6,7 @@ kernels/reference/ingest.py before it is timed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,16 @@ Results = Mapping[str, Mapping[str, measure.Samples]]  # by case, then by implem
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """side, bits: of the frame. voi: LINEAR (centre, width), or None for the percentile window."""
+    """side, bits: of the frame. voi: LINEAR (centre, width), or None for the percentile window.
+
+    alike: frames of one run, whose percentiles hardly move; else every frame is of another scene.
+    """
 
     name: str
     side: int
     bits: int
-    voi: tuple[float, float] | None
+    voi: tuple[float, float] | None = None
+    alike: bool = True
 
     @property
     def dtype(self) -> type:
@@ -52,23 +56,42 @@ class Case:
 
 
 CASES = (
-    Case("512_u8_percentile", 512, 8, None),
-    Case("1024_u16_percentile", 1024, 12, None),
+    Case("512_u8_percentile", 512, 8),
+    Case("512_u16_percentile", 512, 12),
+    Case("1024_u8_percentile", 1024, 8),
+    Case("1024_u16_percentile", 1024, 12),
+    Case("1024_u16_percentile_unlike", 1024, 12, alike=False),
     Case("1024_u16_voi", 1024, 12, (1900.0, 2600.0)),
 )
 
 
 def angiogram_like(rng: np.random.Generator, case: Case) -> Pixels:
     """A frame with the statistics that matter to speed: smooth anatomy, thin dark vessels, dose-like noise, an edge."""
+    return next(iter(run_like(rng, case, 1)))
+
+
+def run_like(rng: np.random.Generator, case: Case, count: int) -> Iterator[Pixels]:
+    """Frames of one run: still anatomy, vessels that fill and empty, noise anew in each."""
     y, x = np.mgrid[0 : case.side, 0 : case.side] / case.side
-    level = 0.5 + 0.2 * np.sin(3 * x + rng.uniform(0, 6)) * np.cos(4 * y + rng.uniform(0, 6)) + 0.1 * y
+    still = 0.5 + 0.2 * np.sin(3 * x + rng.uniform(0, 6)) * np.cos(4 * y + rng.uniform(0, 6)) + 0.1 * y
+    vessels = np.zeros_like(still)
     for _ in range(6):
         a, b, c, d = rng.uniform(-1, 1, 4)
-        level -= 0.2 * np.exp(-(((y - 0.5 - 0.3 * a - 0.4 * b * x - 0.1 * np.sin(9 * c * x + d)) / 0.006) ** 2))
-    level[: case.side // 64] = 0.02
+        vessels += 0.2 * np.exp(-(((y - 0.5 - 0.3 * a - 0.4 * b * x - 0.1 * np.sin(9 * c * x + d)) / 0.006) ** 2))
     top = (1 << case.bits) - 1
-    noisy = level * top + rng.normal(0, 1, level.shape) * np.sqrt(np.maximum(level, 0.02)) * top * 0.02
-    return np.clip(np.rint(noisy), 0, top).astype(case.dtype)
+    for number in range(count):
+        level = still - vessels * (0.6 + 0.4 * np.cos(2 * np.pi * number / count))
+        level[: case.side // 64] = 0.02
+        noisy = level * top + rng.normal(0, 1, level.shape) * np.sqrt(np.maximum(level, 0.02)) * top * 0.02
+        yield np.clip(np.rint(noisy), 0, top).astype(case.dtype)
+
+
+def frames_of(case: Case) -> list[Pixels]:
+    """FRAMES frames to take turns."""
+    rng = np.random.default_rng(7)
+    if case.alike:
+        return list(run_like(rng, case, FRAMES))
+    return [angiogram_like(rng, case) for _ in range(FRAMES)]
 
 
 def limits_from_counts(counts: NDArray[Any], total: int) -> tuple[int, int]:
@@ -78,11 +101,48 @@ def limits_from_counts(counts: NDArray[Any], total: int) -> tuple[int, int]:
     return low, high
 
 
+def count_by_numba(pixels: Pixels, entries: int) -> NDArray[np.int64]:
+    """Counts per stored value."""
+    counts = np.zeros(entries, dtype=np.int64)
+    _numba_histogram(pixels, counts)
+    return counts
+
+
 @numba.njit(cache=False)
 def _numba_histogram(pixels: Pixels, counts: NDArray[np.int64]) -> None:
     for y in range(pixels.shape[0]):
         for x in range(pixels.shape[1]):
             counts[pixels[y, x]] += 1
+
+
+Filter = tuple[NDArray[np.int64], NDArray[np.float32]]  # first tap of each output, its weights (outputs, taps)
+
+
+def _filter(size_in: int) -> Filter:
+    """The reference's resize of one axis, without its zeros."""
+    weights = reference.resize_weights(size_in, SIDE)
+    taps = int((weights > 0).sum(axis=1).max())
+    first = np.minimum((weights > 0).argmax(axis=1), size_in - taps)
+    return first, np.take_along_axis(weights, first[:, None] + np.arange(taps), axis=1).astype(np.float32)
+
+
+@numba.njit(cache=False, fastmath=True)
+def _numba_ingest(
+    pixels: Pixels, low: np.float32, span: np.float32, rows: Filter, columns: Filter, out: NDArray[np.float32]
+) -> None:
+    sums = np.empty(pixels.shape[1], np.float32)
+    for i in range(SIDE):
+        sums[:] = 0
+        for t in range(rows[1].shape[1]):
+            weight, source = rows[1][i, t], pixels[rows[0][i] + t]
+            for x in range(sums.size):
+                sums[x] += weight * min(max(np.float32(source[x]) - low, np.float32(0)), span)
+        for j in range(SIDE):
+            total = np.float32(0)
+            for t in range(columns[1].shape[1]):
+                total += columns[1][j, t] * sums[columns[0][j] + t]
+            for channel in range(3):
+                out[0, channel, i, j] = total / span * SCALE[channel] + OFFSET[channel]
 
 
 def write_tensor(grey: NDArray[np.float32], out: NDArray[np.float32]) -> None:
@@ -112,9 +172,7 @@ def opencv_variants(case: Case) -> dict[str, Variant]:
         return limits_from_counts(counts.ravel(), pixels.size)
 
     def by_numba(pixels: Pixels) -> tuple[float, float]:
-        counts = np.zeros(entries, dtype=np.int64)
-        _numba_histogram(pixels, counts)
-        return limits_from_counts(counts, pixels.size)
+        return limits_from_counts(count_by_numba(pixels, entries), pixels.size)
 
     def by_voi(pixels: Pixels) -> tuple[float, float]:  # noqa: ARG001
         assert case.voi is not None
@@ -158,12 +216,15 @@ def opencv_variants(case: Case) -> dict[str, Variant]:
 def other_variants(case: Case) -> dict[str, Variant]:
     """What a Python programmer would write without OpenCV."""
 
-    def window(pixels: Pixels) -> NDArray[np.float32]:
+    def limits(pixels: Pixels) -> tuple[float, float]:
         if case.voi is None:
             low, high = np.percentile(pixels, PERCENTILES, method="inverted_cdf")
-        else:
-            center, width = case.voi
-            low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+            return float(low), float(high)
+        center, width = case.voi
+        return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+
+    def window(pixels: Pixels) -> NDArray[np.float32]:
+        low, high = limits(pixels)
         return np.clip((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
 
     def scikit_image(pixels: Pixels, out: NDArray[np.float32]) -> None:
@@ -174,7 +235,20 @@ def other_variants(case: Case) -> dict[str, Variant]:
         small = torch.nn.functional.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True)
         write_tensor(small[0, 0].numpy(), out)
 
-    variants: dict[str, Variant] = {"scikit_image": scikit_image, "numpy_torch_antialias": torch_antialias}
+    axis = _filter(case.side)
+
+    def all_numba(pixels: Pixels, out: NDArray[np.float32]) -> None:
+        if case.voi is None:
+            low, high = map(float, limits_from_counts(count_by_numba(pixels, 1 << case.bits), pixels.size))
+        else:
+            low, high = limits(pixels)
+        _numba_ingest(pixels, np.float32(low), np.float32(high - low), axis, axis, out)
+
+    variants: dict[str, Variant] = {
+        "numba": all_numba,
+        "scikit_image": scikit_image,
+        "numpy_torch_antialias": torch_antialias,
+    }
     if case.voi is not None:
         dataset = Dataset()
         dataset.WindowCenter, dataset.WindowWidth = case.voi
@@ -220,8 +294,7 @@ def check(case: Case, name: str, variant: Variant, pixels: Pixels, expected: NDA
 
 def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
     """Check, then time all variants and the limit in turn. The limit: read the frame once, write the tensor once."""
-    rng = np.random.default_rng(7)
-    frames = [angiogram_like(rng, case) for _ in range(FRAMES)]
+    frames = frames_of(case)
     expected = truth(case, frames[0])
     variants: dict[str, Variant] = {"cathrt": ours(case)} | opencv_variants(case) | other_variants(case)
     out = np.empty((1, 3, SIDE, SIDE), dtype=np.float32)
@@ -249,7 +322,7 @@ def figures(results: Results) -> dict[str, float]:
     ratios: dict[str, float] = {}
     for name, samples in results.items():
         medians = {impl: s.median_ms for impl, s in samples.items()}
-        key = "ingest_" + name.removesuffix("_percentile")
+        key = "ingest_" + name.replace("_percentile", "")
         ratios[f"{key}_vs_best_opencv"] = medians["cathrt"] / min(
             median for impl, median in medians.items() if impl.startswith("opencv")
         )

@@ -245,13 +245,20 @@ bool Histogram::find(const StoredFrame& frame, std::int64_t exposed, std::array<
         values[i] = static_cast<std::uint16_t>(walk(counts_, bracket.low, bracket.below, ranks[i]));
         inside += exposed - bracket.below - bracket.above;
     }
+    // Where a sample had to be taken, the next frame is worth a guess only if this one was near the one before it: a
+    // guess that fails costs a pass.
+    bool near = true;
     for (std::size_t i = 0; i < 2; ++i) {
         const auto moved = static_cast<float>(std::abs(values[i] - last_[i]));
-        reach_[i] = remembers_ ? std::max(reach_[i] * 0.95F, 2.0F * moved)
-                               : static_cast<float>(brackets[i].high - brackets[i].low) / 2.0F;
+        if (remembers_) {
+            reach_[i] = std::max(reach_[i] * 0.95F, 2.0F * moved);
+        } else {
+            reach_[i] = static_cast<float>(brackets[i].high - brackets[i].low) / 2.0F;
+            near = near && moved <= 4.0F * reach_[i];
+        }
     }
     last_ = values;
-    remembers_ = inside * kMostInside <= exposed;
+    remembers_ = near && inside * kMostInside <= exposed;
     return true;
 }
 

@@ -24,7 +24,7 @@ struct Bracket {
     std::int64_t above;
 };
 
-// Owns the scratch of one frame size and bit depth, so that counting allocates nothing. Not thread-safe.
+// Owns the scratch of one bit depth, so that counting allocates nothing. Not thread-safe.
 class Histogram {
   public:
     explicit Histogram(int bits_stored);
@@ -32,7 +32,8 @@ class Histogram {
     // Counts per stored value of the exposed pixels; valid until the next call. bits_stored entries: 1 << bits_stored.
     const std::vector<std::uint32_t>& count(const StoredFrame& frame);
 
-    // The stored values at two 1-based ascending ranks, ranks[0] <= ranks[1] <= number of exposed pixels.
+    // The stored values at two 1-based ascending ranks, ranks[0] <= ranks[1] <= number of exposed pixels. Exact for any
+    // frame; quickest where the last one, of the same run, had almost the same values.
     std::array<std::uint16_t, 2> ranked_values(const StoredFrame& frame, std::array<std::int64_t, 2> ranks);
 
     // Position in `order` of the value at a 1-based rank of the last counted frame, where `order` lists all stored
@@ -40,18 +41,17 @@ class Histogram {
     std::uint16_t ranked_by(const std::vector<std::uint16_t>& order, std::int64_t rank) const;
 
   private:
+    bool recall(std::array<Bracket, 2>& brackets) const;
     bool guess(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
                std::array<Bracket, 2>& brackets);
-
-    bool recall(std::array<Bracket, 2>& brackets) const;
     bool find(const StoredFrame& frame, std::int64_t exposed, std::array<std::int64_t, 2> ranks,
               std::array<Bracket, 2> brackets);
 
-    bool remembers_ = false;
-    std::array<std::uint16_t, 2> last_{};  // the values of the last frame
-    std::array<float, 2> reach_{};         // how far from them the next frame's are looked for
     std::vector<std::uint32_t> counts_;
     std::vector<std::uint32_t> parts_;
+    bool remembers_ = false;               // whether last_ is worth a guess at the next frame's values
+    std::array<std::uint16_t, 2> last_{};  // the values of the last frame
+    std::array<float, 2> reach_{};         // how far from them the next frame's are looked for
 };
 
 }  // namespace cathrt

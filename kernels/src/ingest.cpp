@@ -86,7 +86,7 @@ Ingest::Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::ve
       histogram_(bits_stored),
       order_(window_.percentile ? rising_order(window_.table) : std::vector<std::uint16_t>{}),
       resizer_(rows, columns, tensor.height, tensor.width) {
-    const auto scratch = static_cast<std::size_t>(resizer_.padded_columns()) * kStepInputs;
+    const auto scratch = static_cast<std::size_t>(resizer_.padded_columns()) * Resizer::kSlots;
     if (!exposed_.empty() || resizer_.padded_columns() != columns) copies_.resize(scratch, 0);
     if (!window_.table.empty()) values_.resize(scratch, 0.0F);
     StoredFrame frame{nullptr, 0, rows_, columns_, true, mask_, exposed_.empty() ? nullptr : exposed_.data()};

@@ -90,9 +90,10 @@ class Ingest {
     Histogram histogram_;
     std::vector<std::uint16_t> order_;  // stored values by rising table entry
     Resizer resizer_;
-    Scratch<std::uint16_t> copies_;  // (kStepInputs, padded columns), or empty where rows can be read where they lie
-    Scratch<float> values_;          // (kStepInputs, padded columns) of entries of the table, or empty
-    std::vector<float> masked_;      // (height, width) share of each element that was not exposed, or empty
+    Scratch<std::uint16_t>
+        copies_;                 // (Resizer::kSlots, padded columns), or empty where rows can be read where they lie
+    Scratch<float> values_;      // (Resizer::kSlots, padded columns) of entries of the table, or empty
+    std::vector<float> masked_;  // (height, width) share of each element that was not exposed, or empty
 };
 
 }  // namespace cathrt

@@ -19,61 +19,72 @@ CATHRT_INLINE float clamped(Stored stored, const Clamp& clamp) {
     }
 }
 
+// Columns of the next step's rows that are fetched while as many of this step's are added: the hardware sees no stream
+// in five rows of 2 KiB.
+constexpr std::int32_t kChunk = 256;
+constexpr std::int32_t kCacheLine = 64;
+
 // kCount is known to the compiler so that it keeps both sums of a column in registers over all rows.
 template <std::int32_t kCount, typename Stored>
-CATHRT_INLINE void add(const Stored* const* rows, const Step& step, Clamp clamp, std::int32_t columns,
-                       float* __restrict current, float* __restrict next) {
+CATHRT_INLINE void add(const StepRows<Stored>& rows, const Step& step, Clamp clamp, float* __restrict current,
+                       float* __restrict next) {
     const Stored* row[kCount];
     float weight[kCount], next_weight[kCount];
     for (std::int32_t k = 0; k < kCount; ++k) {
-        row[k] = rows[k];
+        row[k] = rows.rows[k];
         weight[k] = step.weights[k];
         next_weight[k] = step.next_weights[k];
     }
     const float keep = step.begins ? 0.0F : 1.0F;
-    for (std::int32_t x = 0; x < columns; ++x) {
-        float sum = current[x], next_sum = next[x] * keep;
+    for (std::int32_t begin = 0; begin < rows.columns; begin += kChunk) {
+        const std::int32_t count =
+            std::min(kChunk, rows.columns - begin) & -kBlock;  // whole blocks: no loop for a rest
+        for (const Stored* ahead : rows.ahead)
+            for (std::int32_t x = 0; x < count; x += kCacheLine / static_cast<std::int32_t>(sizeof(Stored)))
+                __builtin_prefetch(ahead + begin + x, 0, 2);
+        for (std::int32_t x = begin; x < begin + count; ++x) {
+            float sum = current[x], next_sum = next[x] * keep;
 #pragma GCC unroll 8
-        for (std::int32_t k = 0; k < kCount; ++k) {
-            const float value = clamped(row[k][x], clamp);
-            sum += value * weight[k];
-            next_sum += value * next_weight[k];
+            for (std::int32_t k = 0; k < kCount; ++k) {
+                const float value = clamped(row[k][x], clamp);
+                sum += value * weight[k];
+                next_sum += value * next_weight[k];
+            }
+            current[x] = sum;
+            next[x] = next_sum;
         }
-        current[x] = sum;
-        next[x] = next_sum;
     }
 }
 
 template <typename Stored>
-CATHRT_INLINE void add_any(const Stored* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-                           float* current, float* next) {
+CATHRT_INLINE void add_any(const StepRows<Stored>& rows, const Step& step, const Clamp& clamp, float* current,
+                           float* next) {
     static_assert(kStepInputs == 5);
-    columns &= -kBlock;  // tells the compiler that nothing is left over
     switch (step.count) {
         case 1:
-            return add<1>(rows, step, clamp, columns, current, next);
+            return add<1>(rows, step, clamp, current, next);
         case 2:
-            return add<2>(rows, step, clamp, columns, current, next);
+            return add<2>(rows, step, clamp, current, next);
         case 3:
-            return add<3>(rows, step, clamp, columns, current, next);
+            return add<3>(rows, step, clamp, current, next);
         case 4:
-            return add<4>(rows, step, clamp, columns, current, next);
+            return add<4>(rows, step, clamp, current, next);
         default:
-            return add<5>(rows, step, clamp, columns, current, next);
+            return add<5>(rows, step, clamp, current, next);
     }
 }
 
-CATHRT_MULTIVERSION void add_u8(const std::uint8_t* const* rows, const Step& step, const Clamp& clamp,
-                                std::int32_t columns, float* current, float* next) {
-    add_any(rows, step, clamp, columns, current, next);
+CATHRT_MULTIVERSION void add_u8(const StepRows<std::uint8_t>& rows, const Step& step, const Clamp& clamp,
+                                float* current, float* next) {
+    add_any(rows, step, clamp, current, next);
 }
-CATHRT_MULTIVERSION void add_u16(const std::uint16_t* const* rows, const Step& step, const Clamp& clamp,
-                                 std::int32_t columns, float* current, float* next) {
-    add_any(rows, step, clamp, columns, current, next);
+CATHRT_MULTIVERSION void add_u16(const StepRows<std::uint16_t>& rows, const Step& step, const Clamp& clamp,
+                                 float* current, float* next) {
+    add_any(rows, step, clamp, current, next);
 }
-CATHRT_MULTIVERSION void add_float(const float* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-                                   float* current, float* next) {
-    add_any(rows, step, clamp, columns, current, next);
+CATHRT_MULTIVERSION void add_float(const StepRows<float>& rows, const Step& step, const Clamp& clamp, float* current,
+                                   float* next) {
+    add_any(rows, step, clamp, current, next);
 }
 
 using Quad [[gnu::vector_size(4 * sizeof(float)), gnu::may_alias]] = float;
@@ -168,17 +179,14 @@ void Resizer::resize_lanes() {
     std::copy_n(reduced(kLanes), padded_, reduced(0));
 }
 
-void add_rows(const std::uint8_t* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-              float* current, float* next) {
-    add_u8(rows, step, clamp, columns, current, next);
+void add_rows(const StepRows<std::uint8_t>& rows, const Step& step, const Clamp& clamp, float* current, float* next) {
+    add_u8(rows, step, clamp, current, next);
 }
-void add_rows(const std::uint16_t* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-              float* current, float* next) {
-    add_u16(rows, step, clamp, columns, current, next);
+void add_rows(const StepRows<std::uint16_t>& rows, const Step& step, const Clamp& clamp, float* current, float* next) {
+    add_u16(rows, step, clamp, current, next);
 }
-void add_rows(const float* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns, float* current,
-              float* next) {
-    add_float(rows, step, clamp, columns, current, next);
+void add_rows(const StepRows<float>& rows, const Step& step, const Clamp& clamp, float* current, float* next) {
+    add_float(rows, step, clamp, current, next);
 }
 
 }  // namespace cathrt

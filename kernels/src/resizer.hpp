@@ -21,15 +21,20 @@ struct Clamp {
     float high;
 };
 
-// Adds the step's rows, `columns` values each (a multiple of kBlock), to the output they fall in and to the next one.
-// Both are finite, and `next` is set rather than added to where the step begins its output.
+// The rows of one step, `columns` values each (a multiple of kBlock), and of the step after it.
+template <typename Stored>
+struct StepRows {
+    const Stored* rows[kStepInputs];
+    const Stored* ahead[kStepInputs];
+    std::int32_t columns;
+};
+
+// Adds the rows to the output they fall in and to the next one. Both are finite, and `next` is set rather than added to
+// where the step begins its output.
 inline constexpr std::int32_t kBlock = 32;
-void add_rows(const std::uint8_t* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-              float* current, float* next);
-void add_rows(const std::uint16_t* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns,
-              float* current, float* next);
-void add_rows(const float* const* rows, const Step& step, const Clamp& clamp, std::int32_t columns, float* current,
-              float* next);
+void add_rows(const StepRows<std::uint8_t>& rows, const Step& step, const Clamp& clamp, float* current, float* next);
+void add_rows(const StepRows<std::uint16_t>& rows, const Step& step, const Clamp& clamp, float* current, float* next);
+void add_rows(const StepRows<float>& rows, const Step& step, const Clamp& clamp, float* current, float* next);
 
 // Output rows resized horizontally at once: one per vector lane, so that every tap is one multiply-add.
 inline constexpr std::int32_t kLanes = 16;
@@ -43,18 +48,27 @@ class Resizer {
     // be finite and counts for nothing.
     std::int32_t padded_columns() const { return padded_; }
 
-    // fetch(y, k) hands out row y of the frame, the k-th of its step; all rows of a step are read together.
+    // fetch(y, slot) hands out row y of the frame; it must stay until the slot, 0 to kSlots - 1, is used again.
     // emit(i, row) takes row i of the result: `width` floats, which it may change. Rows come in order.
+    static constexpr std::int32_t kSlots = 2 * kStepInputs;
     template <typename Stored, typename Fetch, typename Emit>
     void run(const Clamp& clamp, Fetch fetch, Emit emit) {
         std::fill_n(reduced(0), padded_, 0.0F);
+        StepRows<Stored> rows{{}, {}, padded_};
+        const auto look_ahead = [&](std::size_t index) {
+            const Step& step = steps_[std::min(index, steps_.size() - 1)];
+            const std::int32_t slot = index % 2 == 0 ? 0 : kStepInputs;
+            for (std::int32_t k = 0; k < step.count; ++k) rows.ahead[k] = fetch(step.first + k, slot + k);
+            for (std::int32_t k = step.count; k < kStepInputs; ++k) rows.ahead[k] = rows.ahead[0];
+        };
+        look_ahead(0);
         std::int32_t output = 0;
-        for (const Step& step : steps_) {
-            const Stored* rows[kStepInputs];
-            for (std::int32_t k = 0; k < step.count; ++k) rows[k] = fetch(step.first + k, k);
+        for (std::size_t index = 0; index < steps_.size(); ++index) {
+            std::copy_n(rows.ahead, kStepInputs, rows.rows);
+            look_ahead(index + 1);
             const std::int32_t lane = output % kLanes;
-            add_rows(rows, step, clamp, padded_, reduced(lane), reduced(lane + 1));
-            if (!step.completes) continue;
+            add_rows(rows, steps_[index], clamp, reduced(lane), reduced(lane + 1));
+            if (!steps_[index].completes) continue;
             ++output;
             if (lane + 1 < kLanes && output < height_) continue;
             resize_lanes();

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from benchmarks import measure
+from benchmarks.kernel_ops import histogram
 from benchmarks.kernel_ops import ingest as kernels
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the peers
@@ -19,6 +22,21 @@ def test_every_variant_computes_the_same_tensor(case):
     assert len(variants) >= 5
     for name, variant in variants.items():
         kernels.check(case, name, variant, pixels, expected)
+
+
+@pytest.mark.parametrize("case", histogram.CASES, ids=lambda case: case.name)
+def test_every_variant_counts_the_same(case):
+    pixels = kernels.frames_of(case)[0]
+    expected = np.bincount(pixels.ravel(), minlength=1 << case.bits)
+    for name, variant in histogram.variants_of(case).items():
+        np.testing.assert_array_equal(variant(pixels), expected, err_msg=name)
+
+
+def test_frames_of_a_run_are_alike_and_never_the_same():
+    alike, unlike = (kernels.frames_of(kernels.Case("x", 128, 12, alike=alike)) for alike in (True, False))
+    means = [np.std([frame.mean() for frame in frames]) for frames in (alike, unlike)]
+    assert means[0] < means[1] / 2
+    assert all((a != b).any() for a, b in pairwise(alike))
 
 
 def test_a_variant_that_computes_something_else_is_turned_away():

@@ -9,6 +9,7 @@ percentiles are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -305,6 +306,69 @@ def test_percentiles_are_exact_on_frames_that_mislead_a_sample(name, percentiles
     stored = reference.stored_values(pixels, bits).ravel().astype(np.float64)
     expected = reference.percentile_limits(stored, reference.Percentiles(*percentiles))
     assert percentile_values(pixels, bits, *percentiles) == expected
+
+
+def changing_runs() -> dict[str, list[NDArray[np.uint16]]]:
+    """Frames large enough to be bracketed, whose percentiles the last frame foretells well, badly or not at all."""
+    rng = np.random.default_rng(21)
+    still = rng.normal(2000, 300, (256, 256))
+    flat = np.full((256, 256), 700.0)
+    return {
+        "noise": [still + rng.normal(0, 2, still.shape) for _ in range(6)],
+        "drift": [still + 3 * number for number in range(6)],
+        "jumps": [still * (1.0 if number % 2 else 0.25) for number in range(6)],
+        "still, then one off": [*[still] * 4, still + 1, still],
+        "flat in between": [still, flat, flat, still, flat],
+        "clipped at both ends": [(still - 2000) * 20 * number + 2000 for number in range(1, 7)],
+    }
+
+
+@pytest.mark.parametrize("name", changing_runs())
+@pytest.mark.parametrize("descending", [False, True], ids=["rising", "falling"])
+def test_a_plan_that_remembers_the_last_frame_is_exact_for_every_frame(name, descending):
+    layout = TensorLayout(32, 32, False, MEAN, STD, 0.0)
+    ingest = Ingest((256, 256), 12, None, Window.percentile(0.5, 99.5, descending, False), layout)
+    out = np.zeros((1, 3, 32, 32), dtype=np.float32)
+    for frame in changing_runs()[name]:
+        pixels = np.rint(frame).clip(0, 4095).astype(np.uint16)
+        assert ingest(pixels, out)
+        modality = partial(reference.rescale, slope=-1.0 if descending else 1.0, intercept=0.0)
+        grey = reference.to_grey(
+            pixels, 12, modality, reference.Percentiles(0.5, 99.5), invert=False, exposed=None, masked_value=0.0
+        )
+        expected = reference.normalise(reference.resize(grey, 32, 32), MEAN, STD, channels_last=False)
+        assert np.abs(out - expected).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("origin", "slope", "intercept"),
+    [
+        (60000.0, 0.1, 0.5),  # narrow and far from zero
+        (2000.0, 4.0, 0.25),
+        (2000.0, -1000.0, 0.5),
+        (2000.0, 1e9, 0.0),  # thresholds
+        (0.0, 1e9, 1e9),
+        (1e9, 1e-9, 0.75),
+        (0.0, 0.0, 0.375),  # no slope at all
+        (0.0, 1e-30, 5.0),
+        (-3e6, 1e-4, -300.0),
+        (30000.0, 1 / 65535, 0.5),
+    ],
+)
+@pytest.mark.parametrize("exposed", [None, np.tile(np.array([[7, 60]], dtype=np.int32), (70, 1))], ids=["all", "part"])
+def test_any_line_is_followed_however_steep_or_far(origin, slope, intercept, exposed):
+    constants = np.array([origin, slope, intercept], dtype=np.float32).astype(np.float64)
+    pixels = noise(np.random.default_rng(31), (70, 97), np.uint16)
+    pixels[:40] = np.random.default_rng(32).normal(abs(origin), 5, (40, 97)).clip(0, 65535).astype(np.uint16)
+    plan = Plan(
+        16,
+        lambda stored: np.clip((stored - constants[0]) * constants[1] + constants[2], 0.0, 1.0),
+        Window.linear(origin, slope, intercept, True),
+        invert=True,
+        exposed=exposed,
+        size=(20, 24),
+    )
+    assert_parity(pixels, plan)
 
 
 @settings(max_examples=150, deadline=None)
