@@ -67,9 +67,9 @@ class Reference:
 
 def judge_set(phantoms: int, folder: Path | None, config: Config) -> JudgeSet:
     """Held-out phantom runs and, where given, a folder's runs. Raises SourceError where there is nothing to judge."""
-    inputs = phantom_inputs(phantoms) if phantoms else []
-    if folder is not None:
-        inputs += folder_inputs(folder, config.limits)
+    # The folder first: a file in it that is no run is then known before minutes of phantoms are judged.
+    inputs = folder_inputs(folder, config.limits) if folder is not None else []
+    inputs += phantom_inputs(phantoms) if phantoms else []
     if not inputs:
         raise SourceError("judge set: no run: leave --judge-phantoms at its default, or give --judge DIR")
     identity = {

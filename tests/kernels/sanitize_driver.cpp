@@ -6,7 +6,9 @@
 #include <memory>
 #include <random>
 
+#include "clahe.hpp"
 #include "clip.hpp"
+#include "collimator.hpp"
 #include "ingest.hpp"
 #include "repeats.hpp"
 #include "subtraction.hpp"
@@ -81,7 +83,8 @@ void run(int rows, int columns, int height, int width, int bits) {
     }
 }
 
-// The temporal filter over three frames, and their subtraction under shifts to every side and beyond every edge.
+// The temporal filter over three frames, their subtraction under shifts to every side and beyond every edge, and the
+// last of them equalised and summed.
 template <typename Stored>
 void run_frame_filters(int rows, int columns, int bits) {
     const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
@@ -105,6 +108,13 @@ void run_frame_filters(int rows, int columns, int bits) {
     const double side = std::max(rows, columns);
     for (const double shift : {0.0, 0.25, -1.5, side - 0.5, -side, 1e9, -1e9})
         subtraction.run(frame, shift, -0.7 * shift, subtracted.get());
+    const int tiles = pick(1, 9);
+    const bool divide = rows % tiles == 0 && columns % tiles == 0;
+    cathrt::Clahe clahe(cathrt::tiled_side(rows, tiles, divide), cathrt::tiled_side(columns, tiles, divide), bits,
+                        0.5 * pick(0, 80));
+    clahe.run(frame, reinterpret_cast<std::byte*>(filtered.get()), frame.row_stride);
+    auto sums = std::make_unique<std::uint32_t[]>(static_cast<std::size_t>(rows + columns));
+    cathrt::profile_sums(frame, sums.get(), sums.get() + rows);
 }
 
 }  // namespace
