@@ -209,19 +209,26 @@ def qualify_command(
 @app.command("join")
 def join_command(
     base: Annotated[Path, typer.Argument(help="Signed bundle whose name, card and training record stay.")],
-    others: Annotated[list[Path], typer.Argument(help="Signed bundles of the same weights, of other engines.")],
     sign: Annotated[Path, typer.Option(help="Private key to sign the joined bundle with.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    others: Annotated[
+        list[Path] | None, typer.Argument(help="Signed bundles of the same weights, of other engines.")
+    ] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="What benchmarks.accuracy --json printed of this very bundle, for its evidence.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Put several engines' artifacts of the same weights into one bundle. Judges nothing: each was signed before."""
     _require_extra()
     settings = load_config(config)
+    from cathrt.export.demo.real_figures import printed_figures
     from cathrt.export.join import join
     from cathrt.export.sign import load_key
 
-    opened = [bundle_at(path, settings) for path in (base, *others)]
-    print(join(opened[0], opened[1:], load_key(sign), out), flush=True)
+    figures = printed_figures(real) if real is not None else None
+    opened = [bundle_at(path, settings) for path in (base, *(others or ()))]
+    print(join(opened[0], opened[1:], load_key(sign), out, figures), flush=True)
 
 
 def main() -> None:

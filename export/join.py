@@ -6,6 +6,7 @@ other weights, labels or preprocessing under one name; such bundles are refused.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.demo.model_card import model_card
+from cathrt.export.demo.real_figures import figures_of
 from cathrt.export.sign import write_bundle
 from cathrt.runtime.bundle import Artifact, Bundle, Manifest
 from cathrt.runtime.errors import ManifestError
@@ -22,12 +24,20 @@ CARD = "MODEL_CARD.md"
 _SAME = ("kind", "inputs", "outputs", "preprocessing", "keyframe", "demonstration", "random_init")
 
 
-def join(base: Bundle, others: Sequence[Bundle], key: Ed25519PrivateKey, folder: Path) -> Path:
+def join(
+    base: Bundle,
+    others: Sequence[Bundle],
+    key: Ed25519PrivateKey,
+    folder: Path,
+    real: dict[str, Any] | None = None,
+) -> Path:
     """Write `base` with the artifacts of `others` added, or in place of its own for the same engine, signed.
+
+    real: what benchmarks.accuracy printed of the very bundle that comes of it, for its evidence and card.
 
     Name, card and training provenance are the base's; provenance.engines and evidence.qualification say of each added
     engine how it was made and what it cost. Raises ManifestError where the bundles are not of the same weights and
-    meaning, or two of the others have the same engine.
+    meaning, or two of the others have the same engine, ConfigError where `real` is of another model.
     """
     for other in others:
         _require_the_same(base.manifest, other.manifest, other.path)
@@ -44,9 +54,12 @@ def join(base: Bundle, others: Sequence[Bundle], key: Ed25519PrivateKey, folder:
         base.manifest,
         files={},
         artifacts=artifacts,
-        provenance={**base.manifest.provenance, "engines": _by_engine(others, "provenance")},
+        provenance=_provenance(base.manifest, others),
         evidence=_evidence(base.manifest, others),
     )
+    if real is not None:
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
+        joined = replace(joined, evidence={**joined.evidence, "real": figures_of(real, joined, digests)})
     if CARD in payload and base.manifest.demonstration:
         payload[CARD] = model_card(joined).encode()
     return write_bundle(folder, joined, payload, key)
@@ -97,8 +110,11 @@ def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:
     return replace(artifact, file=names[artifact.file], plans=plans)
 
 
-def _by_engine(others: Sequence[Bundle], field: str) -> dict[str, Any]:
-    return {engine: getattr(other.manifest, field) for other in others for engine in other.manifest.artifacts}
+def _provenance(base: Manifest, others: Sequence[Bundle]) -> dict[str, Any]:
+    """The base's own, and how each added engine was made."""
+    made = dict(base.provenance.get("engines", {}))
+    made |= {engine: other.manifest.provenance for other in others for engine in other.manifest.artifacts}
+    return {**base.provenance, "engines": made} if made else dict(base.provenance)
 
 
 def _evidence(base: Manifest, others: Sequence[Bundle]) -> dict[str, Any]:

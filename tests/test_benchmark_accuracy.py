@@ -18,8 +18,8 @@ from PIL import Image
 
 from benchmarks.accuracy import main
 from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
-from cathrt.export.demo import train_keyframe
 from cathrt.export.demo.model_card import model_card
+from cathrt.export.demo.real_figures import figures_of, printed_figures
 from cathrt.export.sign import generate_key, load_key, write_bundle
 from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
@@ -286,23 +286,25 @@ def test_the_card_says_what_the_last_line_says_and_nothing_that_was_not_measured
     assert "cine" not in card
 
 
-def test_the_trainer_takes_printed_figures_of_its_own_weights_and_no_others(
+def test_a_bundle_takes_printed_figures_of_its_own_model_and_no_others(
     tmp_path: Path, bundle: list[str], measured
 ) -> None:
     done = measured("--stills", save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK), "--looks", "1")
-    weights = Path(bundle[1], "model.onnx").read_bytes()
+    manifest = open_bundle(Path(bundle[1]), [bundle[3]]).manifest
     printed = tmp_path / "real.jsonl"
     for rows in (done.rows, done.rows[-1:]):
         printed.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        assert train_keyframe._of_these_weights(train_keyframe._json_object(printed), weights) == done.last
+        assert figures_of(printed_figures(printed), manifest, manifest.files) == done.last
     with pytest.raises(ConfigError, match="judge this bundle"):
-        train_keyframe._of_these_weights(done.last, b"other weights")
+        figures_of(done.last, manifest, {"model.onnx": "0" * 64})
+    with pytest.raises(ConfigError, match="judge this bundle"):
+        figures_of(done.last | {"engine": "tensorrt"}, manifest, manifest.files)
     with pytest.raises(ConfigError, match="looks is None"):
-        train_keyframe._of_these_weights(done.last | {"looks": None}, weights)
+        figures_of(done.last | {"looks": None}, manifest, manifest.files)
     for text in ("", "no JSON", json.dumps(done.rows[0]), "[]"):
         printed.write_text(text)
         with pytest.raises(ConfigError, match="its last line"):
-            train_keyframe._json_object(printed)
+            printed_figures(printed)
 
 
 @pytest.mark.parametrize(

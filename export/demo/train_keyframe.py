@@ -51,7 +51,6 @@ CHECKPOINT_EVERY = 200
 STOPPED = 75  # exit code: the work is kept, call again
 ENGINE_TOLERANCE = 1e-4  # relative, single precision on both sides
 ENGINE_CHECK_FRAMES = 16
-JUDGED_BY = "python -m benchmarks.accuracy --json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,6 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         raise ConfigError(
             f"{options.out}: exists already, expected a new folder for the bundle: remove it or name another"
         )
-    judged = _json_object(options.real) if options.real else None
     frames_folder, checkpoint = options.work / "frames", options.work / "checkpoint.safetensors"
     spans = scenes.spans()
 
@@ -120,8 +118,6 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         "temperature": round(temperature, 4),
         "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation_runs[0]),
     }
-    if judged is not None:
-        evidence["real"] = _of_these_weights(judged, onnx_bytes)
     weights = options.work / "weights.safetensors"  # what `cathrt export keyframe` takes for other precisions
     save_file(state, weights)
     provenance = {
@@ -265,27 +261,6 @@ def manifest_of(meaning: KeyframeSemantics, provenance: dict[str, Any], evidence
     )
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    """The last line of what benchmarks.accuracy --json printed; the rows before it may be there or not."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8").strip().rpartition("\n")[2])
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {JUDGED_BY} printed") from exc
-    if not isinstance(document, dict) or document.get("bench") != "accuracy" or "headline" not in document:
-        raise ConfigError(f"{path}: its last line is no headline of accuracy: judge this bundle with {JUDGED_BY}")
-    return document
-
-
-def _of_these_weights(judged: dict[str, Any], onnx_bytes: bytes) -> dict[str, Any]:
-    """Figures on real angiograms, as they are. Raises ConfigError if they were taken of another model."""
-    ours = hashlib.sha256(onnx_bytes).hexdigest()
-    if judged.get("model_sha256") != ours:
-        raise ConfigError(f"--real: figures of model {judged.get('model_sha256')}, expected {ours}: judge this bundle")
-    if not judged.get("looks"):
-        raise ConfigError(f"--real: looks is {judged.get('looks')}, expected how often it was looked: add --looks N")
-    return judged
-
-
 def _told(what: str, count: int, total: int) -> bool:
     if count % 50 == 0 or count == total:
         print(f"{what}: {count}/{total}", file=sys.stderr, flush=True)
@@ -304,7 +279,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder for rendered frames and the checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long")
-    parser.add_argument("--real", type=Path, help=f"what {JUDGED_BY} printed, to be shown in the card")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--arch", choices=sorted(ARCHS), default=defaults.arch)
     parser.add_argument("--arithmetic", choices=get_args(Arithmetic), default=defaults.arithmetic)

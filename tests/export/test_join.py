@@ -16,7 +16,7 @@ from cathrt.export.sign import generate_key, public_key, write_bundle
 from cathrt.runtime.bundle import Artifact, Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
-from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.errors import ConfigError, ManifestError
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -86,6 +86,19 @@ def test_another_meaning_is_refused(base: Bundle, tmp_path: Path) -> None:
     keyframe = replace(base.manifest.keyframe, key_frame_threshold=0.9)
     with pytest.raises(ManifestError, match="keyframe differ"):
         join(base, [int8_bundle(tmp_path / "int8", keyframe=keyframe)], KEY, tmp_path / "joined")
+
+
+def test_figures_on_real_angiograms_are_taken_if_they_are_of_this_model(base: Bundle, tmp_path: Path) -> None:
+    other = int8_bundle(tmp_path / "int8")
+    figures = {"engine": "openvino", "looks": 2, "model_sha256": other.manifest.files["model.onnx"]}
+    joined = open_bundle(join(base, [other], KEY, tmp_path / "joined", figures), [public_key(KEY)])
+    assert joined.manifest.evidence["real"] == figures
+    again = open_bundle(join(joined, [], KEY, tmp_path / "again", figures | {"looks": 3}), [public_key(KEY)])
+    assert again.manifest.files == joined.manifest.files
+    assert again.manifest.provenance == joined.manifest.provenance
+    assert again.manifest.evidence["real"]["looks"] == 3
+    with pytest.raises(ConfigError, match="judge this bundle"):
+        join(base, [other], KEY, tmp_path / "wrong", figures | {"engine": "onnxruntime"})
 
 
 def test_one_engine_twice_is_refused(base: Bundle, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cathrt.export.demo.dataset import LABELS, PREPROCESSING
 from cathrt.export.demo.model_card import model_card
+from cathrt.export.gate import GATES
 from cathrt.runtime.bundle import Bundle, open_bundle
 from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
@@ -53,8 +54,24 @@ def test_no_scene_it_was_measured_on_took_part_in_training_or_thresholds(bundle:
 
 def test_figures_on_real_angiograms_are_of_these_weights(bundle: Bundle) -> None:
     real = bundle.manifest.evidence["real"]
-    assert real["model_sha256"] == bundle.manifest.files["model.onnx"]
+    assert real["model_sha256"] == bundle.manifest.files[bundle.manifest.artifacts[real["engine"]].file]
     assert real["looks"] >= 1
+
+
+def test_its_default_engine_computes_in_int8_on_every_machine_and_kept_its_gate(bundle: Bundle) -> None:
+    artifact = bundle.manifest.artifacts["openvino"]
+    assert (artifact.precision, artifact.weight_bits) == ("int8", 7)
+    told = bundle.manifest.evidence["qualification"]["openvino"]
+    assert told["passed"]
+    assert told["artifact_sha256"] == bundle.manifest.files[artifact.file]
+    assert told["class_agreement"]["share"] >= GATES["int8"].agreement
+    assert told["same_key_frame"]["share"] >= GATES["int8"].key_frames
+
+
+def test_its_other_engine_is_the_float32_network_of_the_same_weights(bundle: Bundle) -> None:
+    assert bundle.manifest.artifacts["onnxruntime"].precision == "float32"
+    made = bundle.manifest.provenance
+    assert made["engines"]["openvino"]["chain"]["weights"] == made["chain"]["weights"]
 
 
 @pytest.mark.parametrize("engine_name", ["openvino", "onnxruntime"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -58,15 +57,3 @@ def test_the_bundle_opens_and_the_same_work_gives_the_same_bytes(tmp_path: Path,
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("first", "second")
     )
     assert first == second
-
-
-@pytest.mark.slow
-def test_figures_of_other_weights_do_not_get_into_the_card(
-    tmp_path: Path, key: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "real.json").write_text(
-        json.dumps({"bench": "accuracy", "headline": {}, "looks": 1, "model_sha256": "0" * 64})
-    )
-    assert run(tmp_path, key, "bundle", "--real", str(tmp_path / "real.json")) == ConfigError.exit_code
-    assert "judge this bundle" in capsys.readouterr().err
-    assert not (tmp_path / "bundle").exists()

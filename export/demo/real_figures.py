@@ -1,0 +1,43 @@
+"""What benchmarks.accuracy printed of real angiograms, on its way into a bundle's evidence and card.
+
+Real images judge and never choose; how often they were looked at goes along. Not for: judging (benchmarks/accuracy.py).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cathrt.runtime.bundle import Manifest
+from cathrt.runtime.errors import ConfigError
+
+JUDGED_BY = "python -m benchmarks.accuracy --json"
+
+
+def printed_figures(path: Path) -> dict[str, Any]:
+    """The last line of what benchmarks.accuracy --json printed; the rows before it may be there or not."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8").strip().rpartition("\n")[2])
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {JUDGED_BY} printed") from exc
+    if not isinstance(document, dict) or document.get("bench") != "accuracy" or "headline" not in document:
+        raise ConfigError(f"{path}: its last line is no headline of accuracy: judge this bundle with {JUDGED_BY}")
+    return document
+
+
+def figures_of(found: dict[str, Any], manifest: Manifest, digests: dict[str, str]) -> dict[str, Any]:
+    """The figures, as they are. digests: sha256 of the bundle's files.
+
+    Raises ConfigError if they were taken of another model than the bundle's engine computes, or nobody counted looks.
+    """
+    artifact = manifest.artifacts.get(str(found.get("engine")))
+    ours = None if artifact is None else digests.get(artifact.file)
+    if ours is None or found.get("model_sha256") != ours:
+        raise ConfigError(
+            f"--real: figures of model {found.get('model_sha256')} in {found.get('engine')}, expected {ours}: judge "
+            "this bundle"
+        )
+    if not found.get("looks"):
+        raise ConfigError(f"--real: looks is {found.get('looks')}, expected how often it was looked: add --looks N")
+    return found
