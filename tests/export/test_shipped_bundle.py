@@ -16,7 +16,7 @@ from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.preprocess import Preprocessor
 from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
 
-MAX_BYTES = 15 * 2**20
+MAX_BYTES = 20 * 2**20
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def bundle() -> Bundle:
     return open_bundle(demonstration_bundle(), shipped_keys())
 
 
-def test_it_is_a_demonstration_of_at_most_15_mib(bundle: Bundle) -> None:
+def test_it_is_a_demonstration_of_at_most_20_mib(bundle: Bundle) -> None:
     assert bundle.manifest.demonstration
     assert bundle.manifest.name == "keyframe-demonstration"
     assert sum(path.stat().st_size for path in bundle.path.iterdir()) <= MAX_BYTES
