@@ -66,7 +66,9 @@ def test_both_engines_say_the_same_of_the_same_frames(dicom_run: Path) -> None:
         done = cathrt("replay", "--json", "--engine", engine, dicom_run)
         assert done.returncode == 0, done.stderr
         scores.append([r["finding"]["class_scores"] for r in records(done) if r["type"] == "verdict"])
-    np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
+    # The demonstration computes in int8 with one and in float32 with the other.
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.02, rtol=0)
+    np.testing.assert_array_equal(np.argmax(scores[0], axis=1), np.argmax(scores[1], axis=1))
 
 
 def test_a_broken_file_is_refused_and_the_next_one_is_judged(tmp_path: Path, dicom_run: Path) -> None:
