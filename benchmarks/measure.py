@@ -65,6 +65,19 @@ def interleave(variants: Mapping[str, Callable[[int], object]], *, rounds: int, 
     return samples
 
 
+def interleave_with_limit(
+    calls: Mapping[str, Callable[[int], object]], *, rounds: int, read_bytes: int, write_bytes: int
+) -> dict[str, Samples]:
+    """interleave(), and as "limit" what reading and writing so many bytes takes at the memory speed of each round."""
+    buffer = sweep_buffer()
+    sweeps: list[tuple[float, float]] = []
+    samples = interleave({**calls, "limit": lambda _: sweeps.append(sweep_seconds(buffer))}, rounds=rounds)
+    samples["limit"].took_ns = [
+        round((read * read_bytes + write * write_bytes) * 1e9) for read, write in sweeps[-rounds:]
+    ]
+    return samples
+
+
 def pin_to_one_core() -> int:
     """Keep this process on one core, the last it may use; returns its number."""
     core = max(os.sched_getaffinity(0))

@@ -86,12 +86,8 @@ def run(rounds: int) -> Results:
     for name, variant in VARIANTS.items():
         check(name, variant, clips[0])
         calls[name] = lambda number, variant=variant: variant(clips[number % CLIPS], out)
-    buffer = measure.sweep_buffer()
-    sweeps: list[tuple[float, float]] = []
-    calls["limit"] = lambda _: sweeps.append(measure.sweep_seconds(buffer))
-    samples = measure.interleave(calls, rounds=rounds)
     nbytes = sum(frame.nbytes for frame in clips[0])
-    samples["limit"].took_ns = [round((read * nbytes + write * out.nbytes) * 1e9) for read, write in sweeps[-rounds:]]
+    samples = measure.interleave_with_limit(calls, rounds=rounds, read_bytes=nbytes, write_bytes=out.nbytes)
     return {"16x512_u8": samples}
 
 

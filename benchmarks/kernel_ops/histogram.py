@@ -41,12 +41,7 @@ def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
         if not np.array_equal(variant(frames[0]), expected):
             raise ValueError(f"{case.name} {name}: other counts than a sort of the pixels")
         calls[name] = lambda number, variant=variant: variant(frames[number % FRAMES])
-    buffer = measure.sweep_buffer()
-    reads: list[float] = []
-    calls["limit"] = lambda _: reads.append(measure.sweep_seconds(buffer)[0])
-    samples = measure.interleave(calls, rounds=rounds)
-    samples["limit"].took_ns = [round(read * frames[0].nbytes * 1e9) for read in reads[-rounds:]]
-    return samples
+    return measure.interleave_with_limit(calls, rounds=rounds, read_bytes=frames[0].nbytes, write_bytes=0)
 
 
 def run(rounds: int) -> Results:

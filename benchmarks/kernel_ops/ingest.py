@@ -302,15 +302,7 @@ def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
     for name, variant in variants.items():
         check(case, name, variant, frames[0], expected)
         calls[name] = lambda number, variant=variant: variant(frames[number % FRAMES], out)
-    buffer = measure.sweep_buffer()
-    sweeps: list[tuple[float, float]] = []
-    calls["limit"] = lambda _: sweeps.append(measure.sweep_seconds(buffer))
-    samples = measure.interleave(calls, rounds=rounds)
-    # Scaled from the sweep to this case's bytes.
-    samples["limit"].took_ns = [
-        round((read * frames[0].nbytes + write * out.nbytes) * 1e9) for read, write in sweeps[-rounds:]
-    ]
-    return samples
+    return measure.interleave_with_limit(calls, rounds=rounds, read_bytes=frames[0].nbytes, write_bytes=out.nbytes)
 
 
 def run(rounds: int) -> Results:

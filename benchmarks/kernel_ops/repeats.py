@@ -75,12 +75,11 @@ def run(rounds: int) -> Results:
         name: lambda number, variant=variant: variant(frames[number % FRAMES], copies[number % FRAMES])
         for name, variant in variants.items()
     }
-    buffer = measure.sweep_buffer()
-    reads: list[float] = []
-    calls["limit"] = lambda _: reads.append(measure.sweep_seconds(buffer)[0])
-    samples = measure.interleave(calls, rounds=rounds)
-    samples["limit"].took_ns = [round(read * 2 * frames[0].nbytes * 1e9) for read in reads[-rounds:]]
-    return {"1024_u16_equal": samples}
+    return {
+        "1024_u16_equal": measure.interleave_with_limit(
+            calls, rounds=rounds, read_bytes=2 * frames[0].nbytes, write_bytes=0
+        )
+    }
 
 
 def figures(results: Results) -> dict[str, float]:

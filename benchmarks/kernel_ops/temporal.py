@@ -233,14 +233,8 @@ def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
     for name, variant in variants(case).items():
         check(case, name, variant, frames, truth(case, name, frames))
         calls[name] = lambda number, variant=variant: variant(frames[number % FRAMES], out)
-    buffer = measure.sweep_buffer()
-    sweeps: list[tuple[float, float]] = []
-    calls["limit"] = lambda _: sweeps.append(measure.sweep_seconds(buffer))
-    samples = measure.interleave(calls, rounds=rounds)
     nbytes = out.nbytes + 4 * out.size
-    # Scaled from the sweep to this case's bytes.
-    samples["limit"].took_ns = [round((read + write) * nbytes * 1e9) for read, write in sweeps[-rounds:]]
-    return samples
+    return measure.interleave_with_limit(calls, rounds=rounds, read_bytes=nbytes, write_bytes=nbytes)
 
 
 def run(rounds: int) -> Results:

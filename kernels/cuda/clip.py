@@ -14,14 +14,13 @@ from cathrt.kernels._kernels import TensorLayout, Window
 from cathrt.kernels.cuda.frames import DeviceFrame, check_frame
 from cathrt.kernels.cuda.resize import ResizeAxis, resize_axis
 from cathrt.kernels.cuda.stream import DeviceMemory, Scalar, Stream
-from cathrt.kernels.cuda.tables import uploaded
+from cathrt.kernels.cuda.tables import ELEMENTS, uploaded
 
 _ROWS_A_BLOCK = 8  # a warp each
 _COLUMNS_A_BLOCK = 32
 _QUAD = 4  # pixels a lane loads at once
 _SHARED_BYTES = 48 * 1024
 _MAX_FRAMES = 65535  # a grid's extent in z
-_ELEMENTS = {"float32": 0, "float16": 1, "int8": 2}
 _NOWHERE = DeviceMemory(0, 0)
 
 
@@ -89,7 +88,7 @@ class DeviceClip:
             np.int32(span),
             uploaded(stream, _channels(tensor)),
             np.int32(tensor.channels_last),
-            np.int32(_ELEMENTS[tensor.element]),
+            np.int32(ELEMENTS[tensor.element]),
         )
         self._out_bytes = 3 * frames * tensor.height * tensor.width * np.dtype(tensor.element).itemsize
 

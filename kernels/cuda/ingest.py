@@ -17,14 +17,13 @@ from cathrt.kernels.cuda.frames import DeviceFrame, check_frame
 from cathrt.kernels.cuda.histogram import DeviceHistogram, DevicePercentileWindow
 from cathrt.kernels.cuda.resize import ResizeAxis, resize_axis
 from cathrt.kernels.cuda.stream import DeviceMemory, Scalar, Stream
-from cathrt.kernels.cuda.tables import uploaded
+from cathrt.kernels.cuda.tables import ELEMENTS, uploaded
 
 SHARED_BYTES = 48 * 1024  # what every GPU gives a block without being asked
 _THREADS = 256
 _TILE = (8, 32)  # a warp writes a row of it; 1024 x 1024 to 224 x 224 reads 1.22 pixels for each of the frame
 _QUAD_BYTES = 16  # four neighbouring pixels of grey in float32
 _CHUNK_ROWS = 8  # fewer rows at once would keep a block waiting for memory
-_ELEMENTS = {"float32": 0, "float16": 1, "int8": 2}
 _NOWHERE = DeviceMemory(0, 0)
 
 
@@ -162,7 +161,7 @@ class DeviceIngest:
             np.int32(tile.width),
             np.int32(tile.chunk_rows),
             self._channels,
-            np.int32(_ELEMENTS[tensor.element]),
+            np.int32(ELEMENTS[tensor.element]),
             np.int32(tensor.channels_last),
             out,
             shared_bytes=tile.shared_bytes,

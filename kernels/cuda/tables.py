@@ -1,4 +1,7 @@
-"""Tables made once on the host and kept in device memory for a whole run. Not for: frames, which come every 33 ms."""
+"""Tables made once on the host and kept in device memory for a whole run; the elements of tensors by number.
+
+Not for: frames, which come every 33 ms.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.stream import DeviceMemory, Stream
+
+# The elements of a network's input, as the kernels take them (kernels/src/tensor.cuh).
+ELEMENTS = {"float32": 0, "float16": 1, "int8": 2}
 
 
 def uploaded(stream: Stream, table: NDArray[Any]) -> DeviceMemory:

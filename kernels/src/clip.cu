@@ -5,7 +5,7 @@
 // output row into shared memory, neighbouring lanes reading neighbouring pixels, then every lane sums the stretch under
 // its column. No warp waits for another. Frames are found by address, because a live feed keeps them where they
 // arrived, and because a short run's last frame is then repeated without a copy.
-#include "gpu.cuh"
+#include "tensor.cuh"
 
 namespace {
 
@@ -13,21 +13,6 @@ constexpr int kWarps = 8;  // output rows a block
 constexpr int kLanes = 32;
 constexpr int kQuad = 4;  // neighbouring pixels a lane loads at once
 constexpr unsigned int kAllLanes = 0xFFFFFFFFU;
-
-// grey = clamp((t - origin) * slope + intercept, 0, 1), t being the table's entry or, without one, the stored value.
-struct Grey {
-    const float* table;
-    float origin;
-    float slope;
-    float intercept;
-    unsigned int mask;
-
-    __device__ __forceinline__ float operator()(unsigned int stored) const {
-        const unsigned int value = stored & mask;
-        const float t = table != nullptr ? __ldg(table + value) : static_cast<float>(value);
-        return fminf(fmaxf((t - origin) * slope + intercept, 0.0F), 1.0F);
-    }
-};
 
 __device__ __forceinline__ void load_quad(const unsigned char* stored, unsigned int* values) {
     const uchar4 quad = __ldg(reinterpret_cast<const uchar4*>(stored));
@@ -64,16 +49,6 @@ __device__ __forceinline__ void reduce_quad(const unsigned char* top, long long 
 // channels: slope of each of the three, then intercept of each, in the engine's steps.
 __device__ __forceinline__ float channel_value(const float* channels, int channel, float grey) {
     return grey * __ldg(channels + channel) + __ldg(channels + 3 + channel);
-}
-
-// As the host counts them: 0 float32, 1 float16, 2 int8.
-__device__ __forceinline__ void write_element(void* out, long long index, float value, int element) {
-    if (element == 0)
-        static_cast<float*>(out)[index] = value;
-    else if (element == 1)
-        static_cast<unsigned short*>(out)[index] = cu_half_bits(value);
-    else
-        static_cast<signed char*>(out)[index] = static_cast<signed char>(rintf(fminf(fmaxf(value, -128.0F), 127.0F)));
 }
 
 // frames: an address for each frame of the clip. column_first rises and its taps lie within the columns, and so do the
@@ -115,12 +90,12 @@ __device__ __forceinline__ void assemble_clip(const unsigned long long* frames, 
         for (int i = lane; i < 3 * kLanes; i += kLanes) {
             const float grey_of_pixel = __shfl_sync(kAllLanes, sum, i / 3);
             if (CU_BOUND(i < 3 * count))
-                write_element(out, 3 * pixel + i, channel_value(channels, i % 3, grey_of_pixel), element);
+                write_element(out, 3 * pixel + i, element, channel_value(channels, i % 3, grey_of_pixel));
         }
     } else if (CU_BOUND(lane < count)) {
         for (int c = 0; c < 3; ++c)
-            write_element(out, c * static_cast<long long>(gridDim.z) * plane + pixel + lane,
-                          channel_value(channels, c, sum), element);
+            write_element(out, c * static_cast<long long>(gridDim.z) * plane + pixel + lane, element,
+                          channel_value(channels, c, sum));
     }
 }
 

@@ -6,32 +6,13 @@
 // pixels at their borders, which the second reader finds in the cache. Where the rows under a tile do not fit into
 // shared memory, they come in chunks.
 // Never timed: no GPU was at hand (docs/cuda.md).
-#include "gpu.cuh"
+#include "tensor.cuh"
 
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kBlocks = 5;  // at least, on a multiprocessor: left free, ptxas spills a few bytes for a sixth or eighth
 constexpr int kQuad = 4;    // neighbouring pixels that one thread loads and reduces at once
-
-// As the host counts them.
-constexpr int kFloat32 = 0;
-constexpr int kFloat16 = 1;
-
-// grey = clamp((t - origin) * slope + intercept, 0, 1), t being the table's entry or, without one, the stored value.
-struct Grey {
-    const float* table;
-    float origin;
-    float slope;
-    float intercept;
-    unsigned int mask;
-
-    __device__ __forceinline__ float operator()(unsigned int stored) const {
-        const unsigned int value = stored & mask;
-        const float t = table != nullptr ? __ldg(table + value) : static_cast<float>(value);
-        return fminf(fmaxf((t - origin) * slope + intercept, 0.0F), 1.0F);
-    }
-};
 
 // Four neighbours by one load; pixels: aligned to it.
 __device__ __forceinline__ float4 grey_of_quad(const unsigned char* pixels, const Grey& grey) {
@@ -54,16 +35,6 @@ __device__ __forceinline__ float4 exposed_quad(const Stored* row, int x, int2 sp
     for (int i = 0; i < kQuad; ++i)
         quad[i] = CU_BOUND(x + i >= span.x && x + i < span.y) ? grey(row[x + i]) : masked_value;
     return make_float4(quad[0], quad[1], quad[2], quad[3]);
-}
-
-__device__ __forceinline__ void write_element(unsigned char* out, long long index, int element, float value) {
-    if (element == kFloat32)
-        reinterpret_cast<float*>(out)[index] = value;
-    else if (element == kFloat16)
-        reinterpret_cast<unsigned short*>(out)[index] = cu_half_bits(value);
-    else
-        reinterpret_cast<signed char*>(out)[index] =
-            static_cast<signed char>(fminf(fmaxf(rintf(value), -128.0F), 127.0F));
 }
 
 template <typename Stored>
