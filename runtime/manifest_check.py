@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.ports import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+_MOST_FAULTS = 20
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# By name and not by np.dtype(), which takes "(1099511627776,)f4" and runs out of kinds of error for the rest.
+_DTYPES = frozenset(
+    ["bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32", "float64"]
+)
 
 
 def manifest_from_json(document: bytes) -> Manifest:
@@ -53,7 +56,10 @@ def manifest_from_json(document: bytes) -> Manifest:
         faults = [*_file_faults(manifest), *_tensor_faults(manifest), *_meaning_faults(manifest)]
         if not faults:
             return manifest
-    raise ManifestError(f"{MANIFEST}: " + "; ".join(faults) + ": export the bundle again")
+    more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+    raise ManifestError(
+        f"{MANIFEST}: " + "; ".join(fault[:400] for fault in faults[:_MOST_FAULTS]) + more + ": export the bundle again"
+    )
 
 
 def _file_faults(manifest: Manifest) -> list[str]:
@@ -93,19 +99,26 @@ def _plan_faults(manifest: Manifest, engine: str, artifact: Artifact, plan: Plan
 
 
 def _tensor_faults(manifest: Manifest) -> list[str]:
-    faults = []
+    faults: list[str] = []
     for side, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         names = [spec.name for spec in specs]
         if not specs or len(set(names)) != len(names):
             faults.append(f"{side}: found names {names}, expected at least one and each once")
         for spec in specs:
-            if not spec.shape or any(size < 1 for size in spec.shape):
-                faults.append(f"{side}.{spec.name}: found shape {spec.shape}, expected sizes of 1 and more")
-            if not _is_plain_dtype(spec.dtype):
-                faults.append(
-                    f"{side}.{spec.name}: found dtype {spec.dtype!r}, expected a NumPy name such as 'float32'"
-                )
+            faults += _spec_faults(f"{side}.{spec.name}", spec)
+    if not faults and (total := sum(spec.size_bytes for spec in (*manifest.inputs, *manifest.outputs))) > (
+        MAX_TENSOR_BYTES
+    ):
+        faults.append(f"inputs and outputs: found {total} bytes in all, expected at most {MAX_TENSOR_BYTES}")
     return faults
+
+
+def _spec_faults(where: str, spec: TensorSpec) -> Iterator[str]:
+    """What no engine could allocate, or no array can be."""
+    if not 1 <= len(spec.shape) <= MAX_RANK or any(size < 1 for size in spec.shape):
+        yield f"{where}: found shape {_shape(spec)}, expected 1 to {MAX_RANK} sizes of 1 and more"
+    if spec.dtype not in _DTYPES:
+        yield f"{where}: found dtype {spec.dtype!r}, expected a NumPy name such as 'float32'"
 
 
 def _meaning_faults(manifest: Manifest) -> list[str]:
@@ -133,15 +146,11 @@ def _meaning_faults(manifest: Manifest) -> list[str]:
 
 
 def _text(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{spec.name} {spec.shape} {spec.dtype}" for spec in specs) or "nothing"
+    return ", ".join(f"{spec.name} {_shape(spec)} {spec.dtype}" for spec in specs) or "nothing"
 
 
-def _is_plain_dtype(name: str) -> bool:
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        return False
-    return dtype.name == name and dtype.kind in "biuf"
+def _shape(spec: TensorSpec) -> str:
+    return str(spec.shape)[:80]
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

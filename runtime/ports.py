@@ -5,6 +5,7 @@ Not for: shared behaviour. There are no base classes; each port has a contract s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,10 @@ from numpy.typing import NDArray
 from cathrt.runtime.alert import Record
 from cathrt.runtime.frame import Frame, LostFrame, Run
 
+# All inputs and outputs of one network together: a clip of 32 frames at 512x512x3 in float32 is 0.1 GiB.
+MAX_TENSOR_BYTES = 1 << 30
+MAX_RANK = 8  # nvinfer1::Dims::MAX_DIMS, the narrowest of the engines
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -23,6 +28,11 @@ class TensorSpec:
     name: str
     shape: tuple[int, ...]
     dtype: str  # a NumPy name: "float32", "int8", ...
+
+    @property
+    def size_bytes(self) -> int:
+        """What one such tensor takes. Exact for every shape: Python's integers do not overflow."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def empty(self) -> NDArray[Any]:
         """A zeroed C-contiguous array of this spec."""

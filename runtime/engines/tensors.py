@@ -14,17 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.ports import MAX_TENSOR_BYTES, TensorSpec
 
 
 def page_aligned(spec: TensorSpec) -> NDArray[Any]:
     """A zeroed C-contiguous array of this spec that starts on a page and is private to the process.
 
     Vendors take memory of any alignment but copy it, or run slower, below theirs (64 bytes for AVX-512); a page is
-    enough for all of them and for pinning by a GPU driver.
+    enough for all of them and for pinning by a GPU driver. Raises EngineError above MAX_TENSOR_BYTES: a network may
+    declare what no machine has, and this runs before its tensors are compared with the manifest's.
     """
     dtype = np.dtype(spec.dtype)
-    size = max(1, math.prod(spec.shape) * dtype.itemsize)
+    if spec.size_bytes > MAX_TENSOR_BYTES:
+        raise EngineError(
+            f"tensor {spec.name} of shape {str(spec.shape)[:80]} takes {spec.size_bytes} bytes, expected at most "
+            f"{MAX_TENSOR_BYTES}: export the network again"
+        )
+    size = max(1, spec.size_bytes)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     array = np.frombuffer(memory, dtype=dtype, count=math.prod(spec.shape)).reshape(spec.shape)
     array.fill(0)  # touches every page now rather than in the first frame
