@@ -1,4 +1,4 @@
-"""Tensors that no machine has, declared in a signed manifest or by a network: an error by name, and nothing allocated."""
+"""Tensors that no machine has, in a signed manifest or a network: an error by name, and nothing is allocated."""
 
 from __future__ import annotations
 
