@@ -78,7 +78,7 @@ class EngineConfig:
     """Which engine runs the bundle, and with how many threads (0: as many as the CPU quota gives).
 
     fallback: the engine that takes over where `name` cannot be opened or its device is lost; "" for none.
-    keep_warm_ms: an idle GPU is run for nothing after so long, so that its clocks stay up; 0 for never.
+    keep_warm_ms: a dummy inference runs after so long without work, so that an idle GPU keeps its clocks up; 0: never.
     """
 
     __pydantic_config__ = _STRICT

@@ -1,13 +1,14 @@
 """An engine and its named fallback as one engine: when the first one's device is lost, the second judges what follows.
 
-Only an engine.fallback of the configuration ever takes over, and from then on the name that every verdict and alert
-bears says so. Not for: engines that merely fail on a frame, which ends FAILED and the next one is tried.
+Only an engine.fallback of the configuration ever takes over. Every verdict and alert names the engine that computed it.
+Not for: engines that merely fail on a frame: that frame is FAILED and the same engine judges the next one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle import Bundle, Preprocessing
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
-from cathrt.runtime.errors import EngineError, EngineLostError
+from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, frame_step
 from cathrt.runtime.ports import Engine, TensorSpec
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class WarmEngine(Protocol):
-    """What an engine adds to the port when it gets slow by resting. Raises EngineError, EngineLostError."""
+    """What an engine adds to the port when a pause makes it slow. Raises EngineError, EngineLostError."""
 
     def keep_warm(self) -> None: ...
 
@@ -34,21 +35,23 @@ class FailoverEngine:
     """The first of `engines` that is not lost; the others stand by, loaded and warm. Fits Engine and FrameEngine.
 
     instead_of: the engine that could not even be opened, for which the first of these already stands in.
-    The frame on which a loss shows is not judged again: what it raises says who takes over from the next one on. Lost
-    engines are closed with the others and not before, since closing one may take as long as its driver likes.
+    A frame on which an engine is lost is not judged again: the error says who judges the next one. Lost engines are
+    closed together with the others, in close().
     """
 
     def __init__(self, engines: Sequence[Engine], instead_of: str | None = None) -> None:
         self._all = tuple(engines)
         self._alive = list(engines)
+        self._primary = None if instead_of else engines[0]
         self._first = instead_of or engines[0].name
-        self._name = self._named()
-        self._lost = ""
-        self._warms = True
+        self._last = engines[0]  # to be lost; the first while there are any
+        self._not_warmed: list[Engine] = []
+        self._no_engine = ""
 
     @property
     def name(self) -> str:
-        return self._name
+        """Of the engine in force; after the last one was lost, of that one."""
+        return self.label(self._alive[0] if self._alive else self._last)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -67,25 +70,23 @@ class FailoverEngine:
         try:
             return engine.infer(feeds)
         except EngineLostError as exc:
-            raise self.lose(exc) from exc
+            raise self.lose(engine, exc) from exc
 
     def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
-        """One step for each engine that is left, so that a takeover in mid-run costs no frame but the failed one."""
-        steps: list[FrameStep] = []
-        for engine in tuple(self._alive):
-            try:
-                steps.append(frame_step(engine, run, spec, now_ns))
-            except EngineLostError as exc:
-                self.lose(exc)
-        return _FailoverStep(self, steps)
+        """A step of every engine that is left, so that a takeover in mid-run costs no frame but the failed one.
+
+        An engine that cannot prepare for this run stays, and the next one judges the run. Raises what the first of
+        them raised where none can: SourceError, ManifestError, EngineError.
+        """
+        return _FailoverStep(self, run, lambda engine: frame_step(engine, run, spec, now_ns))
 
     @property
     def can_keep_warm(self) -> bool:
-        """Whether the engine in force gets slow by resting."""
-        return self._warms and bool(self._alive) and isinstance(self._alive[0], WarmEngine)
+        """Whether the engine in force gets slow in a pause."""
+        return bool(self._alive) and self._warms(self._alive[0])
 
     def keep_warm(self) -> None:
-        """Run the engine in force for nothing. Raises nothing: a loss is a takeover before any frame has suffered."""
+        """Run a dummy inference on the engine in force. Raises nothing: a loss noticed here costs no frame."""
         if not self.can_keep_warm:
             return
         engine = self._in_force
@@ -93,36 +94,47 @@ class FailoverEngine:
         try:
             engine.keep_warm()
         except EngineLostError as exc:
-            self.lose(exc)
+            self.lose(engine, exc)
         except EngineError as exc:
-            self._warms = False
+            self._not_warmed.append(engine)
             _log.warning("%s cannot be kept warm and will be slow after each pause: %s", engine.name, exc)
 
     def require_alive(self) -> None:
-        """Raise EngineLostError where every engine is lost: what was journalled since is FAILED throughout."""
+        """Raise EngineLostError where every engine is lost: every frame since then is FAILED."""
         if not self._alive:
-            raise EngineLostError(self._lost)
+            raise EngineLostError(self._no_engine)
 
     def close(self) -> None:
+        """Close all engines, the lost ones too. What one of them says at its end is logged; no result rests on it."""
         for engine in self._all:
-            engine.close()
+            try:
+                engine.close()
+            except EngineError as exc:
+                _log.warning("engine %s did not close cleanly: %s", engine.name, exc)
 
     @property
-    def alive(self) -> int:
-        """How many engines are left."""
-        return len(self._alive)
+    def alive(self) -> tuple[Engine, ...]:
+        """The engines that are left, the one in force first."""
+        return tuple(self._alive)
 
-    def lose(self, exc: EngineLostError) -> EngineLostError:
-        """Strike the engine in force off; returns what to tell of it."""
-        lost = self._alive.pop(0)
-        self._warms = True
-        if self._alive:
-            self._name = self._named()
+    def label(self, engine: Engine) -> str:
+        """The name that verdicts give this engine."""
+        return engine.name if engine is self._primary else f"{engine.name} (fallback for {self._first})"
+
+    def lose(self, engine: Engine, exc: EngineLostError) -> EngineLostError:
+        """Strike this engine off, whichever it is; returns the error with what follows from it."""
+        in_force = self._alive[0]
+        self._alive = [other for other in self._alive if other is not engine]
+        if not self._alive:
+            self._last = engine
+            told = f"{exc}; no engine is left to judge what follows: name one as engine.fallback, or start again"
+            self._no_engine = told
+        elif engine is in_force:
             told = f"{exc}; {self._alive[0].name} takes over with the next frame"
         else:
-            self._lost = f"{exc}; no engine is left to judge what follows: name one as engine.fallback, or start again"
-            told = self._lost
-        _log.error("engine %s is lost: %s", lost.name, told)
+            standing_by = ", ".join(other.name for other in self._alive[1:]) or "none"
+            told = f"{exc}; {self._alive[0].name} goes on, engines still standing by: {standing_by}"
+        _log.error("engine %s is lost: %s", engine.name, told)
         return EngineLostError(told)
 
     @property
@@ -130,32 +142,56 @@ class FailoverEngine:
         self.require_alive()
         return self._alive[0]
 
-    def _named(self) -> str:
-        now = self._alive[0].name
-        return now if now == self._first else f"{now} (fallback for {self._first})"
+    def _warms(self, engine: Engine) -> bool:
+        return isinstance(engine, WarmEngine) and not any(engine is other for other in self._not_warmed)
 
 
 class _FailoverStep:
-    """The steps of the engines that were left when the run began, the last of which is the last engine's."""
+    """The steps of one run: one of each engine that could prepare for it, in the order in which they take over."""
 
-    def __init__(self, engine: FailoverEngine, steps: list[FrameStep]) -> None:
-        self._engine = engine
-        self._steps = steps
+    def __init__(self, failover: FailoverEngine, run: Run, prepare: Callable[[Engine], FrameStep]) -> None:
+        self._failover = failover
+        self._source = run.source
+        self._prepare = prepare
+        self._steps: list[tuple[Engine, FrameStep]] = []
+        self._prepare_all()
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
-        engine = self._engine
-        engine.require_alive()
-        del self._steps[: len(self._steps) - engine.alive]  # of engines lost meanwhile, also while keeping warm
+        engine, step = self._next()
         try:
-            return self._steps[0](pixels)
+            stepped = step(pixels)
         except EngineLostError as exc:
-            raise engine.lose(exc) from exc
+            raise self._failover.lose(engine, exc) from exc
+        return replace(stepped, engine=self._failover.label(engine))
+
+    def _next(self) -> tuple[Engine, FrameStep]:
+        """The first step whose engine is not lost: it may have been lost in a pause, not in this run."""
+        left = self._failover.alive
+        self._steps = [pair for pair in self._steps if any(pair[0] is engine for engine in left)]
+        if not self._steps:
+            self._prepare_all()  # whoever could not prepare before may do so now
+            self._failover.require_alive()
+        return self._steps[0]
+
+    def _prepare_all(self) -> None:
+        """Raise the first engine's error where some are left and none can prepare."""
+        errors: list[CathrtError] = []
+        for engine in self._failover.alive:
+            try:
+                self._steps.append((engine, self._prepare(engine)))
+            except EngineLostError as exc:
+                self._failover.lose(engine, exc)
+            except CathrtError as exc:
+                errors.append(exc)
+                _log.warning("engine %s cannot judge %s, another one must: %s", engine.name, self._source, exc)
+        if errors and not self._steps:
+            raise errors[0]
 
 
 def open_with_fallback(bundle: Bundle, config: EngineConfig) -> FailoverEngine:
     """Open config.name, and config.fallback beside it where one is named. Raises EngineError.
 
-    Where the first cannot be opened, the named fallback begins: logged here, and seen in its name ever after.
+    If the first cannot be opened, the named fallback judges from the start: that is logged and stands in its name.
     """
     try:
         engines = [open_engine(config.name, bundle, config)]

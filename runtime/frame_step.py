@@ -24,12 +24,16 @@ NowNs = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """What a step made of one frame. outputs: the engine's own arrays, overwritten by the next frame; None where the
-    shutter covers the whole frame, so that nothing found on it would mean anything."""
+    """What a step made of one frame.
+
+    outputs: the engine's own arrays, overwritten by the next frame; None where the shutter covers the whole frame, so
+    that nothing found on it would mean anything.   engine: the name of the engine that computed them.
+    """
 
     outputs: Tensors | None
     preprocess_ms: float
     infer_ms: float
+    engine: str
 
 
 class FrameStep(Protocol):
@@ -58,6 +62,7 @@ class CpuFrameStep:
         self._preprocess = Preprocessor(run, spec, self._tensor.dtype.name)
         self._feeds = dict(engine.input_buffers)
         self._infer = engine.infer
+        self._engine = engine.name
         self._now_ns = now_ns
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
@@ -66,9 +71,10 @@ class CpuFrameStep:
         preprocessed = self._now_ns()
         failpoint("line.preprocessed")
         if not exposed:
-            return Stepped(None, (preprocessed - started) / 1e6, 0.0)
+            return Stepped(None, (preprocessed - started) / 1e6, 0.0, self._engine)
         outputs = self._infer(self._feeds)
-        return Stepped(outputs, (preprocessed - started) / 1e6, (self._now_ns() - preprocessed) / 1e6)
+        infer_ms = (self._now_ns() - preprocessed) / 1e6
+        return Stepped(outputs, (preprocessed - started) / 1e6, infer_ms, self._engine)
 
 
 def frame_step(engine: Engine, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:

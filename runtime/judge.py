@@ -17,7 +17,6 @@ from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.frame_step import FrameStep
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.models.keyframe import KeyframeModel
-from cathrt.runtime.ports import Engine
 
 _log = logging.getLogger(__name__)
 
@@ -31,16 +30,14 @@ class Judge:
         pass_id: str,
         run_id: str,
         step: FrameStep,
-        engine: Engine,
         model: KeyframeModel,
         budget_ms: float,
         now_ns: Callable[[], int],
     ) -> None:
-        """step: of this run, made by `engine`, whose name goes into the verdicts."""
+        """step: of this run; it names the engine that goes into each verdict."""
         self._pass_id = pass_id
         self._run_id = run_id
         self._step = step
-        self._engine = engine
         self._model = model
         self._budget_ms = budget_ms
         self._now_ns = now_ns
@@ -78,8 +75,8 @@ class Judge:
         )
         if times.end_to_end > self._budget_ms:
             over = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms"
-            return self._verdict(frame, Outcome.LATE, over, times, finding)
-        return self._verdict(frame, Outcome.MET, None, times, finding)
+            return self._verdict(frame, Outcome.LATE, over, times, finding, stepped.engine)
+        return self._verdict(frame, Outcome.MET, None, times, finding, stepped.engine)
 
     def _unjudged(self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str) -> Verdict:
         times = StageTimes(source=waited_ms, end_to_end=max(_ms(item.acquired_ns, self._now_ns()), 0.0))
@@ -92,7 +89,9 @@ class Judge:
         reason: str | None,
         times: StageTimes,
         finding: KeyframeFinding | None = None,
+        engine: str | None = None,
     ) -> Verdict:
+        """engine: the one that computed the finding; whoever is in force by now may be another."""
         return Verdict(
             id=record_id(self._pass_id, "verdict", str(item.index)),
             pass_id=self._pass_id,
@@ -102,7 +101,7 @@ class Judge:
             reason=reason,
             finding=finding,
             latency_ms=times,
-            engine=self._engine.name if finding is not None else None,
+            engine=engine,
         )
 
 

@@ -1,7 +1,7 @@
-"""When an idle engine is run for nothing, so that its clocks stay up: a GPU at rest takes 18 ms for what takes it 1 ms.
+"""Runs dummy inferences so that an idle GPU keeps its clocks up: with low clocks, 1 ms of work takes 18 ms.
 
-A plain state machine on a clock; it starts no thread, and whoever waits for frames asks it how long to wait. Not for:
-engines on the CPU, which have no keep_warm(), and not for what such a run computes, which nobody sees.
+A state machine on a clock, without a thread of its own: whoever waits for frames asks it how long to wait. Not for:
+engines on the CPU, which have no keep_warm().
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from cathrt.runtime.pace import Clock
 
 
 class KeepWarm:
-    """Calls `warm` whenever nothing was asked of the engine for `every_ms`. For the thread that runs the engine.
+    """Calls `warm` whenever the engine did no work for `every_ms`. For the thread that runs the engine.
 
-    It is called between frames alone: a frame that comes meanwhile waits for one pass of the network at most.
+    It is called only between frames: a frame that arrives meanwhile waits for one inference at most.
     """
 
     def __init__(self, warm: Callable[[], None], every_ms: float, clock: Clock) -> None:
@@ -24,22 +24,22 @@ class KeepWarm:
         self._worked_ns = clock.now_ns()
 
     def worked(self) -> None:
-        """The engine has just run: the waiting begins anew."""
+        """The engine has just run: `every_ms` counts from now."""
         self._worked_ns = self._clock.now_ns()
 
     @property
     def patience_s(self) -> float:
-        """How long may be waited for a frame before idle() is due, at least 0."""
+        """How long to wait for a frame before idle() is due, at least 0."""
         return max(0, self._worked_ns + self._every_ns - self._clock.now_ns()) / 1e9
 
     def idle(self) -> None:
-        """No frame waits: warm the engine if it is due."""
+        """Call this while no frame waits: it warms the engine if that is due."""
         if self._clock.now_ns() - self._worked_ns >= self._every_ns:
             self._warm()
             self.worked()
 
     def wait_until(self, deadline_ns: int) -> None:
-        """Wait as Clock.wait_until does, keeping the engine warm: for pauses between runs, the foot off the pedal."""
+        """Wait as Clock.wait_until does and keep the engine warm: for pauses between runs."""
         while True:
             self.idle()
             due_ns = self._worked_ns + self._every_ns

@@ -58,13 +58,13 @@ def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
     where records cannot be kept: then nothing that was not durable has been shown.
     """
     run, manifest = source.run, line.bundle.manifest
+    step = frame_step(line.engine, run, manifest.preprocessing, line.clock.now_ns)  # an engine may be lost here
     this_pass = pass_id(run.run_id, line.bundle.manifest_sha256, _rules(line))
     model = KeyframeModel(manifest.keyframe)
     judge = Judge(
         pass_id=this_pass,
         run_id=run.run_id,
-        step=frame_step(line.engine, run, manifest.preprocessing, line.clock.now_ns),
-        engine=line.engine,
+        step=step,
         model=model,
         budget_ms=line.config.line.budget_ms,
         now_ns=line.clock.now_ns,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
 from cathrt.runtime import failover
+from cathrt.runtime.bundle import Preprocessing
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines.fake import FakeEngine
-from cathrt.runtime.errors import EngineError, EngineLostError
+from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
 from cathrt.runtime.failover import FailoverEngine, open_with_fallback
+from cathrt.runtime.frame import Run
+from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.replay import opened_line
@@ -54,6 +58,29 @@ class Warm(Mortal):
 
     def keep_warm(self) -> None:
         self._alive()
+
+
+class Unprepared(Mortal):
+    """An engine that prepares no step for a run while `refusal` is set. prepared: how many it made."""
+
+    def __init__(self, name: str, refusal: Exception | None, dies_at: int | None = None) -> None:
+        super().__init__(name, dies_at)
+        self.refusal = refusal
+        self.prepared = 0
+
+    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+        if self.refusal is not None:
+            raise self.refusal
+        self.prepared += 1
+        return CpuFrameStep(self, run, spec, now_ns)
+
+
+def lost(name: str) -> EngineLostError:
+    return EngineLostError(f"{name}: the device is lost: it fell off the bus")
+
+
+def short(name: str) -> EngineError:
+    return EngineError(f"{name}: cuMemAlloc ended with CUDA_ERROR_OUT_OF_MEMORY")
 
 
 def judged(engine: Engine, scores: list[float] = SCORES) -> ListJournal:
@@ -220,6 +247,137 @@ def test_a_standby_that_rests_badly_is_kept_warm_whatever_became_of_the_first() 
     judged(engine, [0.1])
     engine.keep_warm()
     assert standby.calls == 1
+
+
+@pytest.mark.parametrize("refusal", [lost("standby"), short("standby"), SourceError("too wide for it")], ids=repr)
+def test_a_standby_that_cannot_prepare_for_a_run_leaves_the_first_engine_alone(
+    refusal: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FailoverEngine([Mortal("gpu"), Unprepared("standby", refusal)])
+    journal = judged(engine)
+    assert {(v.outcome, v.engine) for v in journal.verdicts} == {("MET", "gpu")}
+    assert journal.summaries[0].engine == engine.name == "gpu"
+    assert "standby" in caplog.text
+    assert str(refusal) in caplog.text
+    assert "gpu is lost" not in caplog.text
+    engine.require_alive()
+
+
+def test_after_a_lost_standby_the_next_one_takes_over_under_its_own_name() -> None:
+    cpu = Mortal("cpu")
+    engine = FailoverEngine([Mortal("gpu", dies_at=2), Unprepared("standby", lost("standby")), cpu])
+    journal = judged(engine)
+    assert [v.engine for v in journal.verdicts] == ["gpu"] * 2 + [None] + ["cpu (fallback for gpu)"] * 3
+    assert "fell off the bus; cpu takes over" in str(journal.verdicts[2].reason)
+    assert cpu.calls == 3
+
+
+def test_with_all_standbys_lost_the_first_engine_goes_on_and_its_own_loss_ends_the_line() -> None:
+    standbys = [Unprepared("one", lost("one")), Unprepared("two", lost("two"))]
+    engine = FailoverEngine([Mortal("gpu", dies_at=3), *standbys])
+    journal = judged(engine)
+    assert [v.outcome for v in journal.verdicts] == ["MET"] * 3 + ["FAILED"] * 3
+    assert {v.engine for v in journal.verdicts[:3]} == {"gpu"}
+    with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
+        engine.require_alive()
+    assert engine.name == "gpu"
+
+
+@pytest.mark.parametrize("order", list(permutations(["gpu", "standby", "cpu"])), ids=lambda order: " ".join(order))
+def test_engines_may_be_lost_in_any_order_and_each_loss_strikes_off_its_own(
+    order: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    engines = {name: Unprepared(name, None) for name in ("gpu", "standby", "cpu")}
+    engine = FailoverEngine(list(engines.values()))
+    names = {"gpu": "gpu", "standby": "standby (fallback for gpu)", "cpu": "cpu (fallback for gpu)"}
+    for name in order:
+        left = [n for n in engines if engines[n].refusal is None]
+        assert {v.engine for v in judged(engine).verdicts} == {names[left[0]]}
+        assert engine.name == names[left[0]]
+        engines[name].refusal = lost(name)
+        caplog.clear()
+        judged(engine)
+        (told,) = (record.message for record in caplog.records if record.name == failover.__name__)
+        assert told.startswith(f"engine {name} is lost: {name}: the device is lost")
+    assert {v.outcome for v in judged(engine).verdicts} == {"FAILED"}
+
+
+def test_an_engine_without_memory_for_a_run_lets_the_fallback_judge_it_and_judges_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gpu = Unprepared("gpu", short("gpu"))
+    engine = FailoverEngine([gpu, Mortal("cpu")])
+    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
+    assert "engine gpu cannot judge array, another one must: gpu: cuMemAlloc" in caplog.text
+    gpu.refusal = None
+    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "gpu")}
+
+
+def test_a_run_that_no_engine_can_prepare_for_ends_with_the_first_one_s_error() -> None:
+    engine = FailoverEngine([Unprepared("gpu", short("gpu")), Unprepared("cpu", short("cpu"))])
+    with pytest.raises(EngineError, match=r"^gpu: cuMemAlloc"):
+        judged(engine)
+    engine.require_alive()
+
+
+def test_a_standby_without_memory_is_asked_again_when_it_is_needed() -> None:
+    standby = Unprepared("standby", short("standby"))
+
+    class Dying(Mortal):
+        def _alive(self) -> None:
+            if self.calls == 1:
+                standby.refusal = None  # its own memory comes back with it
+            super()._alive()
+
+    journal = judged(FailoverEngine([Dying("gpu", dies_at=2), standby]))
+    assert [v.outcome for v in journal.verdicts] == ["MET", "MET", "FAILED", "MET", "MET", "MET"]
+    assert journal.verdicts[-1].engine == "standby (fallback for gpu)"
+
+
+def test_while_a_standby_still_has_no_memory_its_frames_fail_with_that_reason() -> None:
+    standby = Unprepared("standby", short("standby"))
+    engine = FailoverEngine([Mortal("gpu", dies_at=1), standby])
+    journal = judged(engine)
+    assert [v.outcome for v in journal.verdicts] == ["MET"] + ["FAILED"] * 5
+    assert all("standby: cuMemAlloc" in str(v.reason) for v in journal.verdicts[2:])
+    standby.refusal = None
+    assert {v.outcome for v in judged(engine).verdicts} == {"MET"}
+
+
+def test_an_engine_lost_between_two_runs_is_no_part_of_the_second() -> None:
+    gpu, standby = Warm("gpu", dies_at=len(SCORES)), Unprepared("standby", None)
+    engine = FailoverEngine([gpu, standby])
+    judged(engine)
+    engine.keep_warm()
+    assert {v.engine for v in judged(engine).verdicts} == {"standby (fallback for gpu)"}
+    assert standby.prepared == 2
+
+
+def test_a_pass_is_named_for_the_engine_that_is_left_after_the_steps_were_made() -> None:
+    gpu = Unprepared("gpu", None)
+    engine = FailoverEngine([gpu, Mortal("cpu")])
+    healthy = judged(engine)
+    gpu.refusal = lost("gpu")
+    on_cpu = judged(engine)
+    assert {v.pass_id for v in on_cpu.verdicts}.isdisjoint(v.pass_id for v in healthy.verdicts)
+    assert {v.pass_id for v in on_cpu.verdicts} == {v.pass_id for v in judged(engine).verdicts}
+
+
+def test_a_standby_for_a_missing_engine_bears_that_engine_s_name_to_the_end() -> None:
+    engine = FailoverEngine([Mortal("a", dies_at=1), Mortal("b")], instead_of="tensorrt")
+    names = [v.engine for v in judged(engine).verdicts]
+    assert names == ["a (fallback for tensorrt)", None] + ["b (fallback for tensorrt)"] * 4
+
+
+def test_an_engine_that_does_not_close_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Mortal):
+        def close(self) -> None:
+            raise EngineLostError("gpu: nothing answers")
+
+    cpu = Mortal("cpu")
+    FailoverEngine([Stuck("gpu"), cpu]).close()
+    assert cpu.closed == 1
+    assert "engine gpu did not close cleanly: gpu: nothing answers" in caplog.text
 
 
 Openers = dict[str, Callable[[], Engine]]

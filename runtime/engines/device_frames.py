@@ -33,6 +33,8 @@ class DeviceNetwork(Protocol):
     """A network whose tensors lie on the device for good. memory: by tensor name."""
 
     @property
+    def name(self) -> str: ...
+    @property
     def memory(self) -> Mapping[str, DeviceMemory]: ...
     def element_of(self, tensor: str) -> str: ...
     def enqueue(self, stream: DriverStream) -> None: ...
@@ -73,7 +75,7 @@ class DeviceFrameStep:
     def __call__(self, pixels: Any) -> Stepped:
         """pixels: NDArray of the host, or whatever offers its memory on the device. As frame_step.FrameStep."""
         if not self._exposed:
-            return Stepped(None, 0.0, 0.0)
+            return Stepped(None, 0.0, 0.0, self._network.name)
         stream = self._stream
         started = copied = self._now_ns()
         try:
@@ -94,7 +96,8 @@ class DeviceFrameStep:
             stream.record(self._end)
             stream.synchronise()
             preprocess_ms = (copied - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
-            return Stepped(self._outputs, preprocess_ms, stream.elapsed_ms(self._between, self._end))
+            infer_ms = stream.elapsed_ms(self._between, self._end)
+            return Stepped(self._outputs, preprocess_ms, infer_ms, self._network.name)
         except CudaError as exc:
             raise self._network.translated(exc) from exc
 
