@@ -157,9 +157,12 @@ class LostFrame:
     """A frame that exists by its index but cannot be judged; it still ends as a verdict.
 
     failed: True if it arrived broken (ends FAILED), False if it never arrived or was overrun (ends DROPPED).
+    ours: True where the frame may be whole and a part of ours failed it (the decoder was killed, stalled or ran into
+        our limits). Only of frames that failed.
     """
 
     index: int
     acquired_ns: int
     reason: str
     failed: bool
+    ours: bool = False

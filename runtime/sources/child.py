@@ -61,7 +61,8 @@ def main(arguments: list[str]) -> None:
         except SourceError as exc:
             _reply(out, {"refused": str(exc)})
         except MemoryError:
-            _reply(out, {"refused": f"needs more than limits.decoder_memory_mib = {request.limits.decoder_memory_mib}"})
+            refused = f"needs more than limits.decoder_memory_mib = {request.limits.decoder_memory_mib}"
+            _reply(out, {"refused": refused, "ours": True})
         except BrokenPipeError:
             return  # the parent has closed the source or is gone
 
@@ -79,7 +80,7 @@ def _serve(
     for item in items:
         if isinstance(item, LostFrame):
             reason = printable(item.reason, 200)
-            _reply(out, {"lost": item.index, "reason": reason, "failed": item.failed})
+            _reply(out, {"lost": item.index, "reason": reason, "failed": item.failed, "ours": item.ours})
             continue
         assert isinstance(item, Frame)
         assert item.pixels.shape == (run.rows, run.columns)

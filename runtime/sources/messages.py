@@ -6,7 +6,8 @@ The parent believes none of it: every field is checked here for type and range. 
 Request (parent to child, once):  kind, name, paths, limits.
 Replies (child to parent):        {"run": ...} first; then {"frame": index, "angles": [primary, secondary]} with the
                                   pixels in the next slot of the ring, or {"lost": index, "reason": text,
-                                  "failed": bool}; or, at any point and then last, {"refused": text}.
+                                  "failed": bool, "ours": bool}; or, at any point and then last,
+                                  {"refused": text, "ours": bool}. "ours" is LostFrame.ours; left out, it is false.
 """
 
 from __future__ import annotations

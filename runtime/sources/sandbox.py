@@ -64,6 +64,7 @@ class SandboxedSource:
         self._walked = False
         self._closed_early = False
         self._ended: str | None = None  # why no further frame will come
+        self._ours = False  # whether that is our doing and not the input's
         dtype = pixel_dtype(run.grayscale.bits_stored)
         self._slot_bytes = run.rows * run.columns * dtype.itemsize
         self._ring = decoder.size_ring(RING_SLOTS * self._slot_bytes)
@@ -102,7 +103,8 @@ class SandboxedSource:
         for index in range(self._run.frame_count):
             item = self._next(index) if self._ended is None else None
             # A frame that a closed source still owes was dropped; one that a broken decoder owes has failed.
-            yield item or LostFrame(index, self._clock(), self._ended or "", failed=not self._closed_early)
+            failed = not self._closed_early
+            yield item or LostFrame(index, self._clock(), self._ended or "", failed=failed, ours=failed and self._ours)
         self._stop("every frame was read")
 
     def _next(self, index: int) -> Frame | LostFrame | None:
@@ -110,20 +112,21 @@ class SandboxedSource:
         try:
             reply = self._decoder.receive(self._limits.frame_s)
             if reply is None:
-                self._stop(f"the decoder stopped: {self._decoder.how_it_ended()}")
+                self._stop(f"the decoder stopped: {self._decoder.how_it_ended()}", ours=True)
             elif isinstance(refusal := reply.get("refused"), str):
-                self._stop(printable(refusal, 300))
+                self._stop(printable(refusal, 300), ours=reply.get("ours") is True)
             else:
                 return self._item(reply, index)
         except TimeoutError:
-            self._stop(f"decoding a frame took more than limits.frame_s = {self._limits.frame_s:g}")
+            self._stop(f"decoding a frame took more than limits.frame_s = {self._limits.frame_s:g}", ours=True)
         except ReplyError as exc:
-            self._stop(f"the decoder was stopped: {printable(str(exc), 200)}")
+            self._stop(f"the decoder was stopped: {printable(str(exc), 200)}", ours=True)
         return None
 
     def _item(self, reply: dict[str, Any], index: int) -> Frame | LostFrame:
         if reply.get("lost") == index and isinstance(reason := reply.get("reason"), str):
-            return LostFrame(index, self._clock(), printable(reason, 200), failed=reply.get("failed") is not False)
+            failed, ours = reply.get("failed") is not False, reply.get("ours") is True
+            return LostFrame(index, self._clock(), printable(reason, 200), failed=failed, ours=failed and ours)
         if reply.get("frame") != index:
             raise ReplyError(f"frame {index} was due")
         primary, secondary = angles_from_document(reply.get("angles"))
@@ -144,8 +147,9 @@ class SandboxedSource:
         self._decoder.give_credit(1)
         return pixels
 
-    def _stop(self, reason: str) -> None:
-        self._ended = self._ended or reason
+    def _stop(self, reason: str, *, ours: bool = False) -> None:
+        if self._ended is None:
+            self._ended, self._ours = reason, ours
         self._decoder.close()
 
 

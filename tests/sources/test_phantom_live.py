@@ -174,7 +174,7 @@ def test_a_renderer_that_died_fails_the_frames_it_still_owes() -> None:
     items = walk(SlowRenderer(FakeClock(), cost_ms=1.0, frames=20, dies_at=8))
     assert delivered(items) == list(range(8))
     owed = items[8:]
-    assert all(isinstance(item, LostFrame) and item.failed for item in owed)
+    assert all(isinstance(item, LostFrame) and item.failed and item.ours for item in owed)
     assert {item.reason for item in owed if isinstance(item, LostFrame)} == {"the renderer stopped: SIGKILL"}
 
 

@@ -94,7 +94,7 @@ def test_a_decoder_killed_in_mid_run_costs_the_frames_it_still_owed(tmp_path: Pa
     assert [item.index for item in items] == list(range(40))
     lost = [item for item in items if isinstance(item, LostFrame)]
     assert len(lost) >= 30
-    assert all(item.failed and "SIGKILL" in item.reason for item in lost)
+    assert all(item.failed and item.ours and "SIGKILL" in item.reason for item in lost)
 
 
 def test_a_frame_that_takes_too_long_ends_the_decoder_and_the_run_adds_up(tmp_path: Path) -> None:
@@ -110,6 +110,7 @@ def test_a_frame_that_takes_too_long_ends_the_decoder_and_the_run_adds_up(tmp_pa
     assert len(items) == 40
     assert isinstance(items[-1], LostFrame)
     assert "limits.frame_s = 0.3" in items[-1].reason
+    assert items[-1].ours
 
 
 def test_a_file_too_big_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_description_that_cannot_be_is_refused(behaviour: str) -> None:
         ("say('x' * 100000)", "the decoder was stopped"),
         ("os._exit(3)", "ended with status 3"),
         ("os.kill(os.getpid(), 11)", "SIGSEGV"),
-        ("say(json.dumps({'refused': 'no \\x1b[31mmore'}))", "no  [31mmore"),
+        ("say(json.dumps({'refused': 'memory', 'ours': True}))", "memory"),
     ],
 )
 def test_a_frame_that_cannot_be_ends_the_decoder_and_the_run_adds_up(behaviour: str, reason: str) -> None:
@@ -224,6 +225,26 @@ def test_a_frame_that_cannot_be_ends_the_decoder_and_the_run_adds_up(behaviour: 
     items = list(source.frames())
     assert len(items) == 3
     assert all(isinstance(item, LostFrame) and item.failed and reason in item.reason for item in items), items
+    assert all(isinstance(item, LostFrame) and item.ours for item in items)
+
+
+def test_a_decoder_that_gives_an_input_up_says_whose_doing_it_is() -> None:
+    source = liar(SAY_RUN + "say(json.dumps({'refused': 'no \\x1b[31mmore'}))")
+    items = list(source.frames())
+    assert len(items) == 3
+    assert all(isinstance(item, LostFrame) and item.failed and "no  [31mmore" in item.reason for item in items)
+    assert not any(isinstance(item, LostFrame) and item.ours for item in items)
+
+
+def test_a_lost_frame_is_ours_only_where_the_decoder_says_so() -> None:
+    said = "\n".join(
+        f"say(json.dumps({{'lost': {index}, 'reason': 'r', {rest}}}))"
+        for index, rest in enumerate(
+            ("'failed': True", "'failed': True, 'ours': True", "'failed': False, 'ours': True")
+        )
+    )
+    items = [item for item in liar(SAY_RUN + said).frames() if isinstance(item, LostFrame)]
+    assert [(item.failed, item.ours) for item in items] == [(True, False), (True, True), (False, False)]
 
 
 def test_a_decoder_cannot_shrink_the_ring_under_its_parent() -> None:

@@ -99,7 +99,7 @@ class LiveSource:
             angles = self.run.geometry.positioner_primary_angle_deg, self.run.geometry.positioner_secondary_angle_deg
             return Frame(pixels, index, due_ns, *angles)
         if (reason := self._renderer.ended()) is not None:
-            return LostFrame(index, due_ns, reason, failed=True)
+            return LostFrame(index, due_ns, reason, failed=True, ours=True)
         if index < self._resumes_at:
             return LostFrame(index, due_ns, "passed over: the renderer was behind", failed=False)
         self._resumes_at = index + self._leap
