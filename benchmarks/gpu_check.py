@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import measure
 from benchmarks.gpu_parts import PARTS
-from cathrt.runtime.engine_fingerprint import probe_device
+from cathrt.runtime.device_probe import probe_in_child
 from tests.gpu import why_no_gpu
 
 FULL_ROUNDS, QUICK_ROUNDS = 1000, 50
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 def rows(rounds: int) -> Iterator[Row]:
     """What every part gives, the tests that are skipped elsewhere, and the headline."""
-    device = probe_device()
+    device = probe_in_child()
     before = smi()
     failed = 0
     medians: dict[str, float] = {}

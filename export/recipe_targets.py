@@ -33,7 +33,7 @@ from cathrt.export.targets.tensorrt import PlanRequest, installed_version
 from cathrt.export.verify import Precision
 from cathrt.runtime.bundle import Artifact, Manifest, PlanFile
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.engine_fingerprint import probe_device
+from cathrt.runtime.device_probe import probe_in_child
 from cathrt.runtime.errors import ConfigError
 
 TURING = 75
@@ -153,7 +153,7 @@ def _layout(target: Target, precision: Precision) -> Layout:
 def _plan_requests(target: Target, sm: tuple[int, ...]) -> list[PlanRequest]:
     """TensorRT-RTX: one plan for all, since it is hardly larger than one for each; Turing shares none."""
     if target == "tensorrt":
-        return [PlanRequest("tensorrt", (one,)) for one in sm or (probe_device().sm,)]
+        return [PlanRequest("tensorrt", (one,)) for one in sm or (probe_in_child().sm,)]
     wanted = sm or RTX_SM
     groups = (tuple(one for one in wanted if one != TURING), tuple(one for one in wanted if one == TURING))
     return [PlanRequest("tensorrt-rtx", group) for group in groups if group]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,20 +35,6 @@ _ENGINE_PACKAGES = {
 }
 _ISA = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "asimddp")
 
-_CUDA_PROBE = """
-import ctypes, json
-cuda = ctypes.CDLL("libcuda.so.1")
-status = cuda.cuInit(0)
-if status: raise SystemExit(f"cuInit failed with error {status}")
-count = ctypes.c_int(); cuda.cuDeviceGetCount(ctypes.byref(count))
-names = []
-for ordinal in range(count.value):
-    name = ctypes.create_string_buffer(128); device = ctypes.c_int()
-    cuda.cuDeviceGet(ctypes.byref(device), ordinal); cuda.cuDeviceGetName(name, 128, device)
-    names.append(name.value.decode())
-print(json.dumps(names))
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -75,7 +59,6 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     yield _threads(config)
     for module, purpose in _ENGINE_PACKAGES.items():
         yield _engine(module, purpose, needed=module.replace("_", "-") == config.engine.name)
-    yield _gpu()
     yield _clock()
     yield _disk(folder)
     keys = (*shipped_keys(), *config.trust.keys)
@@ -140,16 +123,6 @@ def _engine(module: str, purpose: str, *, needed: bool) -> Check:
     except (ImportError, AttributeError) as exc:
         return Check(f"engine {module}", "missing" if needed else "ok", f"not installed ({purpose}): {exc}", {})
     return Check(f"engine {module}", "ok", f"{found} ({purpose})", {"version": found})
-
-
-def _gpu() -> Check:
-    # In a child: a broken driver may crash whoever touches it.
-    probe = subprocess.run([sys.executable, "-c", _CUDA_PROBE], capture_output=True, text=True, timeout=30, check=False)
-    if probe.returncode != 0:
-        reason = (probe.stderr.strip().splitlines() or ["the probe crashed"])[-1]
-        return Check("gpu", "ok", f"no NVIDIA GPU ({reason}); the CPU engines need none", {"gpus": []})
-    names = json.loads(probe.stdout)
-    return Check("gpu", "ok", ", ".join(names) or "driver present, no device", {"gpus": names})
 
 
 def _clock() -> Check:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cathrt.runtime.bundle import Bundle, PlanFile
 from cathrt.runtime.config import Config
-from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.device_probe import devices_in_child
 from cathrt.runtime.doctor import Check, Figures
 from cathrt.runtime.engine_fingerprint import Device, Target, refuse_misfit, sm_text
 from cathrt.runtime.engines.tensorrt_plan import tensorrt_module
@@ -23,25 +23,22 @@ _TARGETS: tuple[Target, ...] = ("tensorrt-rtx", "tensorrt")
 
 
 def gpu_checks(config: Config, bundle: Bundle | None, keys: Collection[str]) -> Iterator[Check]:
-    """The device, and each plan of the bundle. Missing is what engine.name needs and cannot have.
+    """The devices, and each plan of the bundle. Missing is what engine.name or engine.fallback needs and cannot have.
 
     keys: whom bundles are trusted from, for the child that opens this one again.
     """
-    device: Device | None = None
-    why_not = ""
+    named = (config.engine.name, config.engine.fallback)
+    devices: tuple[Device, ...] = ()
+    why_not = "the NVIDIA driver knows no device: check nvidia-smi and CUDA_VISIBLE_DEVICES"
     try:
-        device = probe_in_child()
+        devices = devices_in_child()
     except EngineError as exc:
         why_not = str(exc)
-        if config.engine.name in _TARGETS:
-            yield Check("gpu device", "missing", why_not, {})
-    else:
-        figures: Figures = {"sm": device.sm, "cuda": device.cuda_version, "driver": driver_version()}
-        detail = f"{device.name}, SM {sm_text([device.sm])}, CUDA {device.cuda_version}, driver {figures['driver']}"
-        yield Check("gpu device", "ok", detail, figures)
+    yield _devices(devices, why_not, needed=any(name in _TARGETS for name in named))
+    device = devices[0] if devices else None  # the one that engines open
     for target in _TARGETS if bundle is not None else ():
         assert bundle is not None
-        needed, artifact = config.engine.name == target, bundle.manifest.artifacts.get(target)
+        needed, artifact = target in named, bundle.manifest.artifacts.get(target)
         checks = (
             [_Plan(target, bundle, plan).check(device, why_not, keys) for plan in artifact.plans] if artifact else []
         )
@@ -59,6 +56,17 @@ def driver_version(path: Path = _DRIVER) -> str:
     except OSError:
         return "unknown"
     return found[0] if found else "unknown"
+
+
+def _devices(devices: tuple[Device, ...], why_not: str, *, needed: bool) -> Check:
+    """Every device of this machine, or why there is none: missing only where an engine needs one."""
+    if not devices:
+        detail = why_not if needed else f"none for cathrt ({why_not}); the CPU engines need none"
+        return Check("gpu", "missing" if needed else "ok", detail, {"gpus": []})
+    figures: Figures = {"gpus": [device.name for device in devices], "sm": [str(device.sm) for device in devices]}
+    figures |= {"cuda": devices[0].cuda_version, "driver": driver_version()}
+    named = "; ".join(f"{device.name}, SM {sm_text([device.sm])}" for device in devices)
+    return Check("gpu", "ok", f"{named}; CUDA {figures['cuda']}, driver {figures['driver']}", figures)
 
 
 class _Plan:

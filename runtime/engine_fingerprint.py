@@ -1,13 +1,11 @@
 """What a TensorRT plan was built from and for, and refusing one that does not fit before NVIDIA's code sees it.
 
-A plan is no portable file: it fits the compute capabilities it was built for and the very TensorRT that built it. The
-device is asked through the CUDA driver, since TensorRT's lean runtime crashes where there is none.
-Not for: running a plan, and not for building one (export/targets/tensorrt.py).
+A plan is no portable file: it fits the compute capabilities it was built for and the very TensorRT that built it.
+Not for: asking for the device (device_probe.py), running a plan, and building one (export/targets/tensorrt.py).
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -15,11 +13,6 @@ from typing import Literal
 from cathrt.runtime.errors import EngineError
 
 Target = Literal["tensorrt-rtx", "tensorrt"]
-
-# cuda.h: CUdevice_attribute
-_COMPUTE_CAPABILITY_MAJOR = 75
-_COMPUTE_CAPABILITY_MINOR = 76
-_NAME_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +66,6 @@ class Device:
     cuda_version: str
 
 
-def probe_device(ordinal: int = 0, library: str = "libcuda.so.1") -> Device:
-    """Ask the CUDA driver for a device, without the CUDA runtime and without TensorRT.
-
-    library: the driver's own; another one is only of use to tests. Raises EngineError where no device answers.
-    """
-    try:
-        cuda = ctypes.CDLL(library)
-    except OSError as exc:
-        raise EngineError(
-            f"no NVIDIA driver: {library} cannot be loaded ({exc}), a TensorRT engine needs one: "
-            "install the driver, or choose an engine for the CPU"
-        ) from exc
-    _call(cuda, "cuInit", ctypes.c_uint(0))
-    count, version, device = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    _call(cuda, "cuDeviceGetCount", ctypes.byref(count))
-    if not 0 <= ordinal < count.value:
-        raise EngineError(
-            f"CUDA device {ordinal} does not exist: the driver knows {count.value}: "
-            "check nvidia-smi and CUDA_VISIBLE_DEVICES, or choose an engine for the CPU"
-        )
-    _call(cuda, "cuDriverGetVersion", ctypes.byref(version))
-    _call(cuda, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(ordinal))
-    name = ctypes.create_string_buffer(_NAME_BYTES)
-    _call(cuda, "cuDeviceGetName", name, ctypes.c_int(_NAME_BYTES), device)
-    sm = 10 * _attribute(cuda, device, _COMPUTE_CAPABILITY_MAJOR) + _attribute(cuda, device, _COMPUTE_CAPABILITY_MINOR)
-    major, rest = divmod(version.value, 1000)
-    return Device(name.value.decode(errors="replace"), sm, f"{major}.{rest // 10}")
-
-
 def refuse_misfit(fingerprint: EngineFingerprint, device: Device, tensorrt_version: str) -> None:
     """Raise EngineError unless this device and the TensorRT at hand can run the plan.
 
@@ -134,21 +98,6 @@ def rebuild_command(target: Target, sm: Iterable[int]) -> str:
 def sm_text(sm: Iterable[int]) -> str:
     """Compute capabilities as NVIDIA writes them: 89 is 8.9, 120 is 12.0."""
     return ", ".join(f"{number // 10}.{number % 10}" for number in sm) or "none"
-
-
-def _call(cuda: ctypes.CDLL, name: str, *arguments: object) -> None:
-    status = getattr(cuda, name)(*arguments)
-    if status != 0:
-        raise EngineError(
-            f"the NVIDIA driver does not answer: {name} ended with CUDA error {status}: check nvidia-smi, "
-            "or choose an engine for the CPU"
-        )
-
-
-def _attribute(cuda: ctypes.CDLL, device: ctypes.c_int, attribute: int) -> int:
-    value = ctypes.c_int()
-    _call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), device)
-    return value.value
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -7,19 +7,19 @@ code may crash it, and prints the inspector's answer as JSON. Not for: times, me
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from cathrt.runtime.asked_child import ask_child, how_it_ended
 from cathrt.runtime.bundle import Bundle, PlanFile, open_bundle
 from cathrt.runtime.engine_fingerprint import Target
 from cathrt.runtime.errors import CathrtError, EngineError
 
 _PROGRAM = ("-m", "cathrt.runtime.layer_report")
-_PATIENCE_S = 120.0  # TensorRT-RTX finishes its plans on the device
+OPENED_WITHIN_S = 120.0  # TensorRT-RTX finishes its plans on the device
 # How TensorRT writes types, in lower case; the first that is found counts.
 _TYPES = {
     "int8": "int8",
@@ -57,16 +57,13 @@ def layers_on_device(
 
     program: arguments to the child's Python; another one is only of use to tests.
     """
-    command = [sys.executable, *program, str(bundle), target, *keys]
     try:
-        child = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S, check=False
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise EngineError(f"{target}: the plan was not opened within {_PATIENCE_S:g} s: check nvidia-smi") from exc
+        child = ask_child([*program, str(bundle), target, *keys], OPENED_WITHIN_S)
+    except TimeoutError as exc:
+        raise EngineError(f"{target}: the plan was not opened within {OPENED_WITHIN_S:g} s: check nvidia-smi") from exc
     lines = child.stdout.splitlines()
     if child.returncode not in (0, EngineError.exit_code) or not lines:
-        raise EngineError(f"{target}: opening the plan ended the process with status {child.returncode}")
+        raise EngineError(f"{target}: opening the plan ended with {how_it_ended(child)}: check nvidia-smi")
     answer = json.loads(lines[-1])
     if "error" in answer:
         raise EngineError(answer["error"])

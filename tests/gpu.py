@@ -5,7 +5,7 @@ Not for: whether this build has kernels for it. Where a device answers, missing 
 
 from __future__ import annotations
 
-from cathrt.runtime.engine_fingerprint import probe_device
+from cathrt.runtime.device_probe import probe_in_child
 from cathrt.runtime.errors import EngineError
 
 STUB_NAME = "STUB"  # how tests/stub_driver/device.c begins its device's name
@@ -14,7 +14,7 @@ STUB_NAME = "STUB"  # how tests/stub_driver/device.c begins its device's name
 def why_no_gpu() -> str | None:
     """None where a device computes; else why not, up to the first colon in a few words."""
     try:
-        device = probe_device()
+        device = probe_in_child()
     except EngineError as exc:
         return str(exc)
     if device.name.startswith(STUB_NAME):

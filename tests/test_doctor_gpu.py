@@ -23,6 +23,7 @@ from tests.golden import golden_manifest
 
 KEYS = (public_key(gpu.KEY),)
 GPU = replace(Config(), engine=EngineConfig("tensorrt"))
+STANDBY = replace(Config(), engine=EngineConfig("openvino", fallback="tensorrt"))
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def device(monkeypatch: pytest.MonkeyPatch, found: Device | None) -> None:
-    def probe() -> Device:
+    def probe() -> tuple[Device, ...]:
         if found is None:
             raise EngineError("no NVIDIA driver")
-        return found
+        return (found,)
 
     gpu.machine(monkeypatch)
-    monkeypatch.setattr(doctor_gpu, "probe_in_child", probe)
+    monkeypatch.setattr(doctor_gpu, "devices_in_child", probe)
     monkeypatch.setattr(doctor_gpu, "layers_on_device", lambda bundle, target, keys: {"float16": 12})
 
 
@@ -55,8 +56,8 @@ def test_a_plan_that_fits_is_opened_and_its_layers_told_as_built_and_on_the_devi
 ) -> None:
     device(monkeypatch, gpu.ADA)
     found = checks(GPU, bundle)
-    assert found["gpu device"].figures.keys() == {"sm", "cuda", "driver"}
-    assert found["gpu device"].detail.startswith("NVIDIA RTX 4000, SM 8.9, CUDA 13.1, driver ")
+    assert found["gpu"].figures.keys() == {"gpus", "sm", "cuda", "driver"}
+    assert found["gpu"].detail.startswith("NVIDIA RTX 4000, SM 8.9; CUDA 13.1, driver ")
     plan = found["plan plan.tensorrt"]
     assert (plan.state, plan.figures["runs"]) == ("ok", 1)
     for part in ("for SM 8.9", "layers as built: 40 float16, 2 float32", "fits and opens; on the device: 12 float16"):
@@ -64,7 +65,7 @@ def test_a_plan_that_fits_is_opened_and_its_layers_told_as_built_and_on_the_devi
     assert "layers as built" not in found["plan plan.tensorrt-rtx"].detail
 
 
-@pytest.mark.parametrize(("config", "state"), [(GPU, "missing"), (Config(), "ok")])
+@pytest.mark.parametrize(("config", "state"), [(GPU, "missing"), (STANDBY, "missing"), (Config(), "ok")])
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
@@ -80,7 +81,8 @@ def test_a_plan_that_cannot_run_is_missing_only_where_the_configuration_wants_it
     assert (said["plan plan.tensorrt"].state, said["plan plan.tensorrt-rtx"].state) == (state, "ok")
     assert reason in said["plan plan.tensorrt"].detail
     assert "layers as built: 40 float16" in said["plan plan.tensorrt"].detail
-    assert ("gpu device" in said) is (found is not None or config is GPU)
+    assert said["gpu"].state == ("ok" if found is not None else state)
+    assert ("no NVIDIA driver" in said["gpu"].detail) is (found is None)
 
 
 def test_a_plan_that_fits_but_does_not_open_says_why(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,8 +102,16 @@ def test_a_bundle_without_plans_is_missing_them_where_they_are_needed(
     device(monkeypatch, gpu.ADA)
     plain = gpu.bundle_with_plans(tmp_path / "bundle", golden_manifest())
     assert checks(GPU, plain)["plans for tensorrt"].state == "missing"
-    assert checks(Config(), plain).keys() == {"gpu device"}
-    assert checks(GPU, None).keys() == {"gpu device"}
+    assert checks(Config(), plain).keys() == {"gpu"}
+    assert checks(GPU, None).keys() == {"gpu"}
+
+
+def test_every_device_is_named_and_a_driver_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_gpu, "devices_in_child", lambda: (gpu.ADA, Device("NVIDIA T4", 75, "13.1")))
+    assert checks(GPU, None)["gpu"].figures["gpus"] == ["NVIDIA RTX 4000", "NVIDIA T4"]
+    monkeypatch.setattr(doctor_gpu, "devices_in_child", lambda: ())
+    assert [checks(config, None)["gpu"].state for config in (GPU, Config())] == ["missing", "ok"]
+    assert "the NVIDIA driver knows no device: check nvidia-smi" in checks(Config(), None)["gpu"].detail
 
 
 @pytest.mark.parametrize(
@@ -134,8 +144,8 @@ def test_layers_come_from_a_child_process(bundle: Bundle, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("import os; os.abort()", "ended the process with status -6"),
-        ("raise SystemExit(3)", "ended the process with status 3"),
+        ("import os; os.abort()", r"opening the plan ended with SIGABRT"),
+        ("raise SystemExit(3)", r"opening the plan ended with exit status 3 \(no word\)"),
         ('print(\'{"error": "no plan"}\'); raise SystemExit(6)', "no plan"),
     ],
 )

@@ -12,8 +12,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ import onnx
 
 from cathrt.export.targets.tensorrt_graph import checked_graph, node_text
 from cathrt.export.targets.tensorrt_report import NetworkReport, report_from_json
+from cathrt.runtime.asked_child import ask_child
 from cathrt.runtime.engine_fingerprint import BuildOptions, EngineFingerprint, ShapeProfile, Target, sm_text
 from cathrt.runtime.errors import EngineError
 
@@ -162,22 +161,14 @@ def _check_sm(request: PlanRequest) -> None:
 def _run(folder: Path, request: PlanRequest, program: Sequence[str]) -> None:
     environment = {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ} | {"LANG": "C.UTF-8"}
     try:
-        child = subprocess.run(
-            [sys.executable, "-P", *program, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-            timeout=request.budget_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
+        child = ask_child(["-P", *program, str(folder)], request.budget_s, environment)
+    except TimeoutError as exc:
         raise EngineError(
             f"{request.target}: not built after {request.budget_s:g} s with {request.memory_limit_mib} MiB, "
             "the process was killed: give it more time, or more memory, for want of which it hangs"
         ) from exc
     if child.returncode != 0:
-        last = child.stderr.decode(errors="replace").strip()[-_STDERR_KEPT:]
+        last = child.stderr.strip()[-_STDERR_KEPT:]
         how = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit status {child.returncode}"
         raise EngineError(
             f"{request.target}: the building process ended with {how} under a limit of {request.memory_limit_mib} MiB "

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cathrt.export.targets.tensorrt_report import json_from_report, report_from_network
-from cathrt.runtime.engine_fingerprint import probe_device, sm_text
+from cathrt.runtime.device_probe import probe_devices
+from cathrt.runtime.engine_fingerprint import Device, sm_text
 from cathrt.runtime.errors import EngineError
 
 # What only TensorRT-RTX has: it builds for devices it does not see. TensorRT proper builds for the one it does.
@@ -46,10 +47,18 @@ def _confine(memory_limit_mib: int, budget_s: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, budget_s + 5.0)  # should the parent be gone, who would have killed us
 
 
+def _device() -> Device:
+    """The one TensorRT will see."""
+    devices = probe_devices()
+    if not devices:
+        raise EngineError("the NVIDIA driver knows no device: check nvidia-smi and CUDA_VISIBLE_DEVICES")
+    return devices[0]
+
+
 def _build(request: dict[str, Any], folder: Path, answer: dict[str, Any]) -> None:
     if not request["chooses_device"]:
         # Before the first call into TensorRT: without a device its Builder is a null pointer.
-        device = probe_device()
+        device = _device()
         answer["driver_version"] = device.cuda_version
         if request["sm"] != [device.sm]:
             raise EngineError(

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
 
 from cathrt.runtime import device_probe
-from cathrt.runtime.device_probe import main, probe_in_child
-from cathrt.runtime.engine_fingerprint import Device, probe_device
+from cathrt.runtime.asked_child import ask_child
+from cathrt.runtime.device_probe import devices_in_child, probe_devices, probe_in_child
+from cathrt.runtime.engine_fingerprint import Device
 from cathrt.runtime.errors import EngineError
 
-ADA = Device("NVIDIA RTX 4000", 89, "13.1")
+ADA, BLACKWELL = Device("NVIDIA RTX 4000", 89, "13.1"), Device("NVIDIA RTX 5000", 120, "13.1")
 
 
-def test_a_child_s_answer_is_the_device() -> None:
-    assert probe_in_child(program=("-c", f"print('driver chatter'); print({json.dumps(asdict(ADA))!r})")) == ADA
+def answering(*devices: Device) -> tuple[str, str]:
+    return "-c", f"print('driver chatter'); print({json.dumps([asdict(device) for device in devices])!r})"
+
+
+def test_a_child_s_answer_is_the_devices() -> None:
+    assert devices_in_child(program=answering(ADA, BLACKWELL)) == (ADA, BLACKWELL)
+
+
+def test_a_device_is_had_by_its_number_or_refused_with_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_probe, "devices_in_child", lambda: (ADA, BLACKWELL))
+    assert (probe_in_child(), probe_in_child(1)) == (ADA, BLACKWELL)
+    for ordinal in (-1, 2):
+        with pytest.raises(EngineError, match=f"CUDA device {ordinal} does not exist: the driver knows 2: check"):
+            probe_in_child(ordinal)
 
 
 def test_the_real_child_says_what_asking_here_says() -> None:
-    def answer(ask: Callable[[], Device]) -> str:
+    def answer(ask: Callable[[], tuple[Device, ...]]) -> str:
         try:
             return str(ask())
         except EngineError as exc:
             return str(exc)
 
-    assert answer(probe_in_child) == answer(probe_device)
+    assert answer(devices_in_child) == answer(probe_devices)
 
 
 @pytest.mark.parametrize(
@@ -42,23 +58,30 @@ def test_the_real_child_says_what_asking_here_says() -> None:
 )
 def test_a_driver_that_kills_its_caller_kills_the_child_alone(program: str, message: str) -> None:
     with pytest.raises(EngineError, match=message):
-        probe_in_child(program=("-c", program))
+        devices_in_child(program=("-c", program))
 
 
 def test_a_driver_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_probe, "PATIENCE_S", 0.2)
-    with pytest.raises(EngineError, match=r"has not answered for 0\.2 s"):
-        probe_in_child(program=("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(device_probe, "ANSWER_WITHIN_S", 0.2)
+    with pytest.raises(EngineError, match=r"does not answer within 0\.2 s"):
+        devices_in_child(program=("-c", "import time; time.sleep(60)"))
 
 
-def test_the_ordinal_reaches_the_driver(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(device_probe, "probe_device", lambda ordinal: Device(f"number {ordinal}", 89, "13.1"))
-    assert main(3) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "number 3"
+def test_a_child_that_does_not_even_die_of_a_kill_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []  # as by a driver, inside the kernel
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda child: held.append(child.pid))
+    began = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError, match=r"no end within 0\.2 s"):
+            ask_child(["-c", "import time; time.sleep(60)"], 0.2)
+        assert time.monotonic() - began < 10.0
+    finally:
+        os.kill(held[0], signal.SIGKILL)
 
 
 def test_the_program_runs_as_a_module() -> None:
-    command = [sys.executable, "-m", "cathrt.runtime.device_probe", "0"]
+    command = [sys.executable, "-m", "cathrt.runtime.device_probe"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert child.returncode in (0, EngineError.exit_code)
-    assert json.loads(child.stdout).keys() in ({"error"}, {"name", "sm", "cuda_version"})
+    found = json.loads(child.stdout)
+    assert found.keys() == {"error"} if child.returncode else isinstance(found, list)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from cathrt.runtime.device_probe import probe_devices
 from cathrt.runtime.engine_fingerprint import (
     BuildOptions,
     Device,
     EngineFingerprint,
     ShapeProfile,
-    probe_device,
     refuse_misfit,
 )
 from cathrt.runtime.errors import EngineError
@@ -72,24 +72,22 @@ def driver(folder: Path, *defines: str) -> str:
 
 def test_the_probe_reads_name_compute_capability_and_cuda_version_of_each_device(tmp_path: Path) -> None:
     library = driver(tmp_path)
-    assert probe_device(0, library) == Device("NVIDIA RTX 5000", 120, "13.1")
-    assert probe_device(1, library) == Device("NVIDIA RTX 4000", 89, "13.1")
+    assert probe_devices(library) == (Device("NVIDIA RTX 5000", 120, "13.1"), Device("NVIDIA RTX 4000", 89, "13.1"))
 
 
 def test_without_a_driver_the_probe_says_so_and_what_to_do() -> None:
     with pytest.raises(EngineError, match=r"no NVIDIA driver: libcuda-of-nobody\.so.*choose an engine for the CPU"):
-        probe_device(library="libcuda-of-nobody.so")
+        probe_devices("libcuda-of-nobody.so")
 
 
 @pytest.mark.parametrize("name", ["cuInit", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetAttribute"])
 def test_a_driver_call_that_fails_is_named_with_its_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(EngineError, match=f"{name} ended with CUDA error 100"):
-        probe_device(0, driver(tmp_path, f'-DFAILING="{name}"'))
+        probe_devices(driver(tmp_path, f'-DFAILING="{name}"'))
 
 
-def test_a_device_that_is_not_there_is_refused_with_how_many_there_are(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="CUDA device 0 does not exist: the driver knows 0"):
-        probe_device(0, driver(tmp_path, "-DDEVICES=0"))
+def test_a_driver_without_a_device_knows_none(tmp_path: Path) -> None:
+    assert probe_devices(driver(tmp_path, "-DDEVICES=0")) == ()
 
 
 def test_a_plan_that_fits_is_not_refused() -> None:

@@ -206,33 +206,51 @@ def test_every_fatal_error_was_met(broken: list[Row]) -> None:
     assert met >= set(LOST)
 
 
-def test_the_probes_of_doctor_and_of_plans_see_the_device() -> None:
-    code = (
-        "import json\n"
-        "from dataclasses import asdict\n"
-        "from cathrt.runtime.doctor import _gpu\n"
-        "from cathrt.runtime.engine_fingerprint import probe_device\n"
-        "print(json.dumps([asdict(probe_device()), asdict(_gpu())]))"
-    )
-    child = run_under_stub("-c", code, CATHRT_STUB_SM="120", CATHRT_STUB_DEVICES="2")
+# Doctor and the opening of plans ask through the same child process.
+ASK = (
+    "import json\n"
+    "from dataclasses import asdict\n"
+    "from cathrt.runtime import device_probe\n"
+    "from cathrt.runtime.errors import EngineError\n"
+    "device_probe.ANSWER_WITHIN_S = {within_s}\n"
+    "try: print(json.dumps([asdict(device) for device in device_probe.devices_in_child()]))\n"
+    "except EngineError as exc: print(exc)"
+)
+
+
+def test_the_probe_sees_every_device() -> None:
+    child = run_under_stub("-c", ASK.format(within_s=30.0), CATHRT_STUB_SM="120", CATHRT_STUB_DEVICES="2")
     assert child.returncode == 0, child.stderr
-    device, gpus = json.loads(child.stdout)
-    assert device == {"name": "STUB 0 (computes nothing)", "sm": 120, "cuda_version": "13.0"}
-    assert gpus["figures"] == {"gpus": ["STUB 0 (computes nothing)", "STUB 1 (computes nothing)"]}
+    assert json.loads(child.stdout) == [
+        {"name": f"STUB {ordinal} (computes nothing)", "sm": 120, "cuda_version": "13.0"} for ordinal in (0, 1)
+    ]
 
 
-def test_the_probes_say_what_a_driver_without_a_device_answers() -> None:
-    code = (
-        "from cathrt.runtime.doctor import _gpu\n"
-        "from cathrt.runtime.engine_fingerprint import probe_device\n"
-        "from cathrt.runtime.errors import EngineError\n"
-        "try: probe_device()\n"
-        "except EngineError as exc: print(exc)\n"
-        "print(_gpu().detail)"
-    )
-    child = run_under_stub("-c", code, CATHRT_STUB_DEVICES="0")
+def test_the_probe_says_what_a_driver_without_a_device_answers() -> None:
+    child = run_under_stub("-c", ASK.format(within_s=30.0), CATHRT_STUB_DEVICES="0")
     assert child.stdout.splitlines() == [
-        "the NVIDIA driver does not answer: cuInit ended with CUDA error 100: check nvidia-smi, "
-        "or choose an engine for the CPU",
-        "no NVIDIA GPU (cuInit failed with error 100); the CPU engines need none",
+        "the NVIDIA driver refuses: cuInit ended with CUDA error 100: check nvidia-smi, or choose an engine for the CPU"
     ], child.stderr
+
+
+@pytest.mark.parametrize("call", ["cuInit", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetAttribute"])
+def test_a_driver_that_hangs_at_any_question_is_given_up_in_time(call: str) -> None:
+    child = run_under_stub("-c", ASK.format(within_s=1.0), timeout_s=20.0, CATHRT_STUB_HANG=call)
+    assert child.stdout.startswith("the NVIDIA driver does not answer within 1 s: look at nvidia-smi"), child.stderr
+
+
+@pytest.mark.parametrize(("engine", "state", "status"), [("openvino", "ok", 0), ("tensorrt", "missing", 1)])
+def test_doctor_goes_on_where_the_driver_hangs(tmp_path: Path, engine: str, state: str, status: int) -> None:
+    (tmp_path / "cathrt.toml").write_text(f'engine.name = "{engine}"\n')
+    code = (
+        "from cathrt.runtime import device_probe\n"
+        "from cathrt.runtime.cli import app\n"
+        "device_probe.ANSWER_WITHIN_S = 1.0\n"
+        f"app(['doctor', '--config', {str(tmp_path / 'cathrt.toml')!r}, '--folder', {str(tmp_path)!r}])"
+    )
+    child = run_under_stub("-c", code, timeout_s=60.0, CATHRT_STUB_HANG="cuInit")
+    assert child.returncode == status, child.stderr
+    (gpu,) = (line for line in child.stdout.splitlines() if line[8:].startswith("gpu "))
+    assert gpu.startswith(state)
+    assert "the NVIDIA driver does not answer within 1 s" in gpu
+    assert "Effective configuration" in child.stdout

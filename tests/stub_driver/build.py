@@ -64,7 +64,8 @@ def check_against_cuda_h(include: Path) -> subprocess.CompletedProcess[str]:
 def run_under_stub(
     *arguments: str, sanitized: bool = False, timeout_s: float = 250.0, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments where the stub is the driver. settings: CATHRT_STUB_DEVICES, _SM, _REPORT.
+    """Run Python with these arguments where the stub is the driver. settings: CATHRT_STUB_DEVICES, _SM, _REPORT, _HANG
+    (a call that never returns).
 
     sanitized: AddressSanitizer watches what the stub reads and writes, on the host too, and ends the child at a fault.
     """

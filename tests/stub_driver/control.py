@@ -24,13 +24,15 @@ class Fault:
     """What goes wrong: the nth call of what `what` names (a call, a class of calls, "any") ends in `result`.
 
     sticky: and so does every call after it. later: that call succeeds, and the work it queued fails when it is done.
+    hang: the call never returns, nor does any after it; with later, the work it queued never ends.
     """
 
     what: str
     nth: int
-    result: int
+    result: int = 0
     sticky: bool = False
     later: bool = False
+    hang: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,14 @@ class Stub:
             raise OSError("libcuda.so.1 is not the stub: start this process with build.run_under_stub")
         self._library.stub_count.restype = ctypes.c_long
         self._library.stub_set_budget.argtypes = [ctypes.c_size_t]
-        self._library.stub_fail.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+        self._library.stub_fail.argtypes = [ctypes.c_char_p, ctypes.c_long, *[ctypes.c_int] * 4]
 
     def reset(self, fault: Fault | None = None, budget: int | None = None) -> None:
         """Forget counts, faults and a loss; break `fault` from now on, and allow `budget` bytes of device memory."""
         self._library.stub_reset()
         if fault is not None:
-            self._library.stub_fail(fault.what.encode(), fault.nth, fault.result, fault.sticky, fault.later)
+            how = (fault.result, fault.sticky, fault.later, fault.hang)
+            self._library.stub_fail(fault.what.encode(), fault.nth, *how)
         if budget is not None:
             self._library.stub_set_budget(budget)
 

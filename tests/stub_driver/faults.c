@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "stub.h"
 
 int stub_lost;
 int stub_poison;
+int stub_stuck;
 size_t stub_budget = (size_t)1 << 30;
 
 static const char* const class_names[CLASSES] = {"query",  "open",  "allocate",    "copy",
@@ -23,7 +25,9 @@ static struct {
     int result;
     int sticky;
     int later;
+    int hang;
 } fault;
+static int hung;  // a call has not returned: none does from then on
 static long misuses;
 static char first_misuse[160];
 static const char* struck = "";  // the call at which the fault fell, and how many calls of all there had been
@@ -41,8 +45,16 @@ static long count_of(const char* what) {
     return count;
 }
 
+void stub_hang(void) {
+    hung = 1;
+    pthread_mutex_unlock(&lock);
+    for (;;) pause();
+}
+
 int stub_enter(struct call* call) {
     pthread_mutex_lock(&lock);
+    const char* never_returns = getenv("CATHRT_STUB_HANG");
+    if (call->class != CLASS_QUERY && (hung || (never_returns && !strcmp(call->name, never_returns)))) stub_hang();
     const struct call* known = calls;
     while (known && known != call) known = known->next;
     if (!known) {
@@ -50,14 +62,16 @@ int stub_enter(struct call* call) {
         calls = call;
     }
     call->count++;
-    stub_poison = 0;
+    stub_poison = stub_stuck = 0;
     if (call->class >= CLASS_ALLOCATE && !stub_has_context()) return CUDA_ERROR_INVALID_CONTEXT;
     if (stub_lost && call->class != CLASS_QUERY) return stub_lost;
     if (!fault.what[0] || !concerns(call, fault.what) || count_of(fault.what) != fault.nth) return 0;
     struck = call->name;
     struck_at = count_of("any");
+    if (fault.hang && !fault.later) stub_hang();
     if (fault.later) {
         stub_poison = fault.result;
+        stub_stuck = fault.hang;
         return 0;
     }
     if (fault.sticky) stub_lost = fault.result;
@@ -114,12 +128,13 @@ size_t stub_bytes(enum kind kind) {
     return bytes;
 }
 
-// Forget counts, faults and the loss. What is alive stays.
+// Forget counts, faults, the loss and stuck work. What is alive stays; who hangs in a call does so for good.
 EXPORTED void stub_reset(void) {
     pthread_mutex_lock(&lock);
     for (struct call* call = calls; call; call = call->next) call->count = 0;
     memset(&fault, 0, sizeof fault);
-    stub_lost = stub_poison = 0;
+    stub_lost = stub_poison = stub_stuck = hung = 0;
+    stub_drop_stuck();
     stub_budget = (size_t)1 << 30;
     misuses = struck_at = 0;
     struck = "";
@@ -128,13 +143,15 @@ EXPORTED void stub_reset(void) {
 
 // From now on the nth call since the reset that `what` names (a call, a class, "any") ends in `result`. sticky: so does
 // every later call. later: the call itself succeeds, and the work it queued fails when it is done; always sticky.
-EXPORTED void stub_fail(const char* what, long nth, int result, int sticky, int later) {
+// hang: the call never returns, nor does any after it; with later, the work never ends, and only who waits for it hangs.
+EXPORTED void stub_fail(const char* what, long nth, int result, int sticky, int later, int hang) {
     pthread_mutex_lock(&lock);
     snprintf(fault.what, sizeof fault.what, "%s", what);
     fault.nth = nth;
     fault.result = result;
     fault.sticky = sticky;
     fault.later = later;
+    fault.hang = hang;
     pthread_mutex_unlock(&lock);
 }
 

@@ -56,6 +56,7 @@ void stub_misuse(const char* what);
 
 extern int stub_lost;       // after a fatal error: every call's answer
 extern int stub_poison;     // the failure that the next piece of queued work is to end in
+extern int stub_stuck;      // or 1: it is never to end
 extern size_t stub_budget;  // bytes of device memory
 
 // Work is not done when asked for but when the host waits for it, as late as the interface allows: a host that reads a
@@ -66,6 +67,7 @@ struct work {
     size_t bytes;
     int value;
     int poison;
+    int stuck;
     CUevent event;
     long moment;
     CUkernel kernel;
@@ -75,6 +77,8 @@ struct work {
 
 CUresult stub_queue(CUstream stream, const struct work* work);  // or record, while the stream captures
 void stub_finish_all(void);
+void stub_drop_stuck(void);  // the queues of streams that stuck work holds up
+__attribute__((noreturn)) void stub_hang(void);  // lets the lock go and never returns
 // While a stream captures this spoils its capture and answers CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; otherwise 0.
 int stub_may_not_capture(void);
 void stub_run_kernel(CUkernel kernel, const unsigned char* arguments);

@@ -63,7 +63,7 @@ static void drop_all(struct queue* queue) {
     while (queue->first) drop_first(queue);
 }
 
-static void reach(CUevent event, long moment);
+static int reach(CUevent event, long moment);
 
 static void perform(const struct work* work) {
     if (work->poison) {
@@ -94,33 +94,40 @@ static void perform(const struct work* work) {
             clock_gettime(CLOCK_MONOTONIC, &work->event->time);
             break;
         case WORK_WAIT:
-            reach(work->event, work->moment);
             break;
     }
 }
 
-static void step(CUstream stream) {
+// One piece of work; 0 where it never ends, or waits for what never does.
+static int step(CUstream stream) {
     struct work* work = stream->queue.first;
-    perform(work);
+    if (work->stuck || (work->kind == WORK_WAIT && !reach(work->event, work->moment))) return 0;
+    if (!stub_lost) perform(work);
     if (stub_lost)
         for (CUstream other = streams; other; other = other->next) drop_all(&other->queue);
     else
         drop_first(&stream->queue);
-}
-
-static void finish(CUstream stream) {
-    while (stream->queue.first) step(stream);
-}
-
-// A stream may have gone, or lost its work with the device, before the event was reached.
-static int step_towards(CUevent event) {
-    if (!stub_find(KIND_STREAM, event->stream) || !event->stream->queue.first) return 0;
-    step(event->stream);
     return 1;
 }
 
-static void reach(CUevent event, long moment) {
-    while (event->reached < moment && step_towards(event)) continue;
+static void finish(CUstream stream) {
+    while (stream->queue.first)
+        if (!step(stream)) stub_hang();
+}
+
+// A stream may have gone, or lost its work with the device, before the event was reached.
+static int has_work(CUevent event) { return stub_find(KIND_STREAM, event->stream) && event->stream->queue.first; }
+
+// 0 where the event's stream is held up before it.
+static int reach(CUevent event, long moment) {
+    while (event->reached < moment && has_work(event))
+        if (!step(event->stream)) return 0;
+    return 1;
+}
+
+void stub_drop_stuck(void) {
+    for (CUstream stream = streams; stream; stream = stream->next)
+        if (stream->queue.first && stream->queue.first->stuck) drop_all(&stream->queue);
 }
 
 void stub_finish_all(void) {
@@ -141,6 +148,7 @@ CUresult stub_queue(CUstream stream, const struct work* work) {
     if (!stub_find(KIND_STREAM, stream)) return CUDA_ERROR_INVALID_HANDLE;
     struct work poisoned = *work;  // as recorded into a graph, perhaps
     if (!poisoned.poison) poisoned.poison = stub_poison;
+    poisoned.stuck |= stub_stuck;
     append(stream->recording ? &stream->recording->queue : &stream->queue, &poisoned);
     return CUDA_SUCCESS;
 }
@@ -237,14 +245,15 @@ EXPORTED CUresult cuEventQuery(CUevent event) {
     CALL("cuEventQuery", CLASS_EVENT);
     if (!stub_find(KIND_EVENT, event)) return CUDA_ERROR_INVALID_HANDLE;
     if (event->reached == event->recorded) return CUDA_SUCCESS;
-    if (!step_towards(event)) return CUDA_ERROR_UNKNOWN;
+    if (!has_work(event)) return CUDA_ERROR_UNKNOWN;
+    step(event->stream);
     return stub_lost ? stub_lost : CUDA_ERROR_NOT_READY;
 }
 
 EXPORTED CUresult cuEventSynchronize(CUevent event) {
     CALL("cuEventSynchronize", CLASS_SYNCHRONISE);
     if (!stub_find(KIND_EVENT, event)) return CUDA_ERROR_INVALID_HANDLE;
-    reach(event, event->recorded);
+    if (!reach(event, event->recorded)) stub_hang();
     return stub_lost || event->reached == event->recorded ? stub_lost : CUDA_ERROR_UNKNOWN;
 }
 
