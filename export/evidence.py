@@ -14,6 +14,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.alone import Latency
+from cathrt.export.engine_records import evidence_about
 from cathrt.export.gate import Failure, Gate, failures_of
 from cathrt.export.qualify import Qualification
 from cathrt.export.sign import write_bundle
@@ -51,7 +52,8 @@ def sign_qualified(
     if missing:
         raise ManifestError(f"not signed: {sorted(missing)} not qualified: qualify them, or export without them")
     evidence = {qualification.engine: evidence_of(qualification, gate) for qualification, gate in qualified}
-    signed = replace(manifest, files={}, evidence={**manifest.evidence, "qualification": evidence})
+    told = evidence_about(manifest, manifest.artifacts)
+    signed = replace(manifest, files={}, evidence={**told, "qualification": evidence})
     return write_bundle(folder, signed, {name: candidate.read(name) for name in manifest.files}, key)
 
 

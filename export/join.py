@@ -7,7 +7,7 @@ other weights, labels or preprocessing under one name; such bundles are refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.demo.real_figures import figures_of
+from cathrt.export.engine_records import by_engine, evidence_about, provenance_about, provenance_of
 from cathrt.export.sign import write_bundle
 from cathrt.runtime.bundle import Artifact, Bundle, Manifest
 from cathrt.runtime.errors import ManifestError
@@ -35,9 +36,10 @@ def join(
 
     real: what benchmarks.accuracy printed of the very bundle that comes of it, for its evidence and card.
 
-    Name, card and training provenance are the base's; provenance.engines and evidence.qualification say of each added
-    engine how it was made and what it cost. Raises ManifestError where the bundles are not of the same weights and
-    meaning, or two of the others have the same engine, ConfigError where `real` is of another model.
+    Name, card and training provenance are the base's; provenance.engines and evidence say of each added engine how it
+    was made and what was measured of it. What the base says of an artifact that is replaced goes with it.
+    Raises ManifestError where the bundles are not of the same weights and meaning, or two of the others have the same
+    engine, ConfigError where `real` is of another model.
     """
     for other in others:
         _require_the_same(base.manifest, other.manifest, other.path)
@@ -50,12 +52,13 @@ def join(
             payload |= {renamed: other.read(name) for name, renamed in names.items()}
             artifacts[engine] = _renamed(artifact, names)
     payload |= {name: base.read(name) for name in _kept(base.manifest, artifacts)}
+    kept = [engine for engine, artifact in base.manifest.artifacts.items() if artifacts[engine] is artifact]
     joined = replace(
         base.manifest,
         files={},
         artifacts=artifacts,
-        provenance=_provenance(base.manifest, others),
-        evidence=_evidence(base.manifest, others),
+        provenance=_provenance(base.manifest, kept, others),
+        evidence=_evidence(base.manifest, kept, others),
     )
     if real is not None:
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
@@ -110,20 +113,21 @@ def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:
     return replace(artifact, file=names[artifact.file], plans=plans)
 
 
-def _provenance(base: Manifest, others: Sequence[Bundle]) -> dict[str, Any]:
+def _provenance(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -> dict[str, Any]:
     """The base's own, and how each added engine was made."""
-    made = dict(base.provenance.get("engines", {}))
-    made |= {engine: other.manifest.provenance for other in others for engine in other.manifest.artifacts}
-    return {**base.provenance, "engines": made} if made else dict(base.provenance)
+    told = provenance_about(base, kept)
+    added = {engine: provenance_of(other.manifest, engine) for other in others for engine in other.manifest.artifacts}
+    made = {**told.get("engines", {}), **added}
+    return {**told, "engines": made} if made else told
 
 
-def _evidence(base: Manifest, others: Sequence[Bundle]) -> dict[str, Any]:
-    """The base's own, and by engine what the others' tell."""
-    joined = dict(base.evidence)
-    for key in ("qualification", "not_run"):
-        told: dict[str, Any] = dict(base.evidence.get(key, {}))
-        for other in others:
-            told |= other.manifest.evidence.get(key, {})
-        if told:
-            joined[key] = told
+def _evidence(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -> dict[str, Any]:
+    """The base's own of what is kept of it, and what the others tell of their artifacts."""
+    joined = evidence_about(base, kept)
+    for other in others:
+        theirs = evidence_about(other.manifest, other.manifest.artifacts)
+        for key, told in by_engine(theirs).items():
+            joined[key] = {**joined.get(key, {}), **told}
+        if "real" in theirs:
+            joined.setdefault("real", theirs["real"])
     return joined

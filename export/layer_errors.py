@@ -6,14 +6,14 @@ error matters only the logits tell (gate.py). The graph is computed as it is wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 
 from cathrt.export.calibration import calibration_frames
 from cathrt.export.checkpoint import Checkpoint
+from cathrt.export.engine_records import provenance_of
 from cathrt.export.fold import LAYOUTS, canonical
 from cathrt.export.intermediates import Float32
 from cathrt.export.quantize_sensitivity import worst_layers
@@ -48,14 +48,6 @@ def layer_errors_of_bundle(bundle: Bundle, engine: str, checkpoint: Checkpoint |
         return ()  # a plan's graph: its layers are typed, the reference's are not
     preprocessing = bundle.manifest.preprocessing
     plain = onnx_from_state(checkpoint.state, height=preprocessing.height, width=preprocessing.width)
-    made = _provenance(bundle, engine)
+    made = provenance_of(bundle.manifest, engine)
     reference = canonical(onnx.load_from_string(plain), made.get("layout", LAYOUTS["openvino"]))
     return layer_errors(reference, found, list(calibration_frames(preprocessing, LAYER_FRAMES).tensors))
-
-
-def _provenance(bundle: Bundle, engine: str) -> Mapping[str, Any]:
-    """How this engine's artifact was made: in a joined bundle it is told by engine."""
-    made = bundle.manifest.provenance
-    by_engine = made.get("engines", {})
-    found: Mapping[str, Any] = by_engine.get(engine, made)
-    return found

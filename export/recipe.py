@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.evidence import sign_qualified
+from cathrt.export.evidence import evidence_of, sign_qualified
 from cathrt.export.fold import Target
 from cathrt.export.qualification_file import read_qualification, write_qualification
 from cathrt.export.qualify import Qualification
@@ -29,6 +30,7 @@ from cathrt.export.stage_cache import StageCache, Told, file_sha256
 from cathrt.runtime.bundle import Bundle, open_bundle
 from cathrt.runtime.errors import CathrtError, ManifestError
 
+_JUDGED_BY = ("gate", "judge_set", "reference")  # of the evidence: what it rests on, not what was measured
 WORK = ".work"  # under the output folder: results of stages, to go on from
 Advance = Callable[[str, int, int], None]  # told (what, done, total)
 
@@ -86,7 +88,11 @@ def _qualified(
     target, final = built.target, request.out / built.target
     with _candidate(request, built) as candidate:
         note = not_run(candidate, target)
+        # A bundle that is there already and its report belong together: neither is replaced without the other.
+        signed = _signed_before(final, candidate, request.key)
         found = _judged_once(request, built, candidate, reference, cache, advance)
+        if signed is not None:
+            _require_judged_alike(signed, evidence_of(found, request.recipe.gate), target)
         report = request.out / f"{target}.report"
         failures = write_report(report, found, request.recipe.gate, note)
         if failures:
@@ -97,9 +103,7 @@ def _qualified(
         if request.key is None:
             path = _unsigned(request.out / f"{target}.unsigned", built)
             return Exported(target, (), report, path, signed=False, not_run=note)
-        if os.path.lexists(final):
-            _require_the_same(final, candidate, request.key)
-        else:
+        if signed is None:
             sign_qualified(final, candidate, [(found, request.recipe.gate)], request.key)
     return Exported(target, (), report, final, signed=True, not_run=note)
 
@@ -160,8 +164,25 @@ def _unsigned(folder: Path, built: Built) -> Path:
     return folder
 
 
-def _require_the_same(folder: Path, candidate: Bundle, key: Ed25519PrivateKey) -> None:
-    """A bundle that this export signed before is left as it is; any other is not written over."""
-    found, expected = open_bundle(folder, [public_key(key)]).manifest, candidate.manifest
-    if (found.files, found.provenance, found.keyframe) != (expected.files, expected.provenance, expected.keyframe):
+def _signed_before(folder: Path, candidate: Bundle, key: Ed25519PrivateKey | None) -> Bundle | None:
+    """The bundle that this export signed before, if there is one, which is left as it is.
+
+    Raises ManifestError where the folder holds anything else: it is not written over.
+    """
+    if key is None or not os.path.lexists(folder):
+        return None
+    found = open_bundle(folder, [public_key(key)])
+    if replace(found.manifest, evidence={}) != replace(candidate.manifest, evidence={}):
         raise ManifestError(f"{folder}: holds another bundle, which is not written over: remove it or name another")
+    return found
+
+
+def _require_judged_alike(signed: Bundle, found: dict[str, Any], target: Target) -> None:
+    """Raises ManifestError where the evidence of the signed bundle rests on another gate or judge set than this one."""
+    told = signed.manifest.evidence.get("qualification", {}).get(target, {})
+    unlike = [name for name in _JUDGED_BY if told.get(name) != json.loads(json.dumps(found[name]))]
+    if unlike:
+        raise ManifestError(
+            f"{signed.path}: was signed with another {', '.join(unlike)} in its evidence and is not written over: "
+            "remove it or name another"
+        )

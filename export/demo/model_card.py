@@ -110,13 +110,13 @@ def _engines_section(manifest: Manifest) -> str:
         "|---|---|---|",
     ]
     for engine, artifact in sorted(manifest.artifacts.items()):
-        lines.append(f"| {engine} | {artifact.precision} | {_against(told.get(engine))} |")
+        lines.append(f"| {engine} | {artifact.precision} | {_against(told.get(engine), artifact.precision)} |")
     return "\n".join([*lines, ""])
 
 
-def _against(found: Mapping[str, Any] | None) -> str:
+def _against(found: Mapping[str, Any] | None, precision: str) -> str:
     if found is None:
-        return "is that network, its weights stored as half floats"
+        return "is that network, its weights stored as half floats" if precision == "float32" else "not measured"
     agreement, judged = found["class_agreement"], found["judge_set"]
     text = f"same class in {agreement['hits']:,} of {agreement['of']:,} frames of {judged['runs']:,} runs"
     if "laterality_f1" in found:

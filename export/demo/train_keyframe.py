@@ -116,7 +116,10 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         "phantom_frames": as_evidence(frame_scores(np.concatenate(test_logits), join(test_runs), meaning)),
         "phantom_runs": as_evidence(run_scores(zip(test_runs, test_logits, strict=True), meaning)),
         "temperature": round(temperature, 4),
-        "engine_relative_error": engine_errors(onnx_bytes, state, plan.arch, validation_runs[0]),
+        "engine_relative_error": {
+            engine: {"error": error, "artifact_sha256": hashlib.sha256(onnx_bytes).hexdigest()}
+            for engine, error in engine_errors(onnx_bytes, state, plan.arch, validation_runs[0]).items()
+        },
     }
     weights = options.work / "weights.safetensors"  # what `cathrt export keyframe` takes for other precisions
     save_file(state, weights)

@@ -158,6 +158,28 @@ def test_another_bundle_in_its_place_is_not_written_over(tmp_path: Path) -> None
     assert opened(first).manifest_sha256 == before
 
 
+def test_another_preprocessing_of_the_same_weights_is_another_bundle(tmp_path: Path) -> None:
+    request = request_for(tmp_path, "float32", "onnxruntime")
+    export_keyframe(request)
+    darker = replace(request.recipe.semantics.preprocessing, mean=(0.4, 0.4, 0.4))
+    recipe = replace(request.recipe, semantics=replace(request.recipe.semantics, preprocessing=darker))
+    with pytest.raises(ManifestError, match="holds another bundle, which is not written over"):
+        export_keyframe(replace(request, recipe=recipe))
+
+
+@pytest.mark.parametrize("gate", [replace(FEW_FRAMES, key_frames=0.5), IMPOSSIBLE])
+def test_evidence_of_an_earlier_gate_is_not_taken_for_that_of_a_later_one(tmp_path: Path, gate: Gate) -> None:
+    request = request_for(tmp_path, "float32", "onnxruntime")
+    (first,) = export_keyframe(request)
+    report = (first.report / "qualification.json").read_bytes()
+    with pytest.raises(ManifestError, match="was signed with another gate in its evidence"):
+        export_keyframe(replace(request, recipe=replace(request.recipe, gate=gate)))
+    assert (first.report / "qualification.json").read_bytes() == report, "the report beside a bundle is the bundle's"
+    other = replace(request, judging=replace(request.judging, judge=noise_judge(2, 4)))
+    with pytest.raises(ManifestError, match="was signed with another judge_set in its evidence"):
+        export_keyframe(other)
+
+
 @pytest.mark.parametrize(
     ("target", "precision", "reason"),
     [
