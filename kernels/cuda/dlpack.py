@@ -16,6 +16,7 @@ _CUDA = 2  # kDLCUDA
 _CUDA_MANAGED = 13  # kDLCUDAManaged
 _MAJOR = 1
 _UINT = 1  # kDLUInt
+_READ_ONLY, _IS_COPIED = 1, 2  # DLPACK_FLAG_BITMASK_*
 
 # The capsule keeps the pointer to its name: these bytes live as long as the module.
 _PLAIN, _VERSIONED = b"dltensor", b"dltensor_versioned"
@@ -64,11 +65,16 @@ class DeviceTensor:
     """A tensor lent by another library; its deleter is called once, when this goes.
 
     address: of the first element.   strides: in elements; None where the tensor is C-contiguous.
+    writeable: False for a read-only tensor, and for a copy, which its producer would never see. The unversioned layout
+    has no such mark; its producers must not lend read-only tensors.
     """
 
     def __init__(self, managed: _Managed | _ManagedVersioned) -> None:
         if managed.deleter:
-            weakref.finalize(self, managed.deleter, ctypes.addressof(managed))
+            # Not at the end of the process: its memory goes with it, and the lender may be gone already.
+            weakref.finalize(self, managed.deleter, ctypes.addressof(managed)).atexit = False
+        flags = managed.flags if isinstance(managed, _ManagedVersioned) else 0
+        self.writeable = not flags & (_READ_ONLY | _IS_COPIED)
         tensor = managed.tensor
         self.address = (tensor.data or 0) + tensor.byte_offset
         self.shape = tuple(tensor.shape[i] for i in range(tensor.ndim))

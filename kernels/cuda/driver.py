@@ -82,8 +82,8 @@ class Graph:
 class DriverStream:
     """kernels.cuda.stream.Stream on a device, with pinned memory, events and graphs. Made by open_stream().
 
-    Arrays given to upload() and download() are kept alive until the host knows that the copy is done: by
-    synchronise(), query() or a later event.
+    Arrays given to upload() and download() are kept alive until the host knows that the copy is done: by synchronise(),
+    query() or a later event. What keep() was given is kept until synchronise() or query() says that all work is done.
     """
 
     def __init__(self, ordinal: int, priority: Literal["high", "normal"], code: Path | Traversable) -> None:
@@ -96,6 +96,7 @@ class DriverStream:
         self._configs: dict[tuple[Extent, Extent, int], Any] = {}
         self._in_flight: deque[tuple[int, NDArray[Any]]] = deque()
         self._copies = 0
+        self._kept: list[object] = []
         self._thread = threading.get_ident()
         self._calls = DriverCalls()
         self._calls.ask("cuInit", 0)
@@ -173,6 +174,11 @@ class DriverStream:
             self._calls.ask("cuMemcpyDtoHAsync", array.ctypes.data, memory.address, array.nbytes, self.handle)
             self._hold(array)
 
+    def keep(self, owner: object) -> None:
+        """Keep `owner` alive until the stream is known to be idle: for memory that others lend, before it is read."""
+        self._ready("keep")
+        self._kept.append(owner)
+
     def zero(self, memory: DeviceMemory) -> None:
         """Set every byte to 0."""
         self._ready("zero", recordable=True)
@@ -203,14 +209,14 @@ class DriverStream:
         """Wait until all of it is done."""
         self._ready("synchronise")
         self._calls.ask("cuStreamSynchronize", self.handle)
-        self._in_flight.clear()
+        self._idle()
 
     def query(self) -> bool:
         """Whether all of it is done."""
         self._ready("query")
         done = self._calls.ask("cuStreamQuery", self.handle, unless="CUDA_ERROR_NOT_READY")
         if done:
-            self._in_flight.clear()
+            self._idle()
         return bool(done)
 
     def record(self, event: Event | None = None) -> Event:
@@ -297,7 +303,7 @@ class DriverStream:
         answers += [("cuMemHostUnregister", driver.cuMemHostUnregister(array.ctypes.data)) for array in self._pinned]
         answers += [("cuMemFree", driver.cuMemFree(address)) for address in self._memory]
         self._stream.close()
-        self._in_flight.clear()
+        self._idle()
         self._graphs, self._pinned, self._memory = [], [], []
         self._kernels, self._code = {}, None
         for call, (status, *_) in answers:
@@ -319,6 +325,11 @@ class DriverStream:
         else:
             self._copies += 1
             self._in_flight.append((self._copies, array))
+
+    def _idle(self) -> None:
+        """All work is done: nothing is needed any more."""
+        self._in_flight.clear()
+        self._kept.clear()
 
     def _reached(self, event: Event) -> bool:
         self._ready("done")

@@ -6,7 +6,7 @@ Not for: frames in host memory (upload them through kernels/cuda/stream.py) or w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class DeviceFrame:
     address: of the first pixel of row 0, aligned to dtype.   pitch: bytes from one row to the next, of any sign.
     dtype: uint8 or uint16.   owner: whatever keeps the memory; alive as long as this is.
     ready_after: handle of the stream whose work on the memory must be done before ours; None: nothing to wait for.
+    writeable: whether it may be an op's `out`. Frames are only ever read, so that any frame may be one that is not.
     """
 
     address: int
@@ -35,6 +36,7 @@ class DeviceFrame:
     dtype: np.dtype[Any]
     owner: object
     ready_after: int | None = None
+    writeable: bool = True
 
     def __post_init__(self) -> None:
         if self.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
@@ -83,10 +85,12 @@ def check_frame(frame: DeviceFrame, shape: tuple[int, int], bits_stored: int) ->
 
 
 def check_out(out: DeviceFrame, frame: DeviceFrame, dtype: DTypeLike) -> None:
-    """Raise ValueError unless out has the frame's shape and this type, and shares no byte with it.
+    """Raise ValueError unless out may be written, has the frame's shape and this type, and shares no byte with it.
 
     Pixels are read again after others of out were written.
     """
+    if not out.writeable:
+        raise ValueError("out is read-only, or a copy that its lender would never see: hand over memory of its own")
     if (out.rows, out.columns, out.dtype) != (frame.rows, frame.columns, np.dtype(dtype)):
         raise ValueError(
             f"out is {out.dtype.name} ({out.rows}, {out.columns}): expected {np.dtype(dtype).name} "
@@ -121,7 +125,8 @@ def device_frame(pixels: object, stream: int = _LEGACY_DEFAULT_STREAM, ordinal: 
 
     pixels: offers DLPack (taken first: its producer itself makes `stream` wait) or __cuda_array_interface__ version 3
     (ready_after then says what to wait for).   stream: handle of the CUDA stream that will read them.
-    ordinal: of its device; __cuda_array_interface__ cannot say whose memory it is.
+    ordinal: of its device; __cuda_array_interface__ cannot say whose memory it is. A read-only mark is no obstacle to
+    reading; it is kept as `writeable`.
     Raises TypeError where neither is offered, ValueError where the pixels are not on that device or are no frame.
     Source: DLPack 1.0 Python specification; CUDA Array Interface version 3, as numba documents it.
     """
@@ -149,7 +154,8 @@ def _from_dlpack(pixels: Any, stream: int, ordinal: int) -> DeviceFrame:
         )
     tensor = tensor_of(pixels, stream)
     strides = tensor.strides and tuple(stride * tensor.dtype.itemsize for stride in tensor.strides)
-    return _frame(tensor.address, tensor.shape, strides, tensor.dtype, tensor, None)
+    frame = _frame(tensor.address, tensor.shape, strides, tensor.dtype)
+    return replace(frame, owner=tensor, writeable=tensor.writeable)
 
 
 def _from_array_interface(interface: Mapping[str, Any], owner: object) -> DeviceFrame:
@@ -166,8 +172,9 @@ def _from_array_interface(interface: Mapping[str, Any], owner: object) -> Device
         raise ValueError(
             "__cuda_array_interface__ names stream 0: expected None, 1, 2 or a handle (version 3 forbids 0)"
         )
-    dtype = np.dtype(interface["typestr"])
-    return _frame(interface["data"][0], interface["shape"], interface.get("strides"), dtype, owner, ready_after)
+    address, read_only = interface["data"]
+    frame = _frame(address, interface["shape"], interface.get("strides"), np.dtype(interface["typestr"]))
+    return replace(frame, owner=owner, ready_after=ready_after, writeable=not read_only)
 
 
 def _frame(
@@ -175,10 +182,8 @@ def _frame(
     shape: tuple[int, ...],
     strides: tuple[int, ...] | None,
     dtype: np.dtype[Any],
-    owner: object,
-    ready_after: int | None,
 ) -> DeviceFrame:
-    """strides: in bytes; None where rows follow each other without a gap."""
+    """A frame without an owner yet. strides: in bytes; None where rows follow each other without a gap."""
     if len(shape) != 2:
         raise ValueError(f"pixels have shape {tuple(shape)}: expected one frame (rows, columns)")
     rows, columns = shape
@@ -188,7 +193,7 @@ def _frame(
             f"pixels of a row are {column_stride} bytes apart: expected {dtype.itemsize} (rows may have any stride); "
             "hand over a contiguous copy"
         )
-    return DeviceFrame(address, rows, columns, row_stride, dtype, owner, ready_after)
+    return DeviceFrame(address, rows, columns, row_stride, dtype, None)
 
 
 def _kind(pixels: object) -> str:

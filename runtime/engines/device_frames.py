@@ -73,7 +73,10 @@ class DeviceFrameStep:
             raise
 
     def __call__(self, pixels: Any) -> Stepped:
-        """pixels: NDArray of the host, or whatever offers its memory on the device. As frame_step.FrameStep."""
+        """pixels: NDArray of the host, or whatever offers its memory on the device. As frame_step.FrameStep.
+
+        When this returns or raises, nothing on the device reads `pixels` any more, unless the device is lost.
+        """
         if not self._exposed:
             return Stepped(None, 0.0, 0.0, self._network.name)
         stream = self._stream
@@ -86,6 +89,7 @@ class DeviceFrameStep:
                 stream.replay(self._preprocess)
             else:
                 borrowed = device_frame(pixels, stream.handle)
+                stream.keep(borrowed)  # whatever goes wrong from here on
                 if borrowed.ready_after is not None:
                     stream.wait_for(borrowed.ready_after)
                 stream.record(self._begin)
@@ -98,8 +102,11 @@ class DeviceFrameStep:
             preprocess_ms = (copied - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
             infer_ms = stream.elapsed_ms(self._between, self._end)
             return Stepped(self._outputs, preprocess_ms, infer_ms, self._network.name)
-        except CudaError as exc:
-            raise self._network.translated(exc) from exc
+        except BaseException as exc:
+            self._settle()
+            if isinstance(exc, CudaError):
+                raise self._network.translated(exc) from exc
+            raise
 
     def serves(self, run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> bool:
         """Whether frames of this run are what was recorded: one press of the pedal is mostly as the one before."""
@@ -125,6 +132,11 @@ class DeviceFrameStep:
             network.enqueue(stream)
             network.download(stream)
         return exposed
+
+    def _settle(self) -> None:
+        """Wait for what the frame at hand has given the device: its lender may write over it when the call ends."""
+        with suppress(CudaError):  # then the stream keeps the frame until it is known to be idle
+            self._stream.synchronise()
 
     def _fill_slot(self, pixels: NDArray[Any]) -> None:
         if pixels.shape != self._shape or pixels.dtype not in _PIXELS:

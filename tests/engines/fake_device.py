@@ -60,7 +60,8 @@ class FakeEvent:
 class FakeDevice:
     """One device: what its streams share, what they have been asked for, and when a call fails.
 
-    fail(call, nth, error): the nth call of that name from now on (0 is the next) raises; a DeviceLostError stays.
+    fail(call, nth, error, times): the nth call of that name from now on (0 is the next) raises, and so do those after
+    it, as many as `times` says; a DeviceLostError stays.
     """
 
     def __init__(self, below: Stream | None = None) -> None:
@@ -70,7 +71,7 @@ class FakeDevice:
         self.streams: list[FakeStream] = []
         self.time_ms = 0.0
         self.lost: DeviceLostError | None = None
-        self._faults: dict[str, tuple[int, CudaError]] = {}
+        self._faults: dict[str, tuple[range, BaseException]] = {}
 
     def open_stream(self, ordinal: int = 0, *, priority: str = "normal") -> FakeStream:
         self.called("open_stream")
@@ -78,16 +79,17 @@ class FakeDevice:
         self.streams.append(FakeStream(self))
         return self.streams[-1]
 
-    def fail(self, call: str, nth: int, error: CudaError) -> None:
-        self._faults[call] = (self.calls[call] + nth, error)
+    def fail(self, call: str, nth: int, error: BaseException, times: int = 1) -> None:
+        first = self.calls[call] + nth
+        self._faults[call] = (range(first, first + times), error)
 
     def called(self, call: str) -> None:
         """Book a call. Raises what was planned for it, and a loss for ever after."""
         if self.lost is not None:
             raise DeviceLostError(str(self.lost))
-        nth, error = self._faults.get(call, (-1, CudaError()))
+        failing, error = self._faults.get(call, (range(0), CudaError()))
         number, self.calls[call] = self.calls[call], self.calls[call] + 1
-        if number == nth:
+        if number in failing:
             if isinstance(error, DeviceLostError):
                 self.lost = error
             raise error
@@ -116,6 +118,7 @@ class FakeStream:
         self._queue: list[Work] = []
         self._recording: list[Work] | None = None
         self._held = 0
+        self._kept: list[object] = []
 
     def allocate(self, nbytes: int) -> DeviceMemory:
         self._called("allocate")
@@ -142,6 +145,10 @@ class FakeStream:
         self._called("download", recordable=True)
         self.enqueue(lambda: self.device.below.download(memory, array))
 
+    def keep(self, owner: object) -> None:
+        self._called("keep")
+        self._kept.append(owner)
+
     def zero(self, memory: DeviceMemory) -> None:
         self._called("zero", recordable=True)
         self.enqueue(lambda: self.device.below.zero(memory))
@@ -158,10 +165,18 @@ class FakeStream:
         for work in queue:
             work()
             self.device.below.synchronise()  # what is below may itself put downloads off
+        self._kept.clear()
 
     def query(self) -> bool:
         self._called("query")
+        if not self._queue:
+            self._kept.clear()
         return not self._queue
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is work that nobody has waited for, on a device that still does any."""
+        return bool(self._queue) and self.device.lost is None
 
     def record(self, event: FakeEvent | None = None) -> FakeEvent:
         self._called("record")
@@ -203,6 +218,7 @@ class FakeStream:
         if not self.closed:
             self.closed = True
             self._queue = []
+            self._kept.clear()
             self.device.held_bytes -= self._held
 
     def enqueue(self, work: Work) -> None:

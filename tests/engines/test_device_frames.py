@@ -5,6 +5,8 @@ The ingest kernels run in the emulator, everything around them on the fake devic
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +26,7 @@ from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, V
 from cathrt.runtime.frame_step import CpuFrameStep, frame_step
 from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
+from tests.engines.fake_device import FakeDevice
 from tests.engines.gpu import Machine
 from tests.golden import OUTPUT, golden_manifest
 
@@ -164,6 +167,63 @@ def test_a_frame_that_is_on_the_device_already_is_read_where_it_lies(
             np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=TOLERANCE)
             assert (machine.device.calls - before)["upload"] == 0
         producer.close()
+
+
+class Watched(Lent):
+    """A lent frame that knows whether its borrower's streams had work left on it when it was given back."""
+
+    def __init__(self, memory: DeviceMemory, shape: tuple[int, int], device: FakeDevice, found: list[bool]) -> None:
+        super().__init__(memory, shape, None)
+        weakref.finalize(self, lambda: found.append(any(stream.busy for stream in device.streams)))
+
+
+@pytest.mark.parametrize("call", ["keep", "record", "launch", "replay", "synchronise", "elapsed_ms"])
+@pytest.mark.parametrize("error", [CudaError("not now"), DeviceLostError("gone"), KeyboardInterrupt()], ids=repr)
+def test_a_lent_frame_goes_back_when_nothing_reads_it_any_more_whatever_went_wrong(
+    bundle: Bundle, below: EmulatedStream, call: str, error: BaseException
+) -> None:
+    run = run_of(8)
+    with opened(bundle, below) as (engine, machine):
+        device = machine.device
+        step = engine.frame_step(run, SPEC, lambda: 0)
+        lender = device.open_stream(priority="high")
+        memory = lender.allocate(run.rows * run.columns)
+        lender.upload(pixels_of(run, 0), memory)
+        lender.synchronise()
+        before = device.calls.copy()
+        step(Lent(memory, (run.rows, run.columns), None))
+        for nth in range((device.calls - before)[call]):
+            busy_when_given_back: list[bool] = []
+            device.fail(call, nth, error)
+            with pytest.raises((EngineError, KeyboardInterrupt)):
+                step(Watched(memory, (run.rows, run.columns), device, busy_when_given_back))
+            assert not any(stream.busy for stream in device.streams), "the lender may write over it now"
+            error.with_traceback(None)  # whose frames hold what was lent
+            gc.collect()
+            device.lost = None
+            step(pixels_of(run, 1))  # a frame that was kept is let go with the next one at the latest
+            gc.collect()
+            assert busy_when_given_back == [False]
+        lender.close()
+
+
+def test_a_lent_frame_stays_with_a_stream_that_cannot_be_waited_for(bundle: Bundle, below: EmulatedStream) -> None:
+    run = run_of(8)
+    with opened(bundle, below) as (engine, machine):
+        step = engine.frame_step(run, SPEC, lambda: 0)
+        lender = machine.device.open_stream(priority="high")
+        memory, given_back = lender.allocate(run.rows * run.columns), list[bool]()
+        error = CudaError("not now")
+        machine.device.fail("synchronise", 0, error, times=2)
+        with pytest.raises(EngineError, match="not now"):
+            step(Watched(memory, (run.rows, run.columns), machine.device, given_back))
+        error.with_traceback(None)
+        gc.collect()
+        assert given_back == [], "its work is still queued"
+        step(pixels_of(run, 1))
+        gc.collect()
+        assert given_back == [False]
+        lender.close()
 
 
 def test_where_nothing_is_exposed_the_device_is_left_alone(bundle: Bundle, below: EmulatedStream) -> None:

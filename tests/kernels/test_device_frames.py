@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cathrt.kernels.cuda.frames import DeviceFrame, check_frame, device_frame, frame_in
+from cathrt.kernels._kernels import SubtractionSettings, TemporalSettings
+from cathrt.kernels.cuda.clahe import DeviceClahe
+from cathrt.kernels.cuda.frames import DeviceFrame, check_frame, check_out, device_frame, frame_in
 from cathrt.kernels.cuda.stream import DeviceMemory
+from cathrt.kernels.cuda.subtraction import DeviceMaskSubtraction
+from cathrt.kernels.cuda.temporal import DeviceTemporalFilter
+from tests.engines.fake_device import HostMemory
 
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 
@@ -58,6 +65,81 @@ class Interface:
             "strides": array.strides,
             "stream": None,
         } | entries
+
+
+def read_only(dtype: Any = np.uint16) -> NDArray[Any]:
+    array = pixels(dtype)
+    array.flags.writeable = False
+    return array
+
+
+class Copied(Lent):
+    """A producer that lends a copy and says so."""
+
+    def __dlpack__(self, *, stream: object = None, max_version: tuple[int, int] | None = None) -> object:
+        return self.array.__dlpack__(max_version=max_version, copy=True)
+
+
+READ_ONLY = {
+    "dlpack": lambda: Lent(read_only()),
+    "copy": lambda: Copied(pixels()),
+    "array interface": lambda: Interface(pixels(), data=(0x1000, True)),
+}
+
+
+@pytest.mark.parametrize("lent", READ_ONLY)
+def test_a_read_only_frame_is_read_like_any_other(lent: str) -> None:
+    frame = device_frame(READ_ONLY[lent]())
+    assert not frame.writeable
+    check_frame(frame, (6, 8), 16)
+
+
+@pytest.mark.parametrize("lent", READ_ONLY)
+def test_nothing_is_written_to_what_is_lent_read_only(lent: str) -> None:
+    ours = frame_in(DeviceMemory(0x10, 96), (6, 8), np.uint16)
+    with pytest.raises(ValueError, match="out is read-only, or a copy that its lender would never see"):
+        check_out(device_frame(READ_ONLY[lent]()), ours, np.uint16)
+
+
+@pytest.mark.parametrize("producer", [Lent, LentByOldProducer, Interface])
+def test_what_is_lent_without_such_a_mark_may_be_written(producer: Any) -> None:
+    frame = device_frame(producer(pixels()))
+    assert frame.writeable
+    check_out(frame, frame_in(DeviceMemory(0x10, 96), (6, 8), np.uint16), np.uint16)
+
+
+OUT_OF = {
+    "clahe": lambda: DeviceClahe(HostMemory(), (6, 8), 16, (1, 1), 0.0),
+    "temporal": lambda: DeviceTemporalFilter(HostMemory(), (6, 8), 16, TemporalSettings(1.0, 0.0, 0.5, 1.0, 1.0, 1.0)),
+    "subtraction": lambda: DeviceMaskSubtraction(
+        HostMemory(), (6, 8), 16, SubtractionSettings("LIN", gain=1.0, offset=0.0, bits_out=16)
+    ),
+}
+
+
+@pytest.mark.parametrize("op", OUT_OF)
+def test_an_op_that_writes_a_frame_refuses_a_read_only_one_before_any_launch(op: str) -> None:
+    frame = frame_in(DeviceMemory(0x10, 96), (6, 8), np.uint16)
+    with pytest.raises(ValueError, match="out is read-only"):
+        OUT_OF[op]()(frame, device_frame(Lent(read_only())))
+
+
+KERNELS = sorted((Path(__file__).resolve().parents[2] / "kernels" / "src").glob("*.cu"))
+
+
+def test_no_kernel_has_a_frame_by_a_pointer_that_it_could_write_by() -> None:
+    taken = 0
+    for path in KERNELS:
+        text = path.read_text(encoding="utf-8")
+        assert "const_cast" not in text, path
+        for parameters in re.findall(r"_kernel\(([^)]*)\)", text.replace("\n", " ")):
+            frames = [one for one in parameters.split(",") if re.search(r"\b(pixels|previous|current|frames)$", one)]
+            assert all(one.strip().startswith("const ") for one in frames), (path, frames)
+            taken += len(frames)
+    assert taken > 15
+    # A table of addresses: what they point to is what must be const.
+    clip = (KERNELS[0].parent / "clip.cu").read_text(encoding="utf-8")
+    assert re.findall(r"reinterpret_cast<([^>]*)>\(__ldg\(frames", clip) == ["const unsigned char*"]
 
 
 class Watched(np.ndarray[Any, Any]):

@@ -19,7 +19,7 @@ import pytest
 from cathrt.kernels.cuda.driver import DriverStream, loaded, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from tests.emulation.ops import OPS
-from tests.stub_driver.control import Fault, Stub
+from tests.stub_driver.control import RESULTS, Fault, Stub
 from tests.stub_driver.image import image
 
 COUNT = 300
@@ -263,6 +263,37 @@ def test_a_recording_that_is_given_up_leaves_the_stream_usable(stream: DriverStr
     stream.synchronise()
     np.testing.assert_array_equal(result, GIVEN)
     assert stub.report().live["graph"] == 0
+
+
+class Lender:
+    """Whatever keeps memory alive that another library lends."""
+
+
+def test_what_is_kept_lives_until_the_stream_is_known_to_be_idle(stream: DriverStream, stub: Stub) -> None:
+    memory = stream.allocate(COUNT)
+    before = stream.record()
+    lender = Lender()
+    alive = weakref.ref(lender)
+    stream.keep(lender)
+    del lender
+    increment(stream, memory, memory)
+    begun = stream.record()
+    before.synchronise()
+    begun.synchronise()  # an event says nothing of what was given to the stream after it
+    assert alive() is not None
+    assert stream.query()
+    assert alive() is None
+    stub.reset(Fault("cuStreamSynchronize", 1, RESULTS["CUDA_ERROR_NOT_SUPPORTED"]))
+    increment(stream, memory, memory)
+    lender = Lender()
+    refused = weakref.ref(lender)
+    stream.keep(lender)
+    del lender
+    with pytest.raises(CudaError):
+        stream.synchronise()
+    assert refused() is not None, "nobody knows whether its work is done"
+    stream.synchronise()
+    assert refused() is None
 
 
 def test_another_thread_may_go_on_with_the_stream(stream: DriverStream) -> None:
