@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.sources.discover import Input, discover
+from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -59,7 +60,7 @@ def read_truth(path: Path) -> dict[str, CineTruth]:
     try:
         truths = _adapter().validate_json(document)
     except ValidationError as exc:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(error) for error in exc.errors())) from exc
+        raise ConfigError(f"{path}: {'; '.join(faults_of(exc))}: see docs/accuracy.md for the form") from exc
     wrong = [f"{name}.{fault}" for name, truth in truths.items() if (fault := _fault(truth))]
     if wrong:
         raise ConfigError(f"{path}: " + "; ".join(wrong))
@@ -114,15 +115,6 @@ def _fault(truth: CineTruth) -> str | None:
     if outside:
         return f"best: found {outside}, expected frames within opacified {json.dumps(truth.opacified)}: mend either"
     return None
-
-
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{key}: unknown key, expected side, opacified or best: remove it"
-    if error["type"] in ("missing", "missing_argument"):
-        return f"{key}: missing: add it"
-    return f"{key}: found {error['input']!r:.80}, expected: {error['msg']}"
 
 
 @cache

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cathrt.export.demo.evaluate import HIT_FRAMES
-from cathrt.runtime.alert import Alert, KeyframeFinding, Laterality, Record, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.models.keyframe import KeyframeModel
@@ -76,7 +76,7 @@ class _Kept:
         elif isinstance(record, Alert):
             self.alerts.append(record)
 
-    def stored(self, pass_id: str) -> tuple[Record, ...]:  # noqa: ARG002 (the port's name)
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:  # noqa: ARG002 (the port's name)
         return ()
 
 
@@ -97,7 +97,7 @@ def hit(run: JudgedRun, wanted: Sequence[int]) -> bool:
     return bool(ranked) and min(abs(ranked[0] - frame) for frame in wanted) <= HIT_FRAMES
 
 
-def _judged(finding: KeyframeFinding | None, model: KeyframeModel) -> JudgedFrame:
-    if finding is None:
+def _judged(finding: Finding | None, model: KeyframeModel) -> JudgedFrame:
+    if not isinstance(finding, KeyframeFinding):
         return JudgedFrame("unknown", "unknown", None)
     return JudgedFrame(finding.laterality, "left" if model.left_score(finding) >= 0.5 else "right", finding)

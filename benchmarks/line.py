@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
-from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.alert import Record, StoredRecord, Verdict
 from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import Config
@@ -25,6 +25,7 @@ from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.journal import Journal, JournalStats
 from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Source
@@ -78,7 +79,7 @@ class Noted:
         if self.journal is not None:
             self.journal.append(record)
 
-    def stored(self, pass_id: str) -> tuple[Record, ...]:
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
         return () if self.journal is None else self.journal.stored(pass_id)
 
 
@@ -107,7 +108,7 @@ def one_pass(case: Case, path: Path, line: Line, rate_hz: float | None, folder: 
                     watch(source, line, recorder)
                     journal.sync()
                     case.stats.append(journal.stats())
-            (books,) = verify_journal(folder / "journal.db").passes
+            (books,) = verify_journal(folder / "journal.db", FINDINGS).passes
             case.journalled += sum(books.verdicts.values())
     finally:
         source.close()

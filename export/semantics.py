@@ -25,6 +25,7 @@ from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -69,7 +70,7 @@ def semantics_from_toml(path: Path) -> Semantics:
         # Through JSON, because strict validation takes tables and arrays for dataclasses and tuples only there.
         found = _adapter().validate_json(json.dumps(document, default=str))
     except ValidationError as exc:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(error) for error in exc.errors(include_url=False))) from exc
+        raise ConfigError(f"{path}: {'; '.join(faults_of(exc))}: see docs/export.md for the keys") from exc
     return _checked(found, str(path))
 
 
@@ -135,15 +136,6 @@ def _checked(semantics: Semantics, origin: str) -> Semantics:
     except ManifestError as exc:
         raise ConfigError(f"{origin}: {exc}") from exc
     return semantics
-
-
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"unknown key {key}: remove it, docs/export.md has the keys there are"
-    if error["type"] == "missing":
-        return f"{key}: missing"
-    return f"{key}: found {str(error['input'])[:80]!r}, expected: {error['msg']}"
 
 
 @cache

@@ -162,8 +162,9 @@ def verify_command(
         sound = True
     else:
         from cathrt.runtime.journal_report import verify_journal
+        from cathrt.runtime.models import FINDINGS
 
-        journal = verify_journal(path)
+        journal = verify_journal(path, FINDINGS)
         report = {
             "type": "journal",
             "rows": journal.rows,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -138,14 +139,7 @@ def config_from_document(document: dict[str, Any], *, origin: str) -> Config:
         # Through JSON, because strict validation takes TOML's tables and arrays for dataclasses and tuples only there.
         return _adapter().validate_json(json.dumps(document, default=str))
     except ValidationError as exc:
-        raise ConfigError(f"{origin}: " + "; ".join(_explain(error) for error in exc.errors())) from exc
-
-
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"unknown key {key}: remove it, or see docs/configuration.md for the keys there are"
-    return f"{key}: found {error['input']!r}, expected: {error['msg']}"
+        raise ConfigError(f"{origin}: {'; '.join(faults_of(exc))}: see docs/configuration.md for the keys") from exc
 
 
 @cache

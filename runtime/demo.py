@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.contact_sheet import Tile, contact_sheet
 from cathrt.runtime.ports import Sink
+from cathrt.runtime.records import record_from_body
 from cathrt.runtime.replay import Opening, Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.sources.discover import discover
 from cathrt.runtime.sources.phantom import PhantomSource, Scene, SceneKind, sample_scene
@@ -51,10 +52,15 @@ class Demo:
 class _Collect:
     """A sink that keeps what was shown, for the page."""
 
-    records: list[Record] = field(default_factory=list)
+    verdicts: list[Verdict[KeyframeFinding]] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
 
-    def emit(self, record: Record) -> None:
-        self.records.append(record)
+    def emit(self, stored: StoredRecord) -> None:
+        record = record_from_body(stored.body, (KeyframeFinding,))
+        if isinstance(record, Verdict):
+            self.verdicts.append(record)
+        elif isinstance(record, Alert):
+            self.alerts.append(record)
 
     def close(self) -> None: ...
 
@@ -83,7 +89,7 @@ def demo(
         ):
             replayed = replay(openings, line, journal)
     pages = [
-        _judged(summary, seen.records, phantom, name)
+        _judged(summary, seen, phantom, name)
         for summary, (name, phantom) in zip(replayed.summaries, phantoms.items(), strict=True)
     ]
     engines = "; ".join(dict.fromkeys(summary.engine for summary in replayed.summaries))
@@ -132,11 +138,11 @@ def _write(
     return openings
 
 
-def _judged(summary: RunSummary, records: list[Record], phantom: PhantomSource, name: str) -> JudgedRun:
+def _judged(summary: RunSummary, seen: _Collect, phantom: PhantomSource, name: str) -> JudgedRun:
     return JudgedRun(
         summary=summary,
-        verdicts=[r for r in records if isinstance(r, Verdict) and r.pass_id == summary.pass_id],
-        alerts=[r for r in records if isinstance(r, Alert) and r.pass_id == summary.pass_id],
+        verdicts=[r for r in seen.verdicts if r.pass_id == summary.pass_id],
+        alerts=[r for r in seen.alerts if r.pass_id == summary.pass_id],
         key_pixels=[phantom.render(index) for index in summary.key_frames],
         remark=f"what was drawn: {name}",
     )

@@ -16,18 +16,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import Record, Refusal, Verdict
+from cathrt.runtime.alert import Record, Refusal, StoredRecord, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal_file import open_for_reading, open_for_writing, translated
-from cathrt.runtime.journal_outlets import Outlet, StoredRecord
+from cathrt.runtime.journal_outlets import Outlet
 from cathrt.runtime.journal_stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
-from cathrt.runtime.records import body_from_record, record_from_body
+from cathrt.runtime.records import body_from_record, prepare_records
 
 QUEUE_RECORDS = 4096  # over two minutes at 30 records/s, 3 MB; a disk that stalls longer holds the line up
 CHECKPOINT_ROWS = 1000  # rows between checkpoints; each is made after showing, so that no alert waits for it
+_ROWS = "SELECT seq, id, kind, body FROM record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Journal:
         the first one they have not had; after a crash some may come again (same id).
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
+        prepare_records(())
         self.path = path
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records
@@ -124,7 +126,7 @@ class Journal:
             self._refuse_if_stopped()
         self._raise_sink_failures()
 
-    def stored(self, pass_id: str) -> tuple[Record, ...]:
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
         """The durable records of one pass, oldest first: what a line that takes up a killed pass must keep to.
 
         Waits for the disk only if records of that very pass are on their way. Raises JournalError as append() does.
@@ -138,8 +140,8 @@ class Journal:
         connection = open_for_reading(self.path)
         try:
             with translated(self.path):
-                rows = connection.execute("SELECT body FROM record WHERE pass_id = ? ORDER BY seq", (pass_id,))
-                return tuple(record_from_body(body) for (body,) in rows)
+                rows = connection.execute(f"{_ROWS} WHERE pass_id = ? ORDER BY seq", (pass_id,))
+                return tuple(map(_stored, rows))
         finally:
             connection.close()
 
@@ -266,7 +268,7 @@ class Journal:
             ).rowcount
             if inserted:
                 head = grown
-                to_show.append(StoredRecord(head.seq, entry.record))
+                to_show.append(StoredRecord(head.seq, id_, kind, entry.body))
             else:
                 to_show += self._stored_before(id_)
             failpoint("journal.mid_transaction")
@@ -289,11 +291,11 @@ class Journal:
 
     def _stored_before(self, id_: str) -> list[StoredRecord]:
         """The stored record of that id, unless this object has shown it or is about to."""
-        seq, body = self._connection.execute("SELECT seq, body FROM record WHERE id = ?", (id_,)).fetchone()
-        if seq > self._opened_at or seq in self._shown_again:
+        stored = _stored(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
+        if stored.seq > self._opened_at or stored.seq in self._shown_again:
             return []
-        self._shown_again.add(seq)
-        return [StoredRecord(seq, record_from_body(body))]
+        self._shown_again.add(stored.seq)
+        return [stored]
 
     def _show(self, group: Sequence[_Entry], to_show: Sequence[StoredRecord]) -> None:
         failpoint("journal.before_emit")
@@ -315,9 +317,9 @@ class Journal:
             while outlet.cursor is not None and outlet.cursor < self._head.seq and outlet.failure is None:
                 with translated(self.path):
                     rows = self._connection.execute(
-                        "SELECT seq, body FROM record WHERE seq > ? ORDER BY seq LIMIT 256", (outlet.cursor,)
+                        f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT 256", (outlet.cursor,)
                     ).fetchall()
-                outlet.deliver([StoredRecord(seq, record_from_body(body)) for seq, body in rows])
+                outlet.deliver([_stored(row) for row in rows])
         with self._lock:
             self._caught_up = True
             self._progress.notify_all()
@@ -336,6 +338,11 @@ class Journal:
         self._connection.execute("BEGIN IMMEDIATE")
         self._update_cursors()
         self._connection.execute("COMMIT")
+
+
+def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredRecord:
+    seq, id_, kind, body = row
+    return StoredRecord(seq, id_.decode(), kind.decode(), body)
 
 
 def _is_of(record: Record, pass_id: str) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from cathrt.runtime.errors import JournalError
 
-SCHEMA_VERSION = 2  # 2: verdicts and alerts name their engine
+SCHEMA_VERSION = 3  # 3: findings name their kind
 APPLICATION_ID = int.from_bytes(b"cath", "big")
 _BUSY_S = 5.0  # how long another program may hold the write lock before the journal gives up
 _SCHEMA = (

@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cathrt.runtime.alert import Record
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.ports import Sink
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A durable record and its row."""
-
-    seq: int
-    record: Record
 
 
 @dataclass(slots=True)
@@ -41,7 +33,7 @@ class Outlet:
             if self.cursor is not None and stored.seq <= self.cursor:
                 continue
             try:
-                self.sink.emit(stored.record)
+                self.sink.emit(stored)
             except SinkError as exc:
                 self.failure = exc
             else:

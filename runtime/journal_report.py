@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, Outcome, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, Finding, Outcome, Record, Refusal, RunSummary, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal_file import Row, checked_rows, noted_head, open_for_reading, translated
 from cathrt.runtime.records import record_from_body
@@ -65,8 +65,10 @@ class JournalReport:
         return all(books.balanced for books in self.passes)
 
 
-def verify_journal(path: Path) -> JournalReport:
+def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalReport:
     """Check the file (pages, schema, chain, head) and add up every pass. Linear in the rows; never writes a row.
+
+    findings: the classes that a verdict's finding may be of (models.FINDINGS).
 
     Raises JournalError if the file is torn, tampered with or no journal. Books that do not balance do not raise: they
     are in the report.
@@ -80,7 +82,7 @@ def verify_journal(path: Path) -> JournalReport:
             connection.execute("BEGIN")
             for row in checked_rows(connection, path, noted):
                 rows, head = row.seq, row.chain
-                record = _record(path, row)
+                record = _record(path, row, findings)
                 if isinstance(record, Refusal):
                     refusals += 1
                 else:
@@ -97,9 +99,9 @@ def verify_journal(path: Path) -> JournalReport:
     )
 
 
-def _record(path: Path, row: Row) -> Record:
+def _record(path: Path, row: Row, findings: tuple[type[Finding], ...]) -> Record:
     try:
-        record = record_from_body(row.body)
+        record = record_from_body(row.body, findings)
     except ValueError as exc:
         raise JournalError(
             f"{path}: row {row.seq}: {exc}: written by another version, use that one to read it"

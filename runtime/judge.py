@@ -43,7 +43,7 @@ class Judge:
         self._now_ns = now_ns
         self._previous: Frame | None = None
 
-    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict:
+    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict[KeyframeFinding]:
         """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source."""
         if isinstance(item, LostFrame):
             outcome = Outcome.FAILED if item.failed else Outcome.DROPPED
@@ -57,7 +57,7 @@ class Judge:
             _log.exception("frame %d of run %s failed", item.index, self._run_id)
             return self._unjudged(item, waited_ms, Outcome.FAILED, f"{type(exc).__name__}: {exc}")
 
-    def _judged(self, frame: Frame, waited_ms: float) -> Verdict:
+    def _judged(self, frame: Frame, waited_ms: float) -> Verdict[KeyframeFinding]:
         stepped = self._step(frame.pixels)
         if stepped.outputs is None:
             reason = "no exposed pixel: shutter and collimator cover the frame"
@@ -78,8 +78,11 @@ class Judge:
             return self._verdict(frame, Outcome.LATE, over, times, finding, stepped.engine)
         return self._verdict(frame, Outcome.MET, None, times, finding, stepped.engine)
 
-    def _unjudged(self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str) -> Verdict:
-        times = StageTimes(source=waited_ms, end_to_end=max(_ms(item.acquired_ns, self._now_ns()), 0.0))
+    def _unjudged(
+        self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str
+    ) -> Verdict[KeyframeFinding]:
+        end_to_end = max(_ms(item.acquired_ns, self._now_ns()), 0.0)
+        times = StageTimes(source=waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end)
         return self._verdict(item, outcome, reason, times)
 
     def _verdict(
@@ -90,7 +93,7 @@ class Judge:
         times: StageTimes,
         finding: KeyframeFinding | None = None,
         engine: str | None = None,
-    ) -> Verdict:
+    ) -> Verdict[KeyframeFinding]:
         """engine: the one that computed the finding; whoever is in force by now may be another."""
         return Verdict(
             id=record_id(self._pass_id, "verdict", str(item.index)),

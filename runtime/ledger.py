@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from cathrt.runtime.alert import Outcome, Percentiles, RunSummary, StageTimes, Verdict
+from cathrt.runtime.alert import KeyframeFinding, Outcome, Percentiles, RunSummary, StageTimes, Verdict
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import JournalError
@@ -42,7 +42,7 @@ class Ledger:
         """The newest judged frame."""
         return self._scored[-1] if self._scored else None
 
-    def enter(self, verdict: Verdict) -> Scored | None:
+    def enter(self, verdict: Verdict[KeyframeFinding]) -> Scored | None:
         """Book one verdict; returns the frame as the policy sees it if it was judged."""
         self._counts[verdict.outcome] += 1
         if verdict.finding is None or verdict.engine is None:

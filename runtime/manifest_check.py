@@ -15,6 +15,7 @@ from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.ports import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
+from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -51,7 +52,7 @@ def manifest_from_json(document: bytes) -> Manifest:
         # From the fields and not from the bytes again: two parsers may read one document in two ways.
         manifest = _adapter().validate_json(json.dumps(fields))
     except ValidationError as exc:
-        faults = [_explain(error) for error in exc.errors(include_url=False)]
+        faults = faults_of(exc)
     else:
         faults = [*_file_faults(manifest), *_tensor_faults(manifest), *_meaning_faults(manifest)]
         if not faults:
@@ -162,15 +163,6 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"found {text}, which is no JSON number")
-
-
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "the manifest"
-    if error["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown key"
-    if error["type"] == "missing":
-        return f"{key}: missing"
-    return f"{key}: found {str(error['input'])[:80]!r}, expected: {error['msg']}"
 
 
 @cache

@@ -8,11 +8,11 @@ sink sees them. Not for: judging one frame (judge.py), opening things (replay.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.failpoints import failpoint
@@ -26,6 +26,7 @@ from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
 from cathrt.runtime.policy import KeyFramePolicy, Scored
 from cathrt.runtime.ports import Engine, Source
+from cathrt.runtime.records import prepare_records, record_from_body
 
 Rate = Literal["realtime", "max"]
 RULES_VERSION = 1  # raise it when the same frames may get other verdicts or alerts than before
@@ -35,7 +36,7 @@ class Recorder(Protocol):
     """What the line needs of the journal: to hand records in, and what it already holds of a pass cut short."""
 
     def append(self, record: Record) -> None: ...
-    def stored(self, pass_id: str) -> tuple[Record, ...]: ...
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
     )
     policy = KeyFramePolicy(manifest.keyframe.key_frame_threshold, line.config.policy)
     ledger = Ledger(run, model)
-    stands = {record.frame_index: record for record in journal.stored(this_pass) if isinstance(record, Verdict)}
+    prepare_records((KeyframeFinding,))  # the first frame does not pay for it
+    stands = _verdicts(journal.stored(this_pass))
 
     for item, waited_ms in _timed(_complete(source, _paced(source, line)), line.clock):
         failpoint("line.received")
@@ -91,6 +93,12 @@ def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
     journal.append(summary)
     failpoint("line.summarised")
     return summary
+
+
+def _verdicts(stored: Iterable[StoredRecord]) -> dict[int, Verdict[KeyframeFinding]]:
+    """The verdicts among these records, by frame."""
+    records = (record_from_body(row.body, (KeyframeFinding,)) for row in stored)
+    return {record.frame_index: record for record in records if isinstance(record, Verdict)}
 
 
 def _alert(key: Scored, raised_at: Scored, pass_id_: str, run: Run, line: Line) -> Alert:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Record
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.frame import Frame, LostFrame, Run
 
 # All inputs and outputs of one network together: a clip of 32 frames at 512x512x3 in float32 is 0.1 GiB.
@@ -75,8 +75,9 @@ class Engine(Protocol):
 class Sink(Protocol):
     """Where records go once they are durable. Called from the journal's writer, one record at a time, in order.
 
+    A sink gets the stored bytes and reads from them what it needs, so nothing can be shown that is not stored.
     The same record may come twice after a crash (same id); a sink that cares keeps the ids.
     """
 
-    def emit(self, record: Record) -> None: ...
+    def emit(self, stored: StoredRecord) -> None: ...
     def close(self) -> None: ...

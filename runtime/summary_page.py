@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import NOTICE, Alert, Outcome, RunSummary, Verdict
+from cathrt.runtime.alert import NOTICE, Alert, KeyframeFinding, Outcome, RunSummary, Verdict
 from cathrt.runtime.contact_sheet import display_grey
 
 _WIDTH, _HEIGHT = 640, 150
@@ -62,7 +62,7 @@ class JudgedRun:
     """What the page shows of one run. key_pixels: (rows, columns) stored values of each key frame, best first."""
 
     summary: RunSummary
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[Verdict[KeyframeFinding]]
     alerts: Sequence[Alert]
     key_pixels: Sequence[NDArray[Any]]
     remark: str = ""

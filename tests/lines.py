@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.runtime.alert import Alert, Record, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle import (
     SCHEMA_VERSION,
     Artifact,
@@ -29,6 +29,7 @@ from cathrt.runtime.identity import run_id
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.records import body_from_record
 
 SIZE = 8
 LABELS = tuple(
@@ -123,14 +124,15 @@ class ListJournal:
     def append(self, record: Record) -> None:
         self.records.setdefault(record.id, record)
 
-    def stored(self, pass_id: str) -> tuple[Record, ...]:
-        return tuple(r for r in self.records.values() if getattr(r, "pass_id", None) == pass_id)
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
+        of_pass = [r for r in self.records.values() if getattr(r, "pass_id", None) == pass_id]
+        return tuple(StoredRecord(seq, r.id, r.type, body_from_record(r)) for seq, r in enumerate(of_pass, 1))
 
     def of(self, kind: type) -> list[Any]:
         return [record for record in self.records.values() if isinstance(record, kind)]
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Verdict[KeyframeFinding]]:
         return self.of(Verdict)
 
     @property

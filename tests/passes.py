@@ -18,18 +18,23 @@ from cathrt.runtime.alert import (
     Refusal,
     RunSummary,
     StageTimes,
+    StoredRecord,
     Verdict,
 )
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.identity import pass_id, record_id, run_id
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.records import body_from_record, record_from_body
 
 GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)
 
 
-def verdict(index: int, name: str = "run a", outcome: Outcome = Outcome.MET, end_to_end_ms: float = 7.5) -> Verdict:
+def verdict(
+    index: int, name: str = "run a", outcome: Outcome = Outcome.MET, end_to_end_ms: float = 7.5
+) -> Verdict[KeyframeFinding]:
     """The verdict of one frame; a DROPPED or FAILED one says so in its reason."""
     judged = outcome in (Outcome.MET, Outcome.LATE)
     finding = KeyframeFinding("left", 0.9, index % 10 / 10, (0.1, 0.2, 0.3, 0.2, 0.1, 0.1)) if judged else None
@@ -106,6 +111,11 @@ def whole_pass(frames: int = 20, name: str = "run a") -> list[Record]:
     return [*records, summary(verdicts, name)]
 
 
+def stored(record: Record, seq: int = 1) -> StoredRecord:
+    """The record as a journal hands it to its sinks."""
+    return StoredRecord(seq, record.id, record.type, body_from_record(record))
+
+
 def pass_of(name: str) -> str:
     """The pass id of the run of that name."""
     return pass_id(run_id(name), "0" * 64, "rules")
@@ -118,10 +128,10 @@ class Shown:
         self.records: list[Record] = []
         self._refuse_from = refuse_from
 
-    def emit(self, record: Record) -> None:
+    def emit(self, stored: StoredRecord) -> None:
         if self._refuse_from is not None and len(self.records) >= self._refuse_from:
             raise SinkError("refused on purpose")
-        self.records.append(record)
+        self.records.append(record_from_body(stored.body, FINDINGS))
 
     def close(self) -> None:
         pass

@@ -15,12 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cathrt.runtime.alert import Outcome, Record
+from cathrt.runtime.alert import Outcome, Record, StoredRecord
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, POINTS, arm, armed, disarm, failpoint
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_file import open_for_writing
+from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.records import record_from_body
 from tests.passes import (
     AT_ONCE,
     GROUPED,
@@ -80,8 +82,8 @@ def test_what_a_sink_is_shown_is_already_in_the_file(path: Path) -> None:
     found: list[bool] = []
 
     class Looks(Shown):
-        def emit(self, record: Record) -> None:
-            found.append(record.id in [id_ for _, id_ in rows(path)])
+        def emit(self, stored: StoredRecord) -> None:
+            found.append((stored.seq, stored.id) in rows(path))
 
     with Journal(path, AT_ONCE, (Looks(),)) as journal:
         for record in whole_pass():
@@ -200,13 +202,17 @@ def test_a_later_process_is_shown_what_is_stored_not_what_it_appended(path: Path
     assert [seq for seq, _ in rows(path)] == [1, 2]
 
 
+def read(journal: Journal, name: str) -> list[Record]:
+    return [record_from_body(row.body, FINDINGS) for row in journal.stored(pass_of(name))]
+
+
 def test_stored_gives_back_one_pass_as_it_was_written(path: Path) -> None:
     mine, other = whole_pass(12, "run a"), whole_pass(12, "run b")
     mixed = [record for pair in zip(mine, other, strict=True) for record in pair]
     write(path, mixed)
 
     with Journal(path, GROUPED) as journal:
-        assert journal.stored(pass_of("run a")) == tuple(mine)
+        assert read(journal, "run a") == mine
         assert journal.stored("no such pass") == ()
 
 
@@ -215,14 +221,14 @@ def test_stored_waits_for_records_of_that_pass_that_are_on_their_way_and_for_no_
     with Journal(path, NEVER) as journal:
         for record in mine[:5]:
             journal.append(record)
-        assert journal.stored(pass_of("run a")) == tuple(mine[:5])
+        assert read(journal, "run a") == mine[:5]
         with armed("journal.before_commit", slow_disk):
             for record in mine[5:]:
                 journal.append(record)
             assert slow_disk.reached.wait(PATIENCE_S)
             assert journal.stored(pass_of("run b")) == ()
             threading.Timer(0.02, slow_disk.open).start()
-            assert journal.stored(pass_of("run a")) == tuple(mine)
+            assert read(journal, "run a") == mine
 
 
 @pytest.mark.parametrize("point", ["journal.before_insert", "journal.mid_transaction", "journal.before_commit"])
@@ -292,8 +298,8 @@ def test_a_blocked_append_is_told_when_the_writer_fails(path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_in_a_sink_stops_the_journal_and_keeps_its_cause(path: Path) -> None:
     class Buggy(Shown):
-        def emit(self, record: Record) -> None:
-            raise ZeroDivisionError(f"a bug at {record.type}")
+        def emit(self, stored: StoredRecord) -> None:
+            raise ZeroDivisionError(f"a bug at {stored.type}")
 
     journal = Journal(path, GROUPED, (Buggy(),))
     journal.append(refusal())

@@ -16,6 +16,7 @@ from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_file import head_path
 from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.models import FINDINGS
 from tests.passes import GROUPED, alert, rows, verdict, whole_pass, write
 
 RECORDS = whole_pass(20)
@@ -83,7 +84,7 @@ def tampered(path: Path, *statements: str) -> None:
 def refused(path: Path, match: str) -> None:
     """Both ways in refuse it."""
     with pytest.raises(JournalError, match=match):
-        verify_journal(path)
+        verify_journal(path, FINDINGS)
     with pytest.raises(JournalError, match=match):
         Journal(path, GROUPED)
 
@@ -107,12 +108,12 @@ def refused(path: Path, match: str) -> None:
         ("UPDATE meta SET head_chain = zeroblob(32)", "hash differs"),
         ("UPDATE meta SET head_chain = zeroblob(7)", "hash differs"),
         ("DELETE FROM meta", "0 heads, expected one"),
-        ("PRAGMA user_version = 1", "journal schema 1, expected 2"),
-        ("PRAGMA user_version = 3", "journal schema 3, expected 2"),
+        ("PRAGMA user_version = 1", "journal schema 1, expected 3"),
+        ("PRAGMA user_version = 4", "journal schema 4, expected 3"),
         ("PRAGMA application_id = 7", "foreign SQLite file"),
-        ("DROP INDEX record_of_pass", "not those of journal schema 2"),
-        ("CREATE TABLE mine (x)", "not those of journal schema 2"),
-        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 2"),
+        ("DROP INDEX record_of_pass", "not those of journal schema 3"),
+        ("CREATE TABLE mine (x)", "not those of journal schema 3"),
+        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 3"),
     ],
 )
 def test_a_tampered_journal_is_refused_by_row(path: Path, statement: str, match: str) -> None:
@@ -168,17 +169,17 @@ def test_a_removed_journal_is_not_silently_started_anew(path: Path) -> None:
         Journal(path, GROUPED)
     head_path(path).unlink()
     write(path, RECORDS)
-    assert verify_journal(path).rows == len(RECORDS)
+    assert verify_journal(path, FINDINGS).rows == len(RECORDS)
 
 
 def test_a_journal_moved_without_its_head_file_opens_and_says_so(path: Path) -> None:
     head_path(path).unlink()
 
-    report = verify_journal(path)
+    report = verify_journal(path, FINDINGS)
     write(path, [alert(0)])
 
     assert (report.rows, report.head_noted) == (len(RECORDS), False)
-    assert verify_journal(path).head_noted
+    assert verify_journal(path, FINDINGS).head_noted
 
 
 def test_a_left_over_log_of_a_removed_journal_is_never_replayed_into_a_new_one(killed: Path, tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 def test_a_missing_journal_cannot_be_verified_and_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no such file"):
-        verify_journal(tmp_path / "journal.db")
+        verify_journal(tmp_path / "journal.db", FINDINGS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -238,14 +239,14 @@ def test_a_journal_on_a_medium_that_cannot_be_written_is_verified_all_the_same(
     monkeypatch.setattr("cathrt.runtime.journal_file.os.access", lambda *_: False)  # root may write anywhere
     before = sorted(path.parent.iterdir())
 
-    assert verify_journal(path).rows == len(RECORDS)
+    assert verify_journal(path, FINDINGS).rows == len(RECORDS)
     assert sorted(path.parent.iterdir()) == before
 
 
 def test_a_killed_journal_is_whole_and_goes_on(killed: Path, tmp_path: Path) -> None:
     path = copied(killed, tmp_path)
 
-    assert verify_journal(path).sound
+    assert verify_journal(path, FINDINGS).sound
     write(path, [verdict(0, "run b")])
     assert len(rows(path)) == len(RECORDS) + 1
 
@@ -298,12 +299,12 @@ def test_a_flipped_bit_is_refused_or_has_changed_no_record(
     path.write_bytes(content)
 
     try:
-        report = verify_journal(path)
+        report = verify_journal(path, FINDINGS)
     except JournalError:
         with pytest.raises(JournalError):
             Journal(path, GROUPED)
     else:  # an unused byte of a page, a change counter of the header
-        assert (report.rows, report.head) == (len(RECORDS), verify_journal(sound).head)
+        assert (report.rows, report.head) == (len(RECORDS), verify_journal(sound, FINDINGS).head)
 
 
 def test_every_flipped_byte_of_every_body_is_refused(sound: Path, tmp_path: Path) -> None:
@@ -319,7 +320,7 @@ def test_every_flipped_byte_of_every_body_is_refused(sound: Path, tmp_path: Path
         for offset in range(0, lengths[content[at : at + 60]], 37):
             path.write_bytes(content[: at + offset] + bytes([content[at + offset] ^ 1]) + content[at + offset + 1 :])
             with pytest.raises(JournalError):
-                verify_journal(path)
+                verify_journal(path, FINDINGS)
 
 
 def test_a_damaged_index_is_refused_since_a_record_could_be_stored_twice_through_it(path: Path) -> None:

@@ -16,12 +16,13 @@ from cathrt.runtime.identity import run_id
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_file import Head
 from cathrt.runtime.journal_report import JournalReport, verify_journal
+from cathrt.runtime.models import FINDINGS
 from tests.passes import GROUPED, alert, pass_of, refusal, summary, verdict, whole_pass, write
 
 
 def reported(tmp_path: Path, records: Sequence[Record]) -> JournalReport:
     write(tmp_path / "journal.db", list(records))
-    return verify_journal(tmp_path / "journal.db")
+    return verify_journal(tmp_path / "journal.db", FINDINGS)
 
 
 def test_whole_passes_balance(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_verifying_runs_beside_the_writer_and_takes_no_lock(tmp_path: Path) -> N
         for number, record in enumerate(records, 1):
             journal.append(record)
             journal.sync()
-            assert verify_journal(path).rows == number
+            assert verify_journal(path, FINDINGS).rows == number
 
 
 def test_a_sound_row_that_is_no_record_is_refused_by_number(tmp_path: Path) -> None:
@@ -117,5 +118,5 @@ def test_a_sound_row_that_is_no_record_is_refused_by_number(tmp_path: Path) -> N
     connection.execute("UPDATE meta SET head_seq = 2, head_chain = ?", (head.chain,))
     connection.close()
 
-    with pytest.raises(JournalError, match="row 2: notice: found None"):
-        verify_journal(path)
+    with pytest.raises(JournalError, match=r"row 2: found .*, expected the notice"):
+        verify_journal(path, FINDINGS)

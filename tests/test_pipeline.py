@@ -146,7 +146,7 @@ def test_a_stored_drop_stays_a_drop_in_the_books_of_the_pass_that_takes_it_up() 
     whole = ListJournal()
     watch(ArraySource([0.1, 0.9, 0.1]), line(), whole)
     first, *_ = whole.verdicts
-    dropped = replace(first, outcome=Outcome.DROPPED, finding=None, reason="overrun")
+    dropped = replace(first, outcome=Outcome.DROPPED, finding=None, engine=None, reason="overrun")
     journal = ListJournal({dropped.id: dropped})
     summary = watch(ArraySource([0.1, 0.9, 0.1]), line(), journal)
     assert summary.verdicts == dict(Counter(v.outcome.value for v in journal.verdicts)) | {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.sinks.progress import ProgressSink
 from tests.lines import ArraySource, ListJournal, line
+from tests.passes import stored
 
 
 def test_every_verdict_advances_by_one_frame() -> None:
@@ -15,7 +16,7 @@ def test_every_verdict_advances_by_one_frame() -> None:
     sink.opened(source.run)
     watch(source, line(), journal)
     for record in journal.records.values():
-        sink.emit(record)
+        sink.emit(stored(record))
     assert told == [(done, 5) for done in range(6)]
 
 
@@ -25,5 +26,5 @@ def test_a_run_of_unknown_length_grows_the_total() -> None:
     journal = ListJournal()
     watch(ArraySource([0.1, 0.2]), line(), journal)
     for record in journal.records.values():
-        sink.emit(record)
+        sink.emit(stored(record))
     assert told == [(1, 1), (2, 2)]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from cathrt.runtime.alert import NOTICE, Alert, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import NOTICE, Alert, Outcome, Record, Refusal, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.errors import SinkError
+from cathrt.runtime.records import record_from_body
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -20,11 +21,11 @@ class ConsoleSink:
         self._stream = stream
         self._styled = stream.isatty()
 
-    def emit(self, record: Record) -> None:
+    def emit(self, stored: StoredRecord) -> None:
         """Write the record's lines, if it has any. Raises SinkError if the stream takes no more."""
-        lines = lines_from_record(record)
-        if not lines:
+        if stored.type == "verdict":
             return
+        lines = lines_from_record(record_from_body(stored.body, ()))
         if self._styled:
             lines = [f"{_BOLD}{lines[0]}{_PLAIN}", *lines[1:-1], f"{_DIM}{lines[-1]}{_PLAIN}"]
         text = "".join(f"{line}\n" for line in lines)
@@ -60,7 +61,7 @@ def lines_from_record(record: Record) -> list[str]:
 
 
 def _summary_lines(run: RunSummary) -> list[str]:
-    verdicts = ", ".join(f"{outcome} {count}" for outcome, count in run.verdicts.items() if count) or "none"
+    verdicts = ", ".join(f"{name} {run.verdicts[name]}" for name in Outcome if run.verdicts.get(name)) or "none"
     ranked = zip(run.key_frames, run.key_frame_scores, strict=True)
     key_frames = ", ".join(f"{index} ({score:.2f})" for index, score in ranked) or "none"
     lines = [

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from cathrt.runtime.alert import Record
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.records import body_from_record
 
 
 class JsonlSink:
@@ -21,11 +20,10 @@ class JsonlSink:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def emit(self, record: Record) -> None:
+    def emit(self, stored: StoredRecord) -> None:
         """Write one line. Raises SinkError if the reader has gone or the stream takes no more."""
-        line = body_from_record(record) + b"\n"
         try:
-            self._stream.write(line)
+            self._stream.write(stored.body + b"\n")
             self._stream.flush()
         except BrokenPipeError as exc:
             raise SinkError("JSON lines: the reader has closed the pipe: nothing more is written to it") from exc

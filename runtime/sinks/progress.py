@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.frame import Run
 
 
@@ -24,8 +24,8 @@ class ProgressSink:
         self._announced += run.frame_count or 0
         self._advance(self._done, self._announced)
 
-    def emit(self, record: Record) -> None:
-        if isinstance(record, Verdict):
+    def emit(self, stored: StoredRecord) -> None:
+        if stored.type == "verdict":
             self._done += 1
             self._advance(self._done, max(self._announced, self._done))
 

@@ -37,6 +37,7 @@ from cathrt.runtime.frame import (
 )
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.syntax import is_code_string, is_flag, is_uid, is_uuid
+from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -137,8 +138,7 @@ def run_from_document(document: Any, name: str, limits: LimitsConfig) -> Run:
     try:
         reply = _adapter().validate_python(document)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        raise ReplyError(f"run.{'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
+        raise ReplyError(f"run.{faults_of(exc)[0]}") from exc
     _require(is_uuid(reply.run_id), "run_id is no uuid")
     _require(reply.rows <= limits.max_rows and reply.columns <= limits.max_columns, "rows, columns beyond the limits")
     _require(reply.frame_count <= limits.max_frames, "frame_count beyond the limit")

@@ -18,11 +18,12 @@ import pytest
 from cathrt.runtime.alert import NOTICE, Record
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, record_from_body
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import GROUPED, alert, refusal, rows, summary, verdict, whole_pass
+from tests.passes import GROUPED, alert, refusal, rows, stored, summary, verdict, whole_pass
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def written(port: Port, path: Path, *records: Record) -> str:
     with port.open(path) as stream:
         sink = port.sink(stream)
         for record in records:
-            sink.emit(record)
+            sink.emit(stored(record))
         sink.close()
         return path.read_text(encoding="utf-8")  # before the stream is closed: nothing is held back
 
@@ -92,7 +93,7 @@ def test_a_reader_that_has_gone_is_a_sink_error_and_the_journal_keeps_the_rows(p
 def test_a_full_disk_is_a_sink_error(port: Port) -> None:
     stream = port.open(Path("/dev/full"))
     with pytest.raises(SinkError, match="No space left"):
-        port.sink(stream).emit(refusal())
+        port.sink(stream).emit(stored(refusal()))
     with suppress(OSError):  # what it still holds goes nowhere
         stream.close()
 
@@ -103,17 +104,17 @@ def test_a_closed_stream_is_a_sink_error(port: Port, tmp_path: Path) -> None:
     stream.close()
 
     with pytest.raises(SinkError, match="takes no more"):
-        sink.emit(refusal())
+        sink.emit(stored(refusal()))
 
 
 def test_json_lines_are_the_stored_bytes_and_read_back(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as stream:
         for record in whole_pass():
-            JsonlSink(stream).emit(record)
+            JsonlSink(stream).emit(stored(record))
     lines = (tmp_path / "out").read_bytes().splitlines()
 
     assert lines == [body_from_record(record) for record in whole_pass()]
-    assert [record_from_body(line) for line in lines] == whole_pass()
+    assert [record_from_body(line, FINDINGS) for line in lines] == whole_pass()
     assert {json.loads(line)["type"] for line in lines} == {"verdict", "alert", "run"}
 
 
@@ -193,8 +194,8 @@ class _Terminal(io.StringIO):
 def test_only_a_terminal_gets_bold_and_dim() -> None:
     terminal, plain = _Terminal(), io.StringIO()
 
-    ConsoleSink(terminal).emit(alert(9))
-    ConsoleSink(plain).emit(alert(9))
+    ConsoleSink(terminal).emit(stored(alert(9)))
+    ConsoleSink(plain).emit(stored(alert(9)))
 
     assert terminal.getvalue().startswith("\x1b[1mKEY FRAME 9")
     assert "\x1b" not in plain.getvalue()
@@ -206,6 +207,6 @@ def test_a_terminal_without_japanese_gets_escapes_and_no_error() -> None:
 
     stream = io.TextIOWrapper(raw, encoding="ascii")
 
-    ConsoleSink(stream).emit(alert(9))
+    ConsoleSink(stream).emit(stored(alert(9)))
 
     assert b"\\u7814\\u7a76" in raw.getvalue()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.models import FINDINGS
 from tests.conftest import ROOT
 from tests.e2e.kill_cases import CASES, POINTS, SCORES
 
@@ -52,7 +53,7 @@ def test_a_killed_line_loses_nothing_shown_and_doubles_nothing(killed: dict[str,
         assert stored[shown["id"]] == shown, "shown, but not what the journal holds"
     assert len({shown["id"] for shown in second}) == len(second), "one start showed a record twice"
     assert {shown["id"] for shown in second} == set(stored), "the restarted line left something unshown"
-    report = verify_journal(folder / "journal.db")
+    report = verify_journal(folder / "journal.db", FINDINGS)
     (books,) = report.passes
     assert books.complete
     assert books.balanced, books.anomalies

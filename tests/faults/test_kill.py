@@ -22,6 +22,7 @@ from cathrt.runtime.alert import Record, Verdict
 from cathrt.runtime.failpoints import JOURNAL_POINTS, arm, kill
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import AT_ONCE, whole_pass
@@ -107,7 +108,7 @@ def drive() -> Iterator[Drive]:
 def check_after_kill(folder: Path, starts: int) -> None:
     """Shown is part of the journal, byte for byte; the journal is a beginning of the pass; nothing came twice."""
     stored = stored_bodies(folder) if (folder / "journal.db").exists() else []
-    assert [record_from_body(body).id for body in stored] == [record.id for record in RECORDS[: len(stored)]]
+    assert [record_from_body(body, FINDINGS).id for body in stored] == [record.id for record in RECORDS[: len(stored)]]
     for name in ("shown", "shown too", "delivered"):
         lines = (folder / name).read_bytes().splitlines()
         assert set(lines) <= set(stored)
@@ -118,7 +119,7 @@ def check_after_kill(folder: Path, starts: int) -> None:
 
 def check_finished(folder: Path) -> None:
     """The whole pass is there once, its books balance, every sink has had all of it."""
-    report = verify_journal(folder / "journal.db")
+    report = verify_journal(folder / "journal.db", FINDINGS)
     stored = stored_bodies(folder)
     assert report.sound
     assert report.rows == len(RECORDS)
@@ -178,7 +179,8 @@ def test_what_had_been_shown_before_the_kill_is_what_is_stored_after_the_restart
     after = (tmp_path / "shown").read_bytes().splitlines()[len(before) :]
     assert after[: len(before)] == before
     assert len(after) == len(RECORDS)
-    measured = [made.latency_ms.end_to_end for made in map(record_from_body, after) if isinstance(made, Verdict)]
+    shown = [record_from_body(body, FINDINGS) for body in after]
+    measured = [made.latency_ms.end_to_end for made in shown if isinstance(made, Verdict)]
     assert (measured[0], measured[-1]) == (1.0, 2.0)  # each as the process that stored it measured it
 
 
