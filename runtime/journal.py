@@ -20,7 +20,8 @@ from cathrt.runtime.alert import Record, Refusal, StoredRecord, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
-from cathrt.runtime.journal_file import open_for_reading, open_for_writing, translated
+from cathrt.runtime.journal_errors import translated
+from cathrt.runtime.journal_file import open_for_reading, open_for_writing
 from cathrt.runtime.journal_outlets import Outlet
 from cathrt.runtime.journal_stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
@@ -66,8 +67,8 @@ class Journal:
         self.path = path
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records
-        opened = open_for_writing(path)
-        self._connection, self._head_file, self._head = opened.connection, opened.head_file, opened.head
+        self._opened = opened = open_for_writing(path)
+        self._connection, self._head = opened.connection, opened.head
         self._opened_at = opened.head.seq
         self._saved_cursors = opened.cursors
         self._outlets = [Outlet(type(sink).__name__, sink) for sink in sinks]
@@ -137,7 +138,7 @@ class Journal:
                 self._work.notify()
                 self._progress.wait()
             self._refuse_if_stopped()
-        connection = open_for_reading(self.path)
+        connection = open_for_reading(self._opened.path)
         try:
             with translated(self.path):
                 rows = connection.execute(f"{_ROWS} WHERE pass_id = ? ORDER BY seq", (pass_id,))
@@ -164,8 +165,7 @@ class Journal:
                     self._save_cursors()
                 failpoint("journal.close")
         finally:
-            self._connection.close()
-            self._head_file.close()
+            self._opened.close()
         with self._lock:
             self._refuse_if_failed()
         self._raise_sink_failures()
@@ -282,7 +282,8 @@ class Journal:
         self._connection.execute("COMMIT")
         synced_at = time.perf_counter_ns()
         failpoint("journal.after_commit")
-        self._head_file.write(head)
+        self._opened.head_file.write(head)
+        self._opened.require_in_place()
         with self._lock:
             self._rows_since_checkpoint += head.seq - self._head.seq
             self._head = head

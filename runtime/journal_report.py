@@ -5,13 +5,17 @@ Not for: writing (journal.py). May run beside the process that writes.
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cathrt.runtime.alert import Alert, Finding, Outcome, Record, Refusal, RunSummary, Verdict
 from cathrt.runtime.errors import JournalError
-from cathrt.runtime.journal_file import Row, checked_rows, noted_head, open_for_reading, translated
+from cathrt.runtime.journal_errors import translated
+from cathrt.runtime.journal_file import Row, checked_rows, open_for_reading, real_path, sync_found
+from cathrt.runtime.journal_head import noted_head
+from cathrt.runtime.journal_lock import HoldingConnection
 from cathrt.runtime.records import record_from_body
 
 
@@ -69,15 +73,16 @@ def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalRe
     """Check the file (pages, schema, chain, head) and add up every pass. Linear in the rows; never writes a row.
 
     findings: the classes that a verdict's finding may be of (models.FINDINGS).
-
+    What is reported is on the disk: rows that a killed process wrote and did not sync are synced before it returns.
     Raises JournalError if the file is torn, tampered with or no journal. Books that do not balance do not raise: they
     are in the report.
     """
-    noted = noted_head(path)
+    path = real_path(path)
     connection = open_for_reading(path)
     passes: dict[str, _OpenBooks] = {}
     rows, refusals, head = 0, 0, bytes(32)
     try:
+        noted = noted_head(path)
         with translated(path):
             connection.execute("BEGIN")
             for row in checked_rows(connection, path, noted):
@@ -87,6 +92,8 @@ def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalRe
                     refusals += 1
                 else:
                     passes.setdefault(record.pass_id, _OpenBooks(record.pass_id, record.run_id)).enter(record)
+            connection.execute("COMMIT")
+            _sync_where_written(path, connection)
     finally:
         connection.close()
     return JournalReport(
@@ -97,6 +104,14 @@ def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalRe
         passes=tuple(books.closed() for books in passes.values()),
         refusals=refusals,
     )
+
+
+def _sync_where_written(path: Path, connection: HoldingConnection) -> None:
+    try:
+        sync_found(path, connection)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.EROFS):  # on a medium that is never written nothing waits for a sync
+            raise
 
 
 def _record(path: Path, row: Row, findings: tuple[type[Finding], ...]) -> Record:

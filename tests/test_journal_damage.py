@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_file import head_path
+from cathrt.runtime.journal_head import head_path
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.passes import GROUPED, alert, rows, verdict, whole_pass, write
@@ -110,7 +110,7 @@ def refused(path: Path, match: str) -> None:
         ("DELETE FROM meta", "0 heads, expected one"),
         ("PRAGMA user_version = 1", "journal schema 1, expected 3"),
         ("PRAGMA user_version = 4", "journal schema 4, expected 3"),
-        ("PRAGMA application_id = 7", "foreign SQLite file"),
+        ("PRAGMA application_id = 7", "no cathrt journal: an SQLite file of another program"),
         ("DROP INDEX record_of_pass", "not those of journal schema 3"),
         ("CREATE TABLE mine (x)", "not those of journal schema 3"),
         ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 3"),
@@ -201,11 +201,12 @@ def test_an_unreadable_head_file_is_refused(path: Path, noted: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "empty or foreign"),
-        (b"DICM" * 500, "not a database"),
-        (b"SQLite format 3\0" + b"\xff" * 4080, "journal.db"),
+        (b"", "no cathrt journal: the file is empty"),
+        (b"\x89PNG\r\n\x1a\n" * 500, "no cathrt journal: its first bytes are .*PNG"),
+        (b"DICM", "no cathrt journal: its first bytes are b'DICM'"),
+        (b"SQLite format 3\0" + b"\xff" * 4080, "an SQLite file of another program"),
     ],
-    ids=["empty", "other", "header only"],
+    ids=["empty", "picture", "short", "header only"],
 )
 def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes, match: str) -> None:
     path = tmp_path / "journal.db"
@@ -213,6 +214,18 @@ def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path, content
 
     refused(path, match)
     assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]  # no head file beside it either
+
+
+def test_a_journal_whose_first_bytes_are_damaged_is_called_damaged(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(b"\0" * 16 + content[16:])
+
+    refused(path, "its first bytes are .*the file is damaged")
+
+
+def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    refused(tmp_path, "a folder or a device, expected a journal file")
 
 
 def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -223,7 +236,7 @@ def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None
     connection.close()
     before = path.read_bytes()
 
-    refused(path, "foreign SQLite file")
+    refused(path, "no cathrt journal: an SQLite file of another program")
     assert path.read_bytes() == before
 
 

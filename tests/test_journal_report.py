@@ -14,7 +14,7 @@ from cathrt.runtime.alert import Outcome, Record
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_file import Head
+from cathrt.runtime.journal_head import Head
 from cathrt.runtime.journal_report import JournalReport, verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.passes import GROUPED, alert, pass_of, refusal, summary, verdict, whole_pass, write

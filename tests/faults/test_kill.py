@@ -1,108 +1,33 @@
-"""kill -9 at every fail point of the journal, then start again: nothing shown is missing, nothing is doubled.
-
-The killed processes are forks of one small helper process, so that a case costs milliseconds and not an interpreter.
-"""
+"""kill -9 at every fail point of the journal, then start again: nothing shown is missing, nothing is doubled."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cathrt.runtime.alert import Record, Verdict
-from cathrt.runtime.failpoints import JOURNAL_POINTS, arm, kill
-from cathrt.runtime.journal import Journal
+from cathrt.runtime.alert import Verdict
+from cathrt.runtime.failpoints import JOURNAL_POINTS
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.records import record_from_body
-from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import AT_ONCE, whole_pass
+from tests.faults.calls import nursery
+from tests.faults.kill_pass import FINISH, GROUPS, PASSES, RECORDS, SYNC_EVERY
 
-RECORDS = whole_pass(20)
-SYNC_EVERY = 3  # records, so that a pass has at least eight groups
-GROUPS = -(-len(RECORDS) // SYNC_EVERY)
-PASSES = {
-    "journal.enqueue": len(RECORDS),
-    "journal.before_insert": GROUPS,
-    "journal.mid_transaction": len(RECORDS),
-    "journal.before_commit": GROUPS,
-    "journal.after_commit": GROUPS,
-    "journal.before_emit": GROUPS,
-    "journal.between_sinks": GROUPS,
-    "journal.after_emit": GROUPS,
-    "journal.close": 1,
-}
-FINISH = ""
 Drive = Callable[[Path, str, int, int], int]
-
-
-def drive_pass(folder: Path, point: str, after: int, attempt: int) -> None:
-    """What the line would do with one run, to its end or to `point`. Timings differ from attempt to attempt."""
-    with (
-        (folder / "shown").open("ab") as shown,
-        (folder / "shown too").open("ab") as shown_too,
-        (folder / "delivered").open("ab") as delivered,
-    ):
-        if point != FINISH:
-            arm(point, kill, after)
-        sinks = (JsonlSink(shown), JsonlSink(shown_too))
-        with Journal(folder / "journal.db", AT_ONCE, sinks, durable_sinks={"pacs": JsonlSink(delivered)}) as journal:
-            for number, record in enumerate(RECORDS, 1):
-                journal.append(timed(record, attempt))
-                if number % SYNC_EVERY == 0:
-                    journal.sync()
-
-
-def timed(record: Record, attempt: int) -> Record:
-    if not isinstance(record, Verdict):
-        return record
-    return replace(record, latency_ms=replace(record.latency_ms, end_to_end=float(attempt)))
-
-
-NURSERY = """
-import os, sys
-from pathlib import Path
-from tests.faults.test_kill import drive_pass
-for line in sys.stdin:
-    folder, point, after, attempt = line.rstrip("\\n").split("|")
-    child = os.fork()
-    if child == 0:
-        drive_pass(Path(folder), point, int(after), int(attempt))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
 def drive() -> Iterator[Drive]:
     """Run drive_pass in a process of its own; returns that process's exit code."""
-    with subprocess.Popen(
-        [sys.executable, "-c", NURSERY],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).resolve().parents[2],
-    ) as nursery:
-        assert nursery.stdin is not None
-        assert nursery.stdout is not None
-
-        def run(folder: Path, point: str, after: int, attempt: int) -> int:
-            assert nursery.stdin is not None
-            assert nursery.stdout is not None
-            print(folder, point, after, attempt, sep="|", file=nursery.stdin, flush=True)
-            return int(nursery.stdout.readline())
-
-        yield run
-        nursery.stdin.close()
+    with nursery() as processes:
+        yield lambda folder, *when: processes.run("tests.faults.kill_pass:drive_pass", str(folder), *when)
 
 
 def check_after_kill(folder: Path, starts: int) -> None:
