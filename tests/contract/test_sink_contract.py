@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from cathrt.runtime.alert import NOTICE, Record
+from cathrt.runtime import records
+from cathrt.runtime.alert import NOTICE, Alert, Record, StoredRecord
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.models import FINDINGS
@@ -23,7 +25,7 @@ from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, record_from_body
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import GROUPED, alert, refusal, rows, stored, summary, verdict, whole_pass
+from tests.passes import GROUPED, Shown, alert, refusal, rows, stored, summary, verdict, whole_pass
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ def port(request: pytest.FixtureRequest) -> Port:
     return SINKS[request.param]
 
 
-def written(port: Port, path: Path, *records: Record) -> str:
+def written(port: Port, path: Path, *shown: Record) -> str:
     with port.open(path) as stream:
         sink = port.sink(stream)
-        for record in records:
+        for record in shown:
             sink.emit(stored(record))
         sink.close()
         return path.read_text(encoding="utf-8")  # before the stream is closed: nothing is held back
@@ -116,6 +118,55 @@ def test_json_lines_are_the_stored_bytes_and_read_back(tmp_path: Path) -> None:
     assert lines == [body_from_record(record) for record in whole_pass()]
     assert [record_from_body(line, FINDINGS) for line in lines] == whole_pass()
     assert {json.loads(line)["type"] for line in lines} == {"verdict", "alert", "run"}
+
+
+def test_json_lines_encode_nothing_themselves(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as stream:
+        JsonlSink(stream).emit(replace(stored(verdict(0)), body=b"as stored"))
+
+    assert (tmp_path / "out").read_bytes() == b"as stored\n"
+
+
+def test_every_sink_is_given_the_stored_bytes_new_or_stored_before_or_caught_up(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+
+    class Bodies(Shown):
+        def emit(self, stored: StoredRecord) -> None:
+            given.append((stored.seq, stored.id, stored.type, stored.body.decode()))
+
+    def stored_rows() -> list[tuple[int, str, str, str]]:
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute("SELECT seq, id, kind, body FROM record ORDER BY seq").fetchall()
+
+    given: list[tuple[int, str, str, str]] = []
+    with Journal(path, GROUPED, (Bodies(),)) as journal:
+        for record in whole_pass():
+            journal.append(record)
+    assert given == stored_rows()
+    given.clear()
+    with Journal(path, GROUPED, (Bodies(),)) as journal:
+        for record in whole_pass():
+            journal.append(replace(record, engine="another") if isinstance(record, Alert) else record)
+    assert given == stored_rows()
+    given.clear()
+    Journal(path, GROUPED, durable_sinks={"late": Bodies()}).close()
+    assert given == stored_rows()
+
+
+def test_a_record_is_encoded_once_however_many_sinks_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Record] = []
+    encode = records._encoder()
+    monkeypatch.setattr(records, "_encoder", lambda: lambda record: (encoded.append(record), encode(record))[1])
+    with (
+        (tmp_path / "lines").open("wb") as lines,
+        Journal(
+            tmp_path / "journal.db", GROUPED, (JsonlSink(lines), JsonlSink(lines), ConsoleSink(io.StringIO()))
+        ) as journal,
+    ):
+        for record in whole_pass():
+            journal.append(record)
+
+    assert [record.id for record in encoded] == [record.id for record in whole_pass()]
 
 
 def test_head_of_a_pipe_ends_the_sink_with_one_clear_error(tmp_path: Path) -> None:
