@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundle import SCHEMA_VERSION
+from cathrt.runtime.config import config_from_document
+from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest_check import manifest_from_json
+from cathrt.runtime.records import record_from_body
 from cathrt.runtime.validation import faults_of, shown
 
 
@@ -100,3 +107,26 @@ def test_a_message_stays_short_and_printable(document: Any) -> None:
 def test_a_value_is_shown_short_and_printable(value: Any) -> None:
     assert shown(value).isprintable()
     assert len(shown(value)) <= 80
+
+
+def config(key: str, value: str) -> None:
+    config_from_document({"line": {key: 1, "budget_ms": value}, key: {}}, origin="c.toml")
+
+
+def manifest(key: str, value: str) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "name": 3, "kind": value, key: 1, "artifacts": {key: {key: value}}}
+    manifest_from_json(json.dumps(document).encode())
+
+
+def record(key: str, value: str) -> None:
+    document = {"type": "refusal", key: value, "id": value, "notice": NOTICE}
+    record_from_body(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), ())
+
+
+@pytest.mark.parametrize("read", [config, manifest, record])
+def test_every_reader_tells_in_printable_words(read: Callable[[str, str], None]) -> None:
+    with pytest.raises((ConfigError, ManifestError, ValueError)) as refused:
+        read(HOSTILE, HOSTILE)
+
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 2000
