@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.turns import Call, serve, take_stdout
-from cathrt.export.quantize_layers import initializers, weighted_layers
+from cathrt.export.quantize.layers import initializers, weighted_layers
 
 Element = Literal["fp32", "bf16", "int8"]
 Library = Literal["torch", "openvino"]

@@ -53,11 +53,11 @@ def write_files(folder: Path, arch: str, *, int8: bool) -> int:
     from safetensors.torch import save_file
 
     from benchmarks.compute_limit import network_flops
-    from cathrt.export.calibration import calibration_frames
-    from cathrt.export.checkpoint import random_checkpoint
-    from cathrt.export.fold import LAYOUTS, canonical
-    from cathrt.export.quantize import Int8Settings, int8_graph
-    from cathrt.export.to_onnx import onnx_from_state
+    from cathrt.export.graph.fold import LAYOUTS, canonical
+    from cathrt.export.models.keyframe.checkpoint import random_checkpoint
+    from cathrt.export.models.keyframe.to_onnx import onnx_from_state
+    from cathrt.export.quantize.calibration import calibration_frames
+    from cathrt.export.quantize.int8 import Int8Settings, int8_graph
 
     checkpoint = random_checkpoint(arch, CLASSES, seed=0)
     save_file(dict(checkpoint.state), folder / WEIGHTS)
@@ -100,7 +100,7 @@ def _open_torch(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
     import torch
     from safetensors.torch import load_file
 
-    from cathrt.export.models.convnext import ARCHS, ConvNext, arch_of
+    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
 
     torch.set_num_threads(THREADS)
     state = load_file(folder / peer.file)

@@ -1,7 +1,7 @@
 """One ConvNeXt at batch 1 on two threads: ours beside PyTorch, ONNX Runtime, OpenVINO and the compute limit.
 
 `python -m benchmarks.engines [--model convnext_base] [--json] [--quick]`. Each variant has its own process and is held
-against PyTorch's float32 logits before it is timed. Weights are random: not for accuracy (export/qualify.py).
+against PyTorch's float32 logits before it is timed. Weights are random: not for accuracy (export/qualify/measure.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks import measure
 from benchmarks.compute_limit import ELEMENTS, LIBRARIES, Element, product_flops
 from benchmarks.engine_peers import CHECKED_FRAMES, PEERS, write_files
 from benchmarks.turns import Turns, Variant, take_turns
-from cathrt.export.models.convnext import ARCHS
+from cathrt.export.models.keyframe.convnext import ARCHS
 from cathrt.runtime.cpu import cpu_flags, sums_int8_exactly
 
 BENCH = "engines"

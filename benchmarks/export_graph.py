@@ -1,7 +1,8 @@
 """The exported ConvNeXt graph on one thread: plain, NCHW and NHWC, in OpenVINO fp32 and bf16 and in ONNX Runtime.
 
 `python -m benchmarks.export_graph [--json] [--quick]`. Every graph is compared with the plain one in ONNX Runtime
-before it is timed. export/fold.py takes each target's layout from here. Not for: accuracy, int8 or several threads.
+before it is timed. export/graph/fold.py takes each target's layout from here. Not for: accuracy, int8 or several
+threads.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from benchmarks import measure
-from cathrt.export.fold import canonical, check_pass
-from cathrt.export.graph_edit import graph_size
-from cathrt.export.models.convnext import ARCHS, ConvNext
-from cathrt.export.to_onnx import INPUT, onnx_from_state
+from cathrt.export.graph.edit import graph_size
+from cathrt.export.graph.fold import canonical, check_pass
+from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.to_onnx import INPUT, onnx_from_state
 from cathrt.runtime.cpu import cpu_flags
 from cathrt.runtime.engines.silent_openvino import ov
 

@@ -22,7 +22,7 @@ from cathrt.export.demo.evaluate import (
     confusion,
     f1_macro_of_counts,
 )
-from cathrt.export.intervals import Interval, bootstrap, wilson
+from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import Laterality
 
 SIDES = ("left", "right")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.sign import public_key, write_bundle
+from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan
 from cathrt.runtime.bundle import Artifact, Bundle, PlanFile, open_bundle
 from cathrt.runtime.bundles import demonstration_bundle, shipped_keys

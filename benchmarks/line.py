@@ -27,12 +27,12 @@ from cathrt.runtime.journal import Journal, JournalStats
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.pace import MonotonicClock
+from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
-from cathrt.runtime.sources.phantom.dicom import write_xa
 from cathrt.runtime.sources.sandbox import open_source
 
 FRAMES = 100

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
-from cathrt.runtime.sources.phantom.tubes import TubeBundle, chord_map
-from tests.sources import phantom_reference
+from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.tubes import TubeBundle, chord_map
+from tests.phantom import phantom_reference
 
 SEEDS = (3, 5, 8, 11)
 WORKERS = 2

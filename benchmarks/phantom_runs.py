@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, LineRecipe, hit, judge
 from cathrt.runtime.bundle import KeyframeLabel
+from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.pipeline import Line
-from cathrt.runtime.sources.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 
 # Training begins at seed 0, validation at 10,000,000, its test at 20,000,000 (export/demo/train_keyframe.py).
 FIRST_SEED = 30_000_000

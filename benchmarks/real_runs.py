@@ -18,7 +18,7 @@ from benchmarks.cine_truth import Cine, check_length
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, hit, judge
 from cathrt.export.demo.dataset import SIDES
-from cathrt.export.judge_set import side_of_name
+from cathrt.export.qualify.judge_set import side_of_name
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.sources.discover import Input, discover

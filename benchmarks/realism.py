@@ -23,8 +23,8 @@ from benchmarks.image_statistics import StillStatistics
 from cathrt.runtime.bundle import Preprocessing
 from cathrt.runtime.errors import CathrtError, SinkError, SourceError
 from cathrt.runtime.frame import Run, VoiWindow
+from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
 
 Still = NDArray[np.uint8]
 

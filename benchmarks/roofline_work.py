@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from cathrt.export.models.convnext import ARCHS, DEPTHWISE_KERNEL, MLP_RATIO, ConvNextArch
+from cathrt.export.models.keyframe.convnext import ARCHS, DEPTHWISE_KERNEL, MLP_RATIO, ConvNextArch
 
 Element = Literal["float16", "int8"]
 BYTES: Mapping[Element, int] = {"float16": 2, "int8": 1}

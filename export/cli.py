@@ -1,7 +1,7 @@
 """The installed `cathrt`: the runtime's commands, and with the [export] extra `export keyframe` and `qualify`.
 
 Imports nothing heavy before one of its own commands runs, so that `cathrt replay` starts as it does without it.
-Not for: what the commands do (recipe.py, recipe_judge.py).
+Not for: what the commands do (recipe.py, recipe/judging.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cathrt.export.fold import Target
-    from cathrt.export.recipe import Exported
-    from cathrt.export.verify import Precision
+    from cathrt.export.graph.fold import Target
+    from cathrt.export.models.keyframe.comparison import Precision
+    from cathrt.export.recipe.recipe import Exported
 
 _EXTRA = ("torch", "onnx", "safetensors")
 # Written out, since the tables themselves import torch and onnx; a test holds them equal.
@@ -42,7 +42,7 @@ PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class TargetName(StrEnum):
-    """As cathrt.export.fold.Target; typer takes a list of an enumeration's values, but not of a Literal's."""
+    """As cathrt.export.graph.fold.Target; typer takes a list of an enumeration's values, but not of a Literal's."""
 
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
@@ -114,14 +114,14 @@ def keyframe_command(
     settings = load_config(config)
     if (weights is None) == (not random_init):
         raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
-    from cathrt.export.checkpoint import load_checkpoint, random_checkpoint
+    from cathrt.export.bundle.sign import load_key
     from cathrt.export.cli_arguments import gate_from, semantics_from, sm_from, stage_bar
-    from cathrt.export.quantize import Int8Settings
-    from cathrt.export.recipe import ExportRequest, GateError, export_keyframe
-    from cathrt.export.recipe_judge import Judging, judge_set
-    from cathrt.export.recipe_stages import CalibrationFrom
-    from cathrt.export.recipe_targets import Recipe
-    from cathrt.export.sign import load_key
+    from cathrt.export.models.keyframe.checkpoint import load_checkpoint, random_checkpoint
+    from cathrt.export.quantize.int8 import Int8Settings
+    from cathrt.export.recipe.judging import Judging, judge_set
+    from cathrt.export.recipe.recipe import ExportRequest, GateError, export_keyframe
+    from cathrt.export.recipe.stages import CalibrationFrom
+    from cathrt.export.recipe.targets import Recipe
 
     key = load_key(sign) if sign is not None else None
     meaning = semantics_from(like, semantics, name, settings, random_init=random_init)
@@ -174,9 +174,9 @@ def qualify_command(
     _require_extra()
     settings = load_config(config)
     from cathrt.export.cli_arguments import gate_from, reference_for, stage_bar
-    from cathrt.export.layer_errors import layer_errors_of_bundle
-    from cathrt.export.recipe import GateError
-    from cathrt.export.recipe_judge import Judging, judge_set, judged, not_run, write_report
+    from cathrt.export.quantize.layer_errors import layer_errors_of_bundle
+    from cathrt.export.recipe.judging import Judging, judge_set, judged, not_run, write_report
+    from cathrt.export.recipe.recipe import GateError
 
     opened = bundle_at(bundle, settings)
     reference = reference_for(opened, weights)
@@ -222,9 +222,9 @@ def join_command(
     """Put several engines' artifacts of the same weights into one bundle. Judges nothing: each was signed before."""
     _require_extra()
     settings = load_config(config)
+    from cathrt.export.bundle.join import join
+    from cathrt.export.bundle.sign import load_key
     from cathrt.export.demo.real_figures import printed_figures
-    from cathrt.export.join import join
-    from cathrt.export.sign import load_key
 
     figures = printed_figures(real) if real is not None else None
     opened = [bundle_at(path, settings) for path in (base, *(others or ()))]

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cathrt.export.checkpoint import load_checkpoint, random_checkpoint
-from cathrt.export.fold import Target
-from cathrt.export.gate import GATES, Gate, tightened
-from cathrt.export.models.convnext import ARCHS
-from cathrt.export.qualify import reference_from_onnx
-from cathrt.export.recipe_judge import Reference, reference_of
-from cathrt.export.semantics import (
+from cathrt.export.graph.fold import Target
+from cathrt.export.models.keyframe.checkpoint import load_checkpoint, random_checkpoint
+from cathrt.export.models.keyframe.comparison import Precision
+from cathrt.export.models.keyframe.convnext import ARCHS
+from cathrt.export.models.keyframe.gate import GATES, Gate, tightened
+from cathrt.export.models.keyframe.semantics import (
     Semantics,
     demonstration_semantics,
     semantics_from_toml,
     semantics_of_bundle,
 )
-from cathrt.export.verify import Precision
+from cathrt.export.qualify.measure import reference_from_onnx
+from cathrt.export.recipe.judging import Reference, reference_of
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.cli_options import bundle_at, say
 from cathrt.runtime.config import Config

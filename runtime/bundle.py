@@ -2,7 +2,7 @@
 
 Schema of manifest.json version 1 lives here and nowhere else; export builds these same dataclasses and writes them.
 Opening believes nothing before the signature and hands on nothing before every file is checked; the order is the point.
-Not for: engines (they are handed a checked Bundle) and signing (export/sign.py).
+Not for: engines (they are handed a checked Bundle) and signing (export/bundle/sign.py).
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) ->
     if line is None:
         raise ManifestError(
             f"{SIGNATURE}: found {signature[:40]!r}, expected 'ed25519 <public key, hex> <signature, hex>': "
-            "sign the bundle with cathrt.export.sign"
+            "sign the bundle with cathrt.export.bundle.sign"
         )
     key = line[1].decode()
     if key not in trusted_keys:

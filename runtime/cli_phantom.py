@@ -30,9 +30,9 @@ from cathrt.runtime.config import Config
 from cathrt.runtime.errors import SinkError
 
 if TYPE_CHECKING:
+    from cathrt.runtime.phantom import SceneKind
+    from cathrt.runtime.phantom.study import Press, SceneRecipe
     from cathrt.runtime.phantom_study import Written
-    from cathrt.runtime.sources.phantom import SceneKind
-    from cathrt.runtime.sources.phantom.study import Press, SceneRecipe
 
 _MAX_RUNS = 100_000
 _PAUSE_S = 5.0
@@ -65,7 +65,7 @@ def phantom_command(
     config: ConfigOption = None,
 ) -> None:
     """Generated runs: as DICOM files with their truth beside them, or live through the line. Synthetic, no patient."""
-    from cathrt.runtime.sources.phantom.study import SceneRecipe
+    from cathrt.runtime.phantom.study import SceneRecipe
 
     _refuse_contradictions(
         live=live,
@@ -101,10 +101,10 @@ def _stream(
     *,
     json_: bool,
 ) -> None:
+    from cathrt.runtime.phantom.study import draw_study
     from cathrt.runtime.phantom_study import pedal_openings
     from cathrt.runtime.replay import opened_journal, opened_line, replay
     from cathrt.runtime.sinks.progress import ProgressSink
-    from cathrt.runtime.sources.phantom.study import draw_study
 
     with (
         opened_line(bundle_at(bundle, settings), settings, "realtime") as line,
@@ -135,7 +135,7 @@ def _refuse_contradictions(files: dict[str, object], line: dict[str, object], *,
 
 
 def _kind(name: str) -> SceneKind | None:
-    from cathrt.runtime.sources.phantom import SceneKind
+    from cathrt.runtime.phantom import SceneKind
 
     kinds: dict[str, SceneKind] = {kind: kind for kind in get_args(SceneKind)}
     if name != "any" and name not in kinds:

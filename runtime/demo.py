@@ -20,12 +20,12 @@ from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecor
 from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.contact_sheet import Tile, contact_sheet
+from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
+from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.replay import Opening, Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.phantom import PhantomSource, Scene, SceneKind, sample_scene
-from cathrt.runtime.sources.phantom.dicom import write_xa
 from cathrt.runtime.sources.sandbox import open_source
 from cathrt.runtime.summary_page import JudgedRun, summary_page
 

@@ -1,6 +1,6 @@
 """`cathrt phantom`: seeded runs as DICOM files with their truth beside them, or pressed live, one after the other.
 
-Not for: drawing and rendering (sources/phantom), and how fast the line goes (pace.py).
+Not for: drawing and rendering (phantom), and how fast the line goes (pace.py).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import ConfigError, SinkError
 from cathrt.runtime.pace import Clock
+from cathrt.runtime.phantom import PhantomSource
+from cathrt.runtime.phantom.dicom import write_xa
+from cathrt.runtime.phantom.dicom_header import acquisition_from_scene
+from cathrt.runtime.phantom.encoders import Syntax, encoding_for
+from cathrt.runtime.phantom.live import open_live
+from cathrt.runtime.phantom.study import Press, SceneRecipe
+from cathrt.runtime.phantom.truth import text_from_truth, truth_document
 from cathrt.runtime.ports import Source
 from cathrt.runtime.replay import Opening
-from cathrt.runtime.sources.phantom import PhantomSource
-from cathrt.runtime.sources.phantom.dicom import write_xa
-from cathrt.runtime.sources.phantom.dicom_header import acquisition_from_scene
-from cathrt.runtime.sources.phantom.encoders import Syntax, encoding_for
-from cathrt.runtime.sources.phantom.live import open_live
-from cathrt.runtime.sources.phantom.study import Press, SceneRecipe
-from cathrt.runtime.sources.phantom.truth import text_from_truth, truth_document
 
 Told = Callable[[int, int], None]
 OpenLive = Callable[[SceneRecipe, LimitsConfig, Clock], Source]

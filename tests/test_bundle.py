@@ -14,16 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cathrt.export.sign import canonical_json, generate_key, load_key, public_key, write_bundle
+from cathrt.export.bundle.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime import bundles
-from cathrt.runtime.bundle import (
-    Artifact,
-    KeyframeLabel,
-    KeyframeSemantics,
-    Manifest,
-    Preprocessing,
-    open_bundle,
-)
+from cathrt.runtime.bundle import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing, open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.sign import public_key, write_bundle
+from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime.bundle import Artifact, PlanFile, open_bundle
 from cathrt.runtime.engine_fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
 from cathrt.runtime.errors import ManifestError

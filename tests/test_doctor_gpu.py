@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cathrt.export.sign import public_key, write_bundle
+from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime import doctor_gpu, layer_report
 from cathrt.runtime.bundle import Bundle, open_bundle
 from cathrt.runtime.config import Config, EngineConfig

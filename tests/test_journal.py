@@ -23,19 +23,7 @@ from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_file import open_for_writing
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.records import record_from_body
-from tests.passes import (
-    AT_ONCE,
-    GROUPED,
-    Shown,
-    alert,
-    pass_of,
-    refusal,
-    rows,
-    summary,
-    verdict,
-    whole_pass,
-    write,
-)
+from tests.passes import AT_ONCE, GROUPED, Shown, alert, pass_of, refusal, rows, summary, verdict, whole_pass, write
 
 PATIENCE_S = 20.0
 NEVER = JournalConfig(group_commit_ms=1e6)  # a group time longer than any test

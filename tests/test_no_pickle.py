@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.sign import public_key, write_bundle
+from cathrt.export.bundle.sign import public_key, write_bundle
 from tests.golden import conv_model, golden_manifest
 
 # A hook that raised could be caught and passed over: the child ends with a code of its own.

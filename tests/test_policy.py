@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cathrt.runtime.config import PolicyConfig
-from cathrt.runtime.policy import (
-    KeyFramePolicy,
-    Scored,
-    laterality_mismatch,
-    rank_key_frames,
-    vote_laterality,
-)
+from cathrt.runtime.policy import KeyFramePolicy, Scored, laterality_mismatch, rank_key_frames, vote_laterality
 
 FPS = 15.0
 CONFIG = PolicyConfig()

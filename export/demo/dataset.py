@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle import KeyframeLabel, Preprocessing
+from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
+from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.preprocess import Preprocessor
-from cathrt.runtime.sources.phantom import FrameLabel, PhantomSource, sample_scene
-from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION
 
 IMAGE_SIDE = 224
 VESSEL_CELLS = 28  # a side: cells of 8 x 8 tensor pixels

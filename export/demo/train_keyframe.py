@@ -25,20 +25,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cathrt.export.bundle.sign import load_key, public_key, write_bundle
 from cathrt.export.demo.dataset import LABELS, PREPROCESSING, PhantomFrames, Rendering, join, load_scenes
-from cathrt.export.demo.evaluate import (
-    OUTPUT,
-    Logits,
-    as_evidence,
-    frame_scores,
-    run_scores,
-)
+from cathrt.export.demo.evaluate import OUTPUT, Logits, as_evidence, frame_scores, run_scores
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.demo.thresholds import choose_thresholds, fit_temperature
 from cathrt.export.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
-from cathrt.export.models.convnext import ARCHS, ConvNext
-from cathrt.export.sign import load_key, public_key, write_bundle
-from cathrt.export.to_onnx import onnx_from_state
+from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
 from cathrt.runtime.ports import TensorSpec
@@ -278,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     defaults = Plan()
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
-    parser.add_argument("--key", type=Path, required=True, help="ed25519 private key, see cathrt.export.sign")
+    parser.add_argument("--key", type=Path, required=True, help="ed25519 private key, see cathrt.export.bundle.sign")
     parser.add_argument("--work", type=Path, required=True, help="folder for rendered frames and the checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long")

@@ -2,7 +2,7 @@
 
 One code for TensorRT 10, 11 and RTX: precision is in the graph alone, and no name is used that one of them lacks.
 NVIDIA's code runs in a child process (tensorrt_child.py). Not for: running plans, and not for making graphs fp16 or
-int8 (export/precision.py, export/quantize_qdq.py).
+int8 (export/graph/precision.py, export/quantize/qdq.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The head as a 1x1 convolution, for SM 7.5: TensorRT-RTX multiplies no float32 matrices there (tried, 1.7.1).
 
-For: graphs of export/fold.py, before they are typed. Not for: other devices' sake; in a typed graph the head then takes
-the graph's type, where a matrix product would stay in float32 (export/precision.py).
+For: graphs of export/graph/fold.py, before they are typed. Not for: other devices' sake; in a typed graph the head then
+takes the graph's type, where a matrix product would stay in float32 (export/graph/precision.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, helper
 
-from cathrt.export.graph_edit import GraphEdit, attributes
+from cathrt.export.graph.edit import GraphEdit, attributes
 
 HEAD = "head.fc"
 
@@ -19,7 +19,7 @@ def head_as_convolution(model: ModelProto) -> ModelProto:
     edit = GraphEdit(model)
     head = next((node for node in edit.nodes if node.name == HEAD and node.op_type == "Gemm"), None)
     if head is None or attributes(head) != {"transB": 1} or len(head.input) != 3:
-        raise ValueError(f"no {HEAD} (Gemm of features, weight and bias), expected a graph of export/fold.py")
+        raise ValueError(f"no {HEAD} (Gemm of features, weight and bias), expected a graph of export/graph/fold.py")
     features, weight, bias = head.input
     values = edit.weight(weight)  # (classes, channels)
     classes, channels = values.shape

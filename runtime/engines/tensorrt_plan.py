@@ -1,7 +1,7 @@
 """From a bundle's plans to a loaded TensorRT engine: which plan, whether it may be loaded here, and what TensorRT says.
 
 One code for TensorRT 10, 11 and TensorRT-RTX, which share one Python API; no name is used that one of them lacks
-(tests/export/test_tensorrt_api.py). Not for: running a plan (tensorrt.py) and building one (export/targets/).
+(tests/export/targets/test_tensorrt_api.py). Not for: running a plan (tensorrt.py) and building one (export/targets/).
 """
 
 from __future__ import annotations

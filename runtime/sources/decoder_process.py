@@ -17,13 +17,7 @@ import time
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Any
 
-from cathrt.runtime.sources.messages import (
-    MAX_FRAME_LINE,
-    MAX_RUN_LINE,
-    ReplyError,
-    Request,
-    text_from_request,
-)
+from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, ReplyError, Request, text_from_request
 from cathrt.runtime.sources.syntax import printable
 
 _PROGRAM = ("-m", "cathrt.runtime.sources.child")

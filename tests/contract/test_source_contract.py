@@ -17,12 +17,12 @@ from PIL import Image
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.live import LiveSource
+from cathrt.runtime.phantom.renderer_process import RendererProcess
+from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
-from cathrt.runtime.sources.phantom.live import LiveSource
-from cathrt.runtime.sources.phantom.renderer_process import RendererProcess
-from cathrt.runtime.sources.phantom.study import SceneRecipe
 from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements
 from tests.sources.reading import LIMITS

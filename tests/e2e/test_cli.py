@@ -14,7 +14,7 @@ import pytest
 
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundles import demonstration_bundle
-from cathrt.runtime.sources.phantom.dicom import write_xa
+from cathrt.runtime.phantom.dicom import write_xa
 from tests.lines import SIZE, ArraySource, picture
 
 

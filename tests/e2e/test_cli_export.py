@@ -10,14 +10,14 @@ from typing import Any, get_args
 
 import pytest
 
+from cathrt.export.bundle.sign import generate_key
 from cathrt.export.cli import PRECISIONS, ArchName, TargetName, app
-from cathrt.export.fold import Target
-from cathrt.export.gate import GATES
-from cathrt.export.models.convnext import ARCHS
-from cathrt.export.sign import generate_key
+from cathrt.export.graph.fold import Target
+from cathrt.export.models.keyframe.convnext import ARCHS
+from cathrt.export.models.keyframe.gate import GATES
 from cathrt.runtime.bundles import demonstration_bundle
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.sources.phantom.dicom import write_xa
+from cathrt.runtime.phantom.dicom import write_xa
 from tests.export.small_export import semantics_file
 from tests.lines import ArraySource, picture
 

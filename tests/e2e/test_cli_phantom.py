@@ -16,11 +16,11 @@ import pytest
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.frame import Frame
+from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.scene import PHANTOM_VERSION
+from cathrt.runtime.phantom.study import SceneRecipe
+from cathrt.runtime.phantom.truth import text_from_truth, truth_document
 from cathrt.runtime.phantom_study import write_runs
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
-from cathrt.runtime.sources.phantom.scene import PHANTOM_VERSION
-from cathrt.runtime.sources.phantom.study import SceneRecipe
-from cathrt.runtime.sources.phantom.truth import text_from_truth, truth_document
 from tests.sources.reading import read_here
 
 SMALL = ("--matrix", "64", "--frames", "4")

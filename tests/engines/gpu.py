@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.sign import public_key, write_bundle
+from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.runtime.bundle import Artifact, Bundle, Manifest, PlanFile, open_bundle
 from cathrt.runtime.engine_fingerprint import BuildOptions, Device, EngineFingerprint, Target

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cathrt.export.models.convnext import ARCHS, ConvNext
-from cathrt.export.models.convnext_names import Layout, name_in, shape_in
+from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.convnext_names import Layout, name_in, shape_in
 
 ATTO = "convnext_atto"
 

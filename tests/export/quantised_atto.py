@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from cathrt.export.demo.dataset import PREPROCESSING
-from cathrt.export.fold import Layout, canonical
-from cathrt.export.models.convnext import ARCHS, ConvNext
-from cathrt.export.to_onnx import onnx_from_state
+from cathrt.export.graph.fold import Layout, canonical
+from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.to_onnx import onnx_from_state
+from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
-from cathrt.runtime.sources.phantom import PhantomSource, sample_scene
 
 HEIGHT, WIDTH = 96, 64  # not square, so that rows and columns cannot be mistaken for each other
 Frames = list[NDArray[np.float32]]

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cathrt.export.checkpoint import random_checkpoint
-from cathrt.export.fold import Target
-from cathrt.export.gate import Gate
-from cathrt.export.judge_set import JudgeInput, Sides
-from cathrt.export.recipe import ExportRequest
-from cathrt.export.recipe_judge import JudgeSet, Judging
-from cathrt.export.recipe_stages import CalibrationFrom
-from cathrt.export.recipe_targets import Recipe
-from cathrt.export.semantics import semantics_from_toml
-from cathrt.export.verify import Precision, Side
+from cathrt.export.graph.fold import Target
+from cathrt.export.models.keyframe.checkpoint import random_checkpoint
+from cathrt.export.models.keyframe.comparison import Precision, Side
+from cathrt.export.models.keyframe.gate import Gate
+from cathrt.export.models.keyframe.semantics import semantics_from_toml
+from cathrt.export.qualify.judge_set import JudgeInput, Sides
+from cathrt.export.recipe.judging import JudgeSet, Judging
+from cathrt.export.recipe.recipe import ExportRequest
+from cathrt.export.recipe.stages import CalibrationFrom
+from cathrt.export.recipe.targets import Recipe
 from cathrt.runtime.config import Config, EngineConfig, LimitsConfig
 from cathrt.runtime.ports import Source
 from tests.lines import SIZE, ArraySource

@@ -8,17 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.faults.malformed_case import FINE, Case, Read, flagged, with_bytes, xa
-from tests.sources.dicom_bytes import (
-    Value,
-    native,
-    part10,
-    pictures,
-    sequence,
-    text,
-    us,
-    xa_elements,
-    xa_file,
-)
+from tests.sources.dicom_bytes import Value, native, part10, pictures, sequence, text, us, xa_elements, xa_file
 
 M5: list[Case] = [
     *(

@@ -8,15 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.sources.dicom_bytes import (
-    EXPLICIT_LITTLE,
-    Value,
-    native,
-    part10,
-    pictures,
-    xa_elements,
-    xa_file,
-)
+from tests.sources.dicom_bytes import EXPLICIT_LITTLE, Value, native, part10, pictures, xa_elements, xa_file
 
 
 @dataclass(frozen=True)

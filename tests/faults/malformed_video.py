@@ -12,9 +12,7 @@ import av
 import numpy as np
 
 from tests.faults.malformed_case import Case, Read, Refused
-from tests.sources.dicom_bytes import (
-    pictures,
-)
+from tests.sources.dicom_bytes import pictures
 
 
 def video(

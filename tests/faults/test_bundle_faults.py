@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto
 
-from cathrt.export.sign import public_key, signature_line, write_bundle
+from cathrt.export.bundle.sign import public_key, signature_line, write_bundle
 from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.errors import ManifestError
 from tests.golden import INPUT, LABELS, OUTPUT, conv_model, golden_manifest

@@ -18,8 +18,8 @@ from PIL import Image
 
 from cathrt.kernels import _kernels
 from cathrt.kernels.reference.collimator import ExposedRectangle, exposed_rectangle, profile_sums
-from cathrt.runtime.sources.phantom.scene import sample_scene
-from cathrt.runtime.sources.phantom.source import PhantomSource
+from cathrt.runtime.phantom.scene import sample_scene
+from cathrt.runtime.phantom.source import PhantomSource
 
 Edges = tuple[int, int, int, int]  # left, right, upper, lower
 TOO_WIDE = 2

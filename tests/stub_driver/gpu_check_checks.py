@@ -1,6 +1,7 @@
 """The parts of gpu_check with an op of one kernel: pytest runs this file in a child process on the stub.
 
-tests/test_gpu_check.py starts it. What is timed here is the stub; that it is timed, told and judged is what counts.
+tests/benchmarks/test_gpu_check.py starts it. What is timed here is the stub; that it is timed, told and judged is what
+counts.
 """
 
 from __future__ import annotations

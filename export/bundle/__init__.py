@@ -1,0 +1,1 @@
+"""Writing bundles: signing, joining."""

@@ -1,0 +1,133 @@
+"""Several engines' artifacts of the same weights in one bundle: a lab gets one folder, whatever its box computes with.
+
+Nothing is judged here: what is joined was signed, so it kept its gate or was measured by whoever trained it. Not for:
+other weights, labels or preprocessing under one name; such bundles are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cathrt.export.bundle.engine_records import by_engine, evidence_about, provenance_about, provenance_of
+from cathrt.export.bundle.sign import write_bundle
+from cathrt.export.demo.model_card import model_card
+from cathrt.export.demo.real_figures import figures_of
+from cathrt.runtime.bundle import Artifact, Bundle, Manifest
+from cathrt.runtime.errors import ManifestError
+
+CARD = "MODEL_CARD.md"
+_SAME = ("kind", "inputs", "outputs", "preprocessing", "keyframe", "demonstration", "random_init")
+
+
+def join(
+    base: Bundle,
+    others: Sequence[Bundle],
+    key: Ed25519PrivateKey,
+    folder: Path,
+    real: dict[str, Any] | None = None,
+) -> Path:
+    """Write `base` with the artifacts of `others` added, or in place of its own for the same engine, signed.
+
+    real: what benchmarks.accuracy printed of the very bundle that comes of it, for its evidence and card.
+
+    Name, card and training provenance are the base's; provenance.engines and evidence say of each added engine how it
+    was made and what was measured of it. What the base says of an artifact that is replaced goes with it.
+    Raises ManifestError where the bundles are not of the same weights and meaning, or two of the others have the same
+    engine, ConfigError where `real` is of another model.
+    """
+    for other in others:
+        _require_the_same(base.manifest, other.manifest, other.path)
+    _require_each_engine_once(others)
+    artifacts = dict(base.manifest.artifacts)
+    payload: dict[str, bytes] = {}
+    for other in others:
+        for engine, artifact in other.manifest.artifacts.items():
+            names = {name: f"{engine}.{name}" for name in sorted(_files_of(artifact, other.manifest))}
+            payload |= {renamed: other.read(name) for name, renamed in names.items()}
+            artifacts[engine] = _renamed(artifact, names)
+    payload |= {name: base.read(name) for name in _kept(base.manifest, artifacts)}
+    kept = [engine for engine, artifact in base.manifest.artifacts.items() if artifacts[engine] is artifact]
+    joined = replace(
+        base.manifest,
+        files={},
+        artifacts=artifacts,
+        provenance=_provenance(base.manifest, kept, others),
+        evidence=_evidence(base.manifest, kept, others),
+    )
+    if real is not None:
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
+        joined = replace(joined, evidence={**joined.evidence, "real": figures_of(real, joined, digests)})
+    if CARD in payload and base.manifest.demonstration:
+        payload[CARD] = model_card(joined).encode()
+    return write_bundle(folder, joined, payload, key)
+
+
+def _require_the_same(base: Manifest, other: Manifest, path: Path) -> None:
+    unlike = [name for name in _SAME if getattr(base, name) != getattr(other, name)]
+    if unlike:
+        raise ManifestError(f"{path}: its {', '.join(unlike)} differ from those of {base.name}: join what is alike")
+    weights = [_weights(manifest) for manifest in (base, other)]
+    if None in weights or weights[0] != weights[1]:
+        raise ManifestError(
+            f"{path}: made of weights {str(weights[1])[:16]}, {base.name} of {str(weights[0])[:16]}: expected the same "
+            "in both manifests' provenance.chain: export them from one checkpoint"
+        )
+
+
+def _weights(manifest: Manifest) -> str | None:
+    chain = manifest.provenance.get("chain")
+    found = chain.get("weights") if isinstance(chain, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _require_each_engine_once(others: Sequence[Bundle]) -> None:
+    engines = [engine for other in others for engine in other.manifest.artifacts]
+    if twice := sorted({engine for engine in engines if engines.count(engine) > 1}):
+        raise ManifestError(f"{', '.join(twice)}: in more than one of the bundles to add, expected each engine once")
+
+
+def _files_of(artifact: Artifact, manifest: Manifest) -> set[str]:
+    """What belongs to an artifact: its own files and those named after them (OpenVINO's .bin, a plan's layers)."""
+    named = {artifact.file, *(plan.file for plan in artifact.plans)}
+    stems = {name.removesuffix(".xml") for name in named}
+    return {name for name in manifest.files if any(name == stem or name.startswith(f"{stem}.") for stem in stems)}
+
+
+def _kept(base: Manifest, artifacts: Mapping[str, Artifact]) -> set[str]:
+    """The base's files but for those that only a replaced artifact needs."""
+    replaced: set[str] = set()
+    needed: set[str] = set()
+    for engine, artifact in base.artifacts.items():
+        (needed if artifacts[engine] is artifact else replaced).update(_files_of(artifact, base))
+    return base.files.keys() - (replaced - needed)
+
+
+def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:
+    plans = tuple(replace(plan, file=names[plan.file]) for plan in artifact.plans)
+    return replace(artifact, file=names[artifact.file], plans=plans)
+
+
+def _provenance(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -> dict[str, Any]:
+    """The base's own, and how each added engine was made."""
+    told = provenance_about(base, kept)
+    added = {engine: provenance_of(other.manifest, engine) for other in others for engine in other.manifest.artifacts}
+    made = {**told.get("engines", {}), **added}
+    return {**told, "engines": made} if made else told
+
+
+def _evidence(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -> dict[str, Any]:
+    """The base's own of what is kept of it, and what the others tell of their artifacts."""
+    joined = evidence_about(base, kept)
+    for other in others:
+        theirs = evidence_about(other.manifest, other.manifest.artifacts)
+        for key, told in by_engine(theirs).items():
+            joined[key] = {**joined.get(key, {}), **told}
+        if "real" in theirs:
+            joined.setdefault("real", theirs["real"])
+    return joined

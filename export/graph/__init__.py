@@ -1,0 +1,1 @@
+"""ONNX graphs: passes that change one without changing what it computes."""

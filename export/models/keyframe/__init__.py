@@ -1,0 +1,1 @@
+"""The keyframe model: ConvNeXt weights to a graph, and what its answers must keep."""

@@ -1,0 +1,145 @@
+"""What a network's numbers mean, where its weights do not say: preprocessing, labels, thresholds.
+
+Taken from a bundle, from a TOML file, or, for random weights, from the demonstration. A checkpoint holds none of it,
+and nothing here guesses: the order of classes is the one thing that no test could find out afterwards.
+Not for: choosing thresholds (export/demo/thresholds.py), or the names of tensors, which the exported graph sets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Len
+
+from cathrt.export.bundle.sign import canonical_json
+from cathrt.export.models.keyframe.to_onnx import INPUT, OUTPUT
+from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Bundle, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest_check import manifest_from_json
+from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.validation import faults_of
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+# What the exported graph settles; a file that gives it could only contradict.
+_SETTLED: Mapping[str, Mapping[str, str]] = {
+    "preprocessing": {"input": INPUT, "layout": "NCHW"},
+    "keyframe": {"output": OUTPUT},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Semantics:
+    """name: of the bundle.   demonstration: as in the manifest, weights that are not for reading angiograms."""
+
+    __pydantic_config__ = _STRICT
+    name: Annotated[str, Len(1, 100)]
+    preprocessing: Preprocessing
+    keyframe: KeyframeSemantics
+    demonstration: bool = False
+
+
+def semantics_from_toml(path: Path) -> Semantics:
+    """Read a file of the form in docs/export.md. Raises ConfigError naming each key that does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a readable TOML file") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: not valid TOML ({exc}): mend the file") from exc
+    for table, settled in _SETTLED.items():
+        given = document.get(table)
+        if not isinstance(given, dict):
+            raise ConfigError(f"{path}: no table [{table}]: docs/export.md shows the form")
+        if both := sorted(given.keys() & settled.keys()):
+            raise ConfigError(f"{path}: {table}.{both[0]}: the exported graph settles it, remove the key")
+        document[table] = {**given, **settled}
+    try:
+        # Through JSON, because strict validation takes tables and arrays for dataclasses and tuples only there.
+        found = _adapter().validate_json(json.dumps(document, default=str))
+    except ValidationError as exc:
+        raise ConfigError(f"{path}: {'; '.join(faults_of(exc))}: see docs/export.md for the keys") from exc
+    return _checked(found, str(path))
+
+
+def semantics_of_bundle(bundle: Bundle) -> Semantics:
+    """Those of another bundle, for weights that answer the same question. Raises ConfigError where its input is no
+    image of three planes, which is what is exported."""
+    manifest = bundle.manifest
+    if manifest.preprocessing.layout != "NCHW":
+        raise ConfigError(
+            f"--like {bundle.path}: its network reads {manifest.preprocessing.layout}, exported networks read NCHW: "
+            "give --semantics FILE.toml"
+        )
+    found = Semantics(
+        manifest.name,
+        dataclasses.replace(manifest.preprocessing, input=INPUT),
+        dataclasses.replace(manifest.keyframe, output=OUTPUT),
+        manifest.demonstration,
+    )
+    return _checked(found, str(bundle.path))
+
+
+def demonstration_semantics(name: str) -> Semantics:
+    """Those of the shipped demonstration, for weights that know nothing anyway."""
+    from cathrt.runtime.bundle import open_bundle
+
+    shipped = semantics_of_bundle(open_bundle(demonstration_bundle(), shipped_keys()))
+    return dataclasses.replace(shipped, name=name, demonstration=True)
+
+
+def manifest_of(
+    semantics: Semantics,
+    artifacts: Mapping[str, Artifact],
+    provenance: Mapping[str, Any],
+    evidence: Mapping[str, Any],
+) -> Manifest:
+    """The manifest but for its files."""
+    given = semantics.preprocessing
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=semantics.name,
+        kind="keyframe",
+        files={},
+        artifacts=dict(artifacts),
+        inputs=(TensorSpec(INPUT, (1, 3, given.height, given.width), "float32"),),
+        outputs=(TensorSpec(OUTPUT, (1, len(semantics.keyframe.labels)), "float32"),),
+        preprocessing=given,
+        keyframe=semantics.keyframe,
+        demonstration=semantics.demonstration,
+        provenance=dict(provenance),
+        evidence=dict(evidence),
+    )
+
+
+def _checked(semantics: Semantics, origin: str) -> Semantics:
+    """The manifest's own checks, before hours of work and not after them."""
+    size = (semantics.preprocessing.height, semantics.preprocessing.width)
+    if any(side % 32 for side in size):
+        raise ConfigError(f"{origin}: input {size[0]}x{size[1]}: ConvNeXt halves it five times, give multiples of 32")
+    artifact = Artifact("model.onnx", "float32")
+    manifest = manifest_of(semantics, {"openvino": artifact}, {}, {})
+    try:
+        manifest_from_json(canonical_json(dataclasses.replace(manifest, files={"model.onnx": "0" * 64})))
+    except ManifestError as exc:
+        raise ConfigError(f"{origin}: {exc}") from exc
+    return semantics
+
+
+@cache
+def _adapter() -> TypeAdapter[Semantics]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Semantics)

@@ -1,0 +1,1 @@
+"""An engine held against its float32 network."""

@@ -1,0 +1,100 @@
+"""How long an engine's calls take, and what it needs of memory in a process of its own.
+
+Not for: comparing engines with each other (benchmarks/engines.py), or with their reference (qualify/measure.py).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.config import EngineConfig
+from cathrt.runtime.engines import open_engine
+from cathrt.runtime.errors import EngineError
+
+ALONE_CALLS = 500
+
+
+_MIB = 1024.0  # kB of /proc/self/status in one
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Wall time of single calls, in order; at least one."""
+
+    took_ms: tuple[float, ...]
+
+    def quantile(self, share: float) -> float:
+        """The least measured time that this share of the calls did not exceed."""
+        return float(np.quantile(self.took_ms, share, method="higher"))
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The engine in a process of its own, fed with noise. rss_before_mib: of that process before the engine was
+    opened; peak_rss_mib: the most it ever held."""
+
+    latency: Latency
+    rss_before_mib: float
+    peak_rss_mib: float
+
+
+def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int = ALONE_CALLS) -> Alone:
+    """Latency and memory of the engine in a new process, where neither the reference nor its threads disturb it.
+
+    Memory is the process's own (RSS): what a driver keeps on a device is not in it. Raises what opening and running
+    the engine raise, EngineError where the process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return pool.submit(_alone, bundle.path, bundle.signed_by, engine, config, calls).result()
+    except BrokenProcessPool as exc:
+        raise EngineError(
+            f"{engine}: the process that measured it alone died: it needs more memory than there is?"
+        ) from exc
+
+
+def timed(call: Callable[[], NDArray[Any]], took_ms: list[float]) -> NDArray[np.float64]:
+    """The logits, (C,), copied out of whatever buffer they came in."""
+    began = time.monotonic_ns()
+    logits = call()
+    took_ms.append((time.monotonic_ns() - began) / 1e6)
+    return np.array(logits, np.float64).reshape(-1)
+
+
+def _alone(path: Path, signed_by: str, engine: str, config: EngineConfig, calls: int) -> Alone:
+    """In the new process."""
+    bundle = open_bundle(path, [signed_by])
+    before = _status_mib("VmRSS")
+    opened = open_engine(engine, bundle, config)
+    try:
+        draw = np.random.Generator(np.random.PCG64(0))
+        for buffer in opened.input_buffers.values():
+            np.copyto(buffer, draw.standard_normal(buffer.shape), casting="unsafe")
+        took_ms: list[float] = []
+        output = bundle.manifest.keyframe.output
+        for _ in range(calls):
+            timed(lambda: opened.infer(opened.input_buffers)[output], took_ms)
+    finally:
+        opened.close()
+    return Alone(Latency(tuple(took_ms)), before, _status_mib("VmHWM"))
+
+
+def _status_mib(key: str) -> float:
+    """A line of /proc/self/status. Not getrusage: its peak outlives exec, so a child begins with its parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == key:
+            return int(value.split()[0]) / _MIB
+    raise EngineError(f"/proc/self/status has no {key}: memory is measured on Linux only")

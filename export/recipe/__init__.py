@@ -1,0 +1,1 @@
+"""From weights to signed bundles, stage by stage."""

@@ -1,0 +1,240 @@
+"""The stages from weights to the files of a bundle, each a plain function from earlier results to a result on disk.
+
+weights -> plain ONNX -> canonical graph -> precision -> plans. Every graph is checked against PyTorch or against the
+graph before it. Not for: the order and the targets' differences (recipe.py), or judging (recipe/judging.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from cathrt.export.graph.fold import Layout, canonical, check_against_torch, check_pass
+from cathrt.export.graph.precision import Element, typed
+from cathrt.export.models.keyframe.checkpoint import Checkpoint
+from cathrt.export.models.keyframe.to_onnx import INPUT, onnx_from_state
+from cathrt.export.quantize.calibration import calibration_frames
+from cathrt.export.quantize.int8 import Int8Report, Int8Settings, back_off
+from cathrt.export.quantize.layer_errors import LayerErrors, layer_errors
+from cathrt.export.quantize.sensitivity import logits_of
+from cathrt.export.recipe.stage_cache import StageCache, file_sha256, folder_sha256
+from cathrt.export.targets.tensorrt import PlanRequest, build_plan, installed_version
+from cathrt.export.targets.tensorrt_report import json_from_report
+from cathrt.export.targets.turing_head import head_as_convolution
+from cathrt.runtime.bundle import Preprocessing
+from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.engine_fingerprint import EngineFingerprint
+
+MODEL = "model.onnx"
+CALIBRATION_FRAMES = 64
+_PROBE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX file that a stage made."""
+
+    path: Path
+
+    @cached_property
+    def sha256(self) -> str:
+        return file_sha256(self.path)
+
+    def model(self) -> onnx.ModelProto:
+        return onnx.load_from_string(self.path.read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFrom:
+    """Where calibration frames come from: a folder of recorded runs, or the phantom."""
+
+    frames: int = CALIBRATION_FRAMES
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """tensors: (N, 1, 3, H, W) float32, mapped from disk.   sha256, description: as CalibrationSet has them."""
+
+    tensors: NDArray[np.float32]
+    sha256: str
+    description: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Int8Graph:
+    """summary: what the quantiser reports, for the manifest.   layer_errors: each layer's own, worst first."""
+
+    graph: Graph
+    summary: Mapping[str, Any]
+    layer_errors: LayerErrors
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPlan:
+    """plan, layers: files, the second being TensorRT's own list of layers and their types as JSON."""
+
+    plan: Path
+    layers: Path
+    fingerprint: EngineFingerprint
+    warnings: tuple[str, ...]
+
+
+def plain_graph(cache: StageCache, checkpoint: Checkpoint, preprocessing: Preprocessing) -> Graph:
+    """The network as published, node by node, held against PyTorch."""
+    height, width = preprocessing.height, preprocessing.width
+
+    def make(folder: Path) -> None:
+        data = onnx_from_state(checkpoint.state, height=height, width=width)
+        check_against_torch(checkpoint.state, onnx.load_from_string(data), _probe(height, width))
+        (folder / MODEL).write_bytes(data)
+
+    inputs = {"weights": checkpoint.sha256, "arch": checkpoint.arch, "height": height, "width": width}
+    return Graph(cache.result("plain", inputs, make) / MODEL)
+
+
+def canonical_graph(cache: StageCache, plain: Graph, layout: Layout, checkpoint: Checkpoint) -> Graph:
+    """Folded and in one layout; every pass is checked, and the whole against PyTorch."""
+
+    def make(folder: Path) -> None:
+        model = plain.model()
+        sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+        probe = _probe(sizes[2], sizes[3])
+        folded = canonical(model, layout, feeds={INPUT: probe})
+        check_against_torch(checkpoint.state, folded, probe)
+        _write(folder, folded)
+
+    return Graph(cache.result(f"canonical-{layout}", {"onnx": plain.sha256, "layout": layout}, make) / MODEL)
+
+
+def calibration(
+    cache: StageCache, origin: CalibrationFrom, preprocessing: Preprocessing, limits: LimitsConfig
+) -> Calibration:
+    """The frames that int8 scales are chosen by, kept as they were drawn."""
+
+    def make(folder: Path) -> None:
+        drawn = calibration_frames(preprocessing, origin.frames, folder=origin.folder, limits=limits)
+        np.save(folder / "tensors.npy", drawn.tensors)
+        told = {"sha256": drawn.sha256, "description": drawn.description}
+        (folder / "calibration.json").write_text(json.dumps(told), encoding="utf-8")
+
+    inputs = {
+        "frames": origin.frames,
+        "folder": folder_sha256(origin.folder) if origin.folder is not None else None,
+        "preprocessing": asdict(preprocessing),
+    }
+    kept = cache.result("calibration", inputs, make)
+    told = json.loads((kept / "calibration.json").read_text(encoding="utf-8"))
+    return Calibration(np.load(kept / "tensors.npy", mmap_mode="r"), told["sha256"], told["description"])
+
+
+def int8_graph(
+    cache: StageCache, graph: Graph, frames: Calibration, agreement: float, settings: Int8Settings
+) -> Int8Graph:
+    """With Q/DQ pairs, and as few layers back in float as it takes for `agreement`: the share of calibration frames
+    whose likeliest class stays. Raises EngineError where no number of layers is enough."""
+
+    def make(folder: Path) -> None:
+        model, tensors = graph.model(), [np.ascontiguousarray(tensor) for tensor in frames.tensors]
+        expected = _classes(model, tensors)
+
+        def passes(attempt: onnx.ModelProto) -> bool:
+            return float((_classes(attempt, tensors) == expected).mean()) >= agreement
+
+        found = back_off(model, tensors, settings, passes)
+        (folder / MODEL).write_bytes(found.serialised())
+        own = [[name, _significant(error)] for name, error in layer_errors(model, found.model, tensors)]
+        summary = {**_summary(found.report), "layers_own_error": own}
+        (folder / "int8.json").write_text(json.dumps(summary), encoding="utf-8")
+
+    inputs = {"onnx": graph.sha256, "calibration": frames.sha256, "agreement": agreement, "settings": asdict(settings)}
+    kept = cache.result("int8", inputs, make)
+    summary = json.loads((kept / "int8.json").read_text(encoding="utf-8"))
+    errors = tuple((name, float(error)) for name, error in summary["layers_own_error"])
+    return Int8Graph(Graph(kept / MODEL), summary, errors)
+
+
+def typed_graph(cache: StageCache, graph: Graph, element: Element) -> Graph:
+    """The same graph typed throughout. Raises EngineError naming a weight or scale that the type cannot hold."""
+
+    def make(folder: Path) -> None:
+        _write(folder, typed(graph.model(), element))
+
+    return Graph(cache.result(element, {"onnx": graph.sha256, "element": element}, make) / MODEL)
+
+
+def turing_graph(cache: StageCache, graph: Graph) -> Graph:
+    """The graph as SM 7.5 takes it, checked against the one before."""
+
+    def make(folder: Path) -> None:
+        before = graph.model()
+        after = head_as_convolution(before)
+        sizes = [dim.dim_value for dim in before.graph.input[0].type.tensor_type.shape.dim]
+        check_pass("head_as_convolution", before, after, {INPUT: _probe(sizes[2], sizes[3])})
+        _write(folder, after)
+
+    return Graph(cache.result("turing", {"onnx": graph.sha256}, make) / MODEL)
+
+
+def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
+    """A TensorRT plan of the graph. Raises EngineError as build_plan does."""
+
+    def make(folder: Path) -> None:
+        built = build_plan(graph.path.read_bytes(), request)
+        (folder / "plan").write_bytes(built.data)
+        (folder / "layers.json").write_text(json_from_report(built.report), encoding="utf-8")
+        told = {"fingerprint": asdict(built.fingerprint), "warnings": built.warnings}
+        (folder / "built.json").write_text(json.dumps(told), encoding="utf-8")
+
+    inputs = {"onnx": graph.sha256, "request": asdict(request), "tensorrt": installed_version(request.target)}
+    kept = cache.result(f"plan-{request.target}-sm{'-'.join(map(str, request.sm))}", inputs, make)
+    told = json.loads((kept / "built.json").read_text(encoding="utf-8"))
+    return BuiltPlan(
+        kept / "plan", kept / "layers.json", _fingerprint(told["fingerprint"]), tuple(map(str, told["warnings"]))
+    )
+
+
+def _probe(height: int, width: int) -> NDArray[np.float32]:
+    """A frame of noise, as the network's input is spread."""
+    return np.random.default_rng(_PROBE_SEED).normal(size=(1, 3, height, width)).astype(np.float32)
+
+
+def _classes(model: onnx.ModelProto, frames: list[NDArray[np.float32]]) -> NDArray[np.int64]:
+    return np.array([int(logits.argmax()) for logits in logits_of(model, frames)], np.int64)
+
+
+def _summary(report: Int8Report) -> dict[str, Any]:
+    """Plain JSON numbers, for the manifest."""
+    worst_first = sorted(report.layers, key=lambda layer: -layer.alone.largest)
+    return {
+        "settings": asdict(report.settings),
+        "calibration_frames": report.calibration_frames,
+        "layers_in_int8": [layer.name for layer in report.layers],
+        "kept_float": list(report.kept),
+        "backed_off": list(report.backed_off),
+        "logit_error": _significant(report.whole.largest),
+        "sqnr_db": _significant(report.whole.sqnr_db),
+        "layers_worst_first": [[layer.name, _significant(layer.alone.largest)] for layer in worst_first],
+    }
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _fingerprint(fields: Mapping[str, Any]) -> EngineFingerprint:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(EngineFingerprint).validate_json(json.dumps(fields))
+
+
+def _write(folder: Path, model: onnx.ModelProto) -> None:
+    (folder / MODEL).write_bytes(model.SerializeToString(deterministic=True))

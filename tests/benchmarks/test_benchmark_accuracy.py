@@ -1,0 +1,330 @@
+"""The accuracy benchmark on made-up angiograms and a network that only reads brightness, so that each figure is known.
+
+Bright is a left artery, dark a right one, in between is neither: all through a signed bundle, decoder and engine.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from PIL import Image
+
+from benchmarks.accuracy import main
+from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
+from cathrt.export.bundle.sign import generate_key, load_key, write_bundle
+from cathrt.export.demo.model_card import model_card
+from cathrt.export.demo.real_figures import figures_of, printed_figures
+from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.errors import ConfigError, SourceError
+from cathrt.runtime.frame import Grayscale, Timing
+from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.dicom import write_xa
+from tests.golden import CHANNELS, KERNEL, conv_model, golden_manifest
+
+SIZE = 64
+BRIGHT, DARK, UNSURE, NEITHER = 0.9, 0.1, 0.5, 0.485  # share of bright pixels; UNSURE leans left, too little to say so
+KEYS_OF_REAL_DATA = {
+    "real_laterality_f1", "real_frames", "real_unknown_rate", "cine_laterality_correct", "cine_keyframes_inside",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What the command left behind."""
+
+    code: int
+    rows: list[dict[str, Any]]
+    err: str
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.rows[-1]
+
+    @property
+    def headline(self) -> dict[str, float]:
+        return self.last["headline"]
+
+    def case(self, name: str) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row.get("case") == name]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options that name a bundle whose scores for left and right "better" rise and fall with brightness."""
+    folder = tmp_path_factory.mktemp("brightness")
+    kernel, head = np.zeros_like(KERNEL), np.zeros((CHANNELS, 6), np.float32)
+    kernel[0, 0, 1, 1], kernel[1, 0, 1, 1] = 1.0, -1.0  # what is above and what is below the mean of the manifest
+    head[0, 0], head[1, 0], head[0, 3], head[1, 3] = 4.0, -4.0, -4.0, 4.0
+    model = conv_model(kernel=kernel, head=numpy_helper.from_array(head, "head")).SerializeToString()
+    key = generate_key(folder / "key")
+    path = write_bundle(folder / "bundle", golden_manifest(), {"model.onnx": model}, load_key(folder / "key"))
+    return ["--bundle", str(path), "--trust", key, "--engine", "onnxruntime"]
+
+
+@pytest.fixture
+def measured(bundle: list[str], capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str | Path, phantom_runs: int = 0) -> Printed:
+        code = main([*map(str, arguments), *bundle, "--phantom-runs", str(phantom_runs), "--json"])
+        captured = capsys.readouterr()
+        return Printed(code, [json.loads(line) for line in captured.out.splitlines()], captured.err)
+
+    return run
+
+
+def picture(bright: float, shift: int = 0) -> NDArray[np.uint8]:
+    """A picture with this share of bright pixels; shift makes pictures of the same share differ."""
+    pixels = np.full(SIZE * SIZE, 40, np.uint8)
+    pixels[: round(bright * SIZE * SIZE)] = 220
+    return np.roll(pixels, shift * SIZE).reshape(SIZE, SIZE)
+
+
+def save_stills(folder: Path, **shares: float) -> Path:
+    """Stills by name; a double underscore stands for a folder, the last one for the suffix."""
+    for name, share in shares.items():
+        *parts, stem, suffix = name.split("__")
+        path = folder.joinpath(*parts, f"{stem}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(share)).save(path)
+    return folder
+
+
+def save_cine(path: Path, shares: list[float]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = PhantomSource(sample_scene(3, matrix=SIZE)).run
+    run = replace(run, frame_count=len(shares), grayscale=Grayscale(8), timing=Timing(15.0, "FrameTime"))
+    return write_xa(run, lambda index: picture(shares[index], index), path)
+
+
+def save_truth(path: Path, truth: object) -> Path:
+    path.write_text(json.dumps(truth))
+    return path
+
+
+FILLING = [NEITHER] * 14 + [DARK, 0.02, DARK] + [NEITHER] * 5  # a right artery in frames 14 to 16, best in 15
+
+
+def test_sides_of_stills_are_counted_by_name_wherever_they_lie(tmp_path: Path, measured) -> None:
+    folder = save_stills(
+        tmp_path, lca_1__png=BRIGHT, a__LCA_2__jpg=BRIGHT, a__b__Lca3__bmp=BRIGHT, lca_4__png=UNSURE,
+        rca_1__png=DARK, a__RCA_2__jpg=DARK, rca_3__tif=DARK, rca_4__png=DARK, other__png=BRIGHT,
+    )  # fmt: skip
+    (folder / "lca_1.txt").write_text("a label beside its picture")
+    done = measured("--stills", folder, "--looks", "3")
+    (row,) = done.case("stills")
+    assert row["confusion"] == {
+        "left": {"left": 3, "right": 0, "unknown": 1},
+        "right": {"left": 0, "right": 4, "unknown": 0},
+    }
+    assert done.headline["real_frames"] == 8
+    assert done.headline["real_laterality_f1"] == pytest.approx((6 / 7 + 1) / 2, abs=1e-4)
+    assert done.headline["real_laterality_f1_forced"] == 1.0
+    assert done.headline["real_unknown_rate"] == 0.125
+    low, high = done.last["intervals_95"]["real_laterality_f1"]
+    assert low < done.headline["real_laterality_f1"] <= high
+    assert done.last["looks"] == 3
+    assert not {key for key in done.headline if key.startswith(("cine_", "phantom_"))}
+
+
+def test_stills_of_one_side_have_no_f1_of_two(tmp_path: Path, measured) -> None:
+    done = measured("--stills", save_stills(tmp_path, lca_1__png=BRIGHT, lca_2__png=BRIGHT))
+    assert done.code == 0
+    assert "real_laterality_f1" not in done.headline
+    assert done.headline["real_unknown_rate"] == 0.0
+    assert "not measured: real_laterality_f1" in done.err
+
+
+def test_a_still_that_cannot_be_read_is_named_and_not_counted_as_seen(tmp_path: Path, measured) -> None:
+    folder = save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK)
+    (folder / "lca_broken.png").write_bytes(b"no picture")
+    done = measured("--stills", folder)
+    assert done.headline["real_frames"] == 2
+    assert done.case("stills")[0]["unread"] == 1
+    assert "not measured: lca_broken.png" in done.err
+    for name in ("lca_1.png", "rca_1.png"):
+        (folder / name).unlink()
+    done = measured("--stills", folder)
+    assert (done.code, done.rows) == (SourceError.exit_code, [])
+    assert "none of 1 stills can be read" in done.err
+
+
+def test_a_key_frame_counts_where_the_truth_has_the_artery_opacified(tmp_path: Path, measured) -> None:
+    cines = tmp_path / "cines"
+    for name in ("a.dcm", "b.dcm", "c.dcm", "quiet.dcm", "sub/false.dcm"):
+        save_cine(cines / name, [NEITHER] * 22 if name == "quiet.dcm" else FILLING)
+    truth = {
+        "a.dcm": {"side": "right", "opacified": [14, 16], "best": [16]},
+        "b.dcm": {"side": "left", "opacified": [10, 19], "best": [18, 19]},
+        "c.dcm": {"side": "right", "opacified": [0, 14]},
+        "quiet.dcm": {"side": "right", "opacified": [0, 21]},
+        "sub/false.dcm": {"side": "none"},
+    }
+    done = measured("--cine", cines, "--truth", save_truth(tmp_path / "truth.json", truth))
+    rows = {row["file"]: row for row in done.case("cine")}
+    assert set(rows) == set(truth)
+    assert (rows["a.dcm"]["announced"], rows["a.dcm"]["key_frames"]) == ([15], [15])
+    assert rows["a.dcm"]["votes"] == {"left": 0, "right": 3}
+    assert rows["quiet.dcm"]["key_frames"] == []
+    assert done.headline["cine_runs"] == 5
+    assert done.headline["cine_laterality_correct"] == 0.5, "a and c; b is said to be left, quiet is unknown"
+    assert done.headline["cine_keyframes_inside"] == 0.5, "a and b; c has its key frame outside, quiet has none"
+    assert done.headline["cine_keyframe_hit"] == 0.5, "15 is within 2 of 16, not of 18"
+    assert done.headline["cine_false_keyframe_rate"] == 1.0
+
+
+def test_the_whole_of_a_data_folder_has_every_key_and_a_plot(tmp_path: Path, measured) -> None:
+    save_stills(tmp_path / "arcade_syntax" / "images", lca_1__png=BRIGHT, rca_1__png=DARK)
+    (public,) = read_truth(PUBLIC_TRUTH)
+    save_cine(tmp_path / "xa_cine" / public, [NEITHER] * 60 + [DARK, 0.02, DARK] + [NEITHER] * 33)
+    done = measured("--data", tmp_path, "--quick", "--plot", tmp_path / "plot.png", phantom_runs=1)
+    assert done.code == 0
+    aloud = [line for line in done.err.splitlines() if line.startswith("not measured")]
+    assert all("phantom_laterality_f1" in line for line in aloud), "one of two or three runs may lack a side"
+    assert done.headline.keys() >= KEYS_OF_REAL_DATA
+    assert (done.headline["real_laterality_f1"], done.headline["cine_laterality_correct"]) == (1.0, 1.0)
+    assert done.headline["cine_keyframes_inside"] == 1.0
+    assert done.headline["phantom_runs"] >= 1
+    assert 3 * done.headline["phantom_other_runs"] >= done.headline["phantom_runs"]
+    assert done.last.keys() >= {"bench", "headline", "machine", "commit", "model_sha256", "looks"}
+    assert [row["case"] for row in done.rows[:-1]] == ["stills", "cine", "phantom"]
+    with Image.open(tmp_path / "plot.png") as plot:
+        assert plot.format == "PNG"
+        assert np.asarray(plot.convert("L")).std() > 5.0, "something is drawn"
+
+
+def test_what_the_data_folder_lacks_is_said_aloud_and_has_no_figure(tmp_path: Path, measured) -> None:
+    save_stills(tmp_path / "arcade_syntax", lca_1__png=BRIGHT, rca_1__png=DARK)
+    done = measured("--data", tmp_path)
+    assert done.code == 0
+    assert "not measured" in done.err
+    assert "xa_cine: no such folder" in done.err
+    assert not [key for key in done.headline if key.startswith("cine_")]
+    (tmp_path / "xa_cine").mkdir()
+    done = measured("--data", tmp_path)
+    assert done.code == 0
+    assert "no such cine run" in done.err
+    assert not [key for key in done.headline if key.startswith("cine_")]
+
+
+def test_nothing_measured_is_an_error_and_prints_no_figure(tmp_path: Path, measured) -> None:
+    done = measured("--data", tmp_path)
+    assert (done.code, done.rows) == (SourceError.exit_code, [])
+    assert "nothing was measured" in done.err
+
+
+def test_a_missing_folder_and_stills_without_a_side_are_refused(tmp_path: Path, measured) -> None:
+    for option in ("--data", "--stills", "--cine"):
+        done = measured(option, tmp_path / "nowhere")
+        assert done.code == SourceError.exit_code
+        assert "no such folder" in done.err
+    done = measured("--stills", save_stills(tmp_path, patient_1__png=BRIGHT))
+    assert done.code == SourceError.exit_code
+    assert "begins with lca or rca" in done.err
+
+
+def test_runs_and_truth_must_fit_each_other(tmp_path: Path, measured) -> None:
+    cines = tmp_path / "cines"
+    save_cine(cines / "a.dcm", [NEITHER] * 3)
+    right = {"side": "right", "opacified": [0, 2]}
+    for truth, message in (
+        ({}, "1 of 1 runs have no truth, first 'a.dcm'"),
+        ({"a.dcm": right, "b.dcm": right}, "1 runs that are not in"),
+        ({"a.dcm": {**right, "opacified": [1, 3]}}, "names frame 3, expected 0 to 2"),
+    ):
+        done = measured("--cine", cines, "--truth", save_truth(tmp_path / "truth.json", truth))
+        assert (done.code, done.rows) == (ConfigError.exit_code, [])
+        assert message in done.err
+    done = measured("--truth", tmp_path / "truth.json")
+    assert "a truth without runs" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "found [1], expected an object"),
+        ("{", "not valid JSON"),
+        ('{"a.dcm": {"opacified": [0, 2]}}', "a.dcm.side: missing"),
+        ('{"a.dcm": {"side": "both", "opacified": [0, 2]}}', "a.dcm.side: found 'both', expected "),
+        ('{"a.dcm": {"side": "left"}}', "a.dcm.opacified: missing, expected [first, last]"),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": 1}}', "a.dcm.best: found 1, expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [-1, 2]}}', "a.dcm.opacified.0: found -1, expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 1.5]}}', "a.dcm.opacified.1: found 1.5, expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [2, 1]}}', "a.dcm.opacified: found [2, 1], expected first <= last"),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": [3]}}', "a.dcm.best: found [3], expected frames"),
+        ('{"a.dcm": {"side": "none", "opacified": [0, 2]}}', 'expected none beside side "none"'),
+        ('{"a.dcm": {"side": "none", "vessel": "lad"}}', "a.dcm.vessel: unknown key"),
+    ],
+)
+def test_a_malformed_truth_says_where_what_and_what_to_do(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "truth.json").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_truth(tmp_path / "truth.json")
+    assert message in str(refused.value)
+
+
+def test_a_truth_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_truth(tmp_path / "none.json")
+
+
+def test_the_card_says_what_the_last_line_says_and_nothing_that_was_not_measured(tmp_path: Path, measured) -> None:
+    folder = save_stills(tmp_path, lca_1__png=BRIGHT, lca_2__png=UNSURE, rca_1__png=DARK)
+    manifest = open_bundle(demonstration_bundle(), shipped_keys()).manifest
+    real = measured("--stills", folder, "--looks", "2").last
+    card = model_card(replace(manifest, evidence={**manifest.evidence, "real": real}))
+    assert "looked at 2 time(s)" in card
+    assert "| stills of known side | 3 |" in card
+    assert '| "unknown" | 33.3% (' in card
+    assert f'| side, F1 macro ("unknown" is a miss) | {real["headline"]["real_laterality_f1"]:.3f} (' in card
+    assert "cine" not in card
+
+
+def test_a_bundle_takes_printed_figures_of_its_own_model_and_no_others(
+    tmp_path: Path, bundle: list[str], measured
+) -> None:
+    done = measured("--stills", save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK), "--looks", "1")
+    manifest = open_bundle(Path(bundle[1]), [bundle[3]]).manifest
+    printed = tmp_path / "real.jsonl"
+    for rows in (done.rows, done.rows[-1:]):
+        printed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert figures_of(printed_figures(printed), manifest, manifest.files) == done.last
+    with pytest.raises(ConfigError, match="judge this bundle"):
+        figures_of(done.last, manifest, {"model.onnx": "0" * 64})
+    with pytest.raises(ConfigError, match="judge this bundle"):
+        figures_of(done.last | {"engine": "tensorrt"}, manifest, manifest.files)
+    with pytest.raises(ConfigError, match="looks is None"):
+        figures_of(done.last | {"looks": None}, manifest, manifest.files)
+    for text in ("", "no JSON", json.dumps(done.rows[0]), "[]"):
+        printed.write_text(text)
+        with pytest.raises(ConfigError, match="its last line"):
+            printed_figures(printed)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(["--phantom-runs", "0"], id="stills"),
+        pytest.param(["--phantom-runs", "3"], id="stills and phantoms", marks=pytest.mark.slow),
+    ],
+)
+def test_the_shipped_bundle_gives_well_formed_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    folder = save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK)
+    assert main(["--stills", str(folder), "--quick", "--json", *more]) == 0
+    *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["case"] for row in rows] == ["stills", "phantom"][: len(rows)]
+    assert len(rows) == (1 if more[-1] == "0" else 2)
+    shares = {key: value for key, value in last["headline"].items() if not key.endswith(("_frames", "_runs"))}
+    assert shares
+    assert all(0.0 <= value <= 1.0 for value in shares.values())
+    for key, (low, high) in last["intervals_95"].items():
+        assert 0.0 <= low <= last["headline"][key] + 1e-4
+        assert last["headline"][key] <= high + 1e-4 <= 1.0 + 2e-4

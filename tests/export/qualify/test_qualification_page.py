@@ -1,0 +1,189 @@
+"""The qualification page: what it shows, that it fetches nothing, and that nothing from outside is taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cathrt.export.demo.dataset import LABELS
+from cathrt.export.demo.evaluate import semantics
+from cathrt.export.models.keyframe.comparison import Precision, RunLogits, compare
+from cathrt.export.models.keyframe.gate import GATES
+from cathrt.export.qualify.alone import Alone, Latency
+from cathrt.export.qualify.measure import Qualification
+from cathrt.export.qualify.page import qualification_page
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.config import PolicyConfig
+
+PICTURE = np.arange(64, dtype=np.uint8).reshape(8, 8)
+
+
+class Reader(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def count(self, tag: str, **attributes: str) -> int:
+        return sum(name == tag and attributes.items() <= found.items() for name, found in self.tags)
+
+
+def qualification(*, flips: int = 1, name: str = "run") -> Qualification:
+    """A hundred runs of twelve frames; in the first of them `flips` frames are of another class for the engine."""
+    runs = []
+    for number in range(100):
+        reference = np.eye(6)[np.arange(12) % 6] * 5.0
+        engine = reference.copy()
+        if number == 0:
+            engine[:flips] = engine[:flips, ::-1]
+        sides = tuple(label.laterality for label in LABELS) * 2
+        runs.append(RunLogits(name, np.arange(12), np.arange(12) * 100.0, sides, reference, engine))
+    return Qualification(
+        model="golden",
+        engine="openvino",
+        precision="int8",
+        artifact_sha256="a" * 64,
+        reference="float32 ONNX",
+        labels=tuple(label.name for label in LABELS),
+        judge_set_sha256="b" * 64,
+        left_out={"same pixels as the frame before": 3},
+        comparison=compare(runs, semantics(0.6, 0.5, 0.5), PolicyConfig()),
+        latency=Latency((1.0, 2.0, 2.0, 9.0)),
+        reference_latency=Latency((4.0, 4.0, 5.0)),
+        layer_errors=(("stages.1", 0.5), ("stages.2", 0.25)),
+        pictures={(0, frame): PICTURE for frame in range(flips)},
+        alone=Alone(Latency((1.5,)), 60.0, 181.9),
+    )
+
+
+def read(found: Qualification, precision: Precision = "int8") -> Reader:
+    return Reader(qualification_page(found, GATES[precision]))
+
+
+def test_a_passed_page_tells_figures_identity_and_the_notice() -> None:
+    page = read(qualification())
+    for expected in (
+        NOTICE,
+        "Passed: may be signed",
+        "golden on openvino, int8",
+        "1199 of 1200",
+        "aaaaaaaaaaaaaaaa",
+        "bbbbbbbbbbbbbbbb",
+        "left out: same pixels as the frame before",
+        "182 MiB",
+        "60 MiB before",
+    ):
+        assert expected in page.text
+    assert "Failed" not in page.text
+
+
+def test_a_failed_page_names_what_failed_and_where_to_look() -> None:
+    page = read(qualification(flips=12), "bfloat16")
+    assert "Failed: not signed" in page.text
+    assert "class agreement: found 1188 of 1200" in page.text
+    assert "layer stages.1, error 0.5" in page.text
+    assert "run frame 0: LCA-better → RCA-others" in page.text
+    assert "Passed" not in page.text
+
+
+def test_each_flip_shows_its_frame_and_both_scores_of_every_class() -> None:
+    page = read(qualification(flips=2))
+    pictures = [found["src"] or "" for tag, found in page.tags if tag == "img"]
+    assert len(pictures) == 2
+    png = base64.b64decode(pictures[0].removeprefix("data:image/png;base64,"))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), PICTURE)
+    assert page.count("rect", x="90") == 2 * 6 * 2
+    longest = max(float(found["width"] or 0) for tag, found in page.tags if tag == "rect" and found.get("x") == "90")
+    assert longest == pytest.approx(160 * np.exp(5) / (np.exp(5) + 5), abs=0.06)
+    assert "LCA-bad → RCA-bad, margin 0.961, then 0.961" in page.text
+
+
+def test_flips_beyond_the_pictures_are_listed_without_one() -> None:
+    found = qualification(flips=3)
+    page = read(replace(found, pictures={(0, 1): PICTURE}))
+    assert page.count("img") == 1
+    assert "3 flips, the 1 surest shown" in page.text
+    assert "run frame 2: LCA-others → RCA-better" in page.text
+
+
+def test_layer_bars_are_as_long_as_their_errors() -> None:
+    page = read(qualification())
+    bars = [float(found["width"] or 0) for tag, found in page.tags if tag == "rect" and found.get("x") == "250"]
+    assert bars == [310.0, 155.0]
+    assert "Not measured" in read(replace(qualification(), layer_errors=())).text
+
+
+def test_the_histogram_counts_every_call_and_the_table_tells_the_quantiles() -> None:
+    page = read(qualification())
+    engine = [
+        found for tag, found in page.tags if tag == "rect" and found.get("fill-opacity") and found["fill"] == "#ffb86b"
+    ]
+    heights = [float(found["height"] or 0) for found in engine]
+    assert [height / max(heights) for height in heights] == [0.5, 1.0, 0.5]
+    assert re.search(r"engine41\.002\.002\.009\.009\.009\.00", page.text)
+    assert "no p99 to quote" in page.text
+
+
+def test_a_call_slower_than_the_p99_is_counted_in_the_last_bar() -> None:
+    found = replace(qualification(), latency=Latency((1.0,) * 199 + (50.0,)), reference_latency=Latency((0.5,)))
+    text = read(found).text
+    assert "1.00 ms and more" in text
+    assert "200 calls" in text
+
+
+def test_the_page_fetches_nothing_and_runs_nothing() -> None:
+    page = qualification_page(qualification(), GATES["int8"])
+    assert "<script" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
+    assert "http" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_what_comes_from_outside_stays_text() -> None:
+    hostile = '<img src=x onerror=alert(1)>"&'
+    found = qualification(flips=12, name=hostile)
+    page = read(
+        replace(
+            found,
+            model=hostile,
+            engine=hostile,
+            reference=hostile,
+            labels=(hostile,) * 6,
+            left_out={hostile: 1},
+            layer_errors=((hostile, 0.5),),
+            comparison=replace(found.comparison, not_finite=(found.comparison.flips[0].where,)),
+        ),
+        "bfloat16",
+    )
+    assert page.count("img") == 12
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert page.text.count("<img src=x onerror=alert(1)>") > 30
+
+
+def test_a_comparison_without_sides_key_frames_or_finite_logits_says_so() -> None:
+    found = qualification()
+    bare = replace(found.comparison, laterality=None, key_frames=None, logit_error=None, flips=())
+    text = read(replace(found, comparison=bare, alone=None)).text
+    for expected in (
+        "needs frames of both sides",
+        "no run of three frames",
+        "no finite logits",
+        "No frame changed its class",
+    ):
+        assert expected in text
+    assert "Memory was not measured." in text
