@@ -1,6 +1,5 @@
-"""The bundle: the folder that export writes and the runtime opens, and its manifest as dataclasses.
+"""The bundle: the folder that export writes and the runtime opens, checked from its signature to its last file.
 
-Schema of manifest.json version 1 lives here and nowhere else; export builds these same dataclasses and writes them.
 Opening believes nothing before the signature and hands on nothing before every file is checked; the order is the point.
 Not for: engines (they are handed a checked Bundle) and signing (export/bundle/sign.py).
 """
@@ -12,9 +11,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from annotated_types import Ge, Gt, Le, Len
 
 from cathrt.runtime import bundles
 from cathrt.runtime.bundle_files import (
@@ -25,14 +21,10 @@ from cathrt.runtime.bundle_files import (
     opened_folder,
     read_file,
 )
-from cathrt.runtime.engine_fingerprint import EngineFingerprint
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest import Manifest
+from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.onnx_file import check_onnx
-from cathrt.runtime.ports import TensorSpec
-
-SCHEMA_VERSION = 1
-# Stands in Manifest; pydantic hands it down to every dataclass in it. Unknown keys, coerced types, NaN are errors.
-_STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 # Operators that make activations int8 (weights alone may be stored so in a float32 graph).
 _INT8_OPERATORS = frozenset(
@@ -42,106 +34,6 @@ _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_SIGNATURE_BYTES = 256
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIGNATURE_LINE = re.compile(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})\n")
-
-Score = Annotated[float, Ge(0.0), Le(1.0)]
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """How a frame becomes the input tensor. Everything the model was trained with; the runtime knows none of it.
-
-    input: name of the tensor. layout: "NCHW" or "NHWC"; height, width in pixels; channels repeat the grey value.
-    window: "voi_else_percentile" uses the object's VOI where it has one, "percentile" never does.
-    percentiles: low and high percent of the exposed pixels that map to 0 and 1.
-    mean, std: applied per channel to values in [0, 1]. masked_value: grey in [0, 1] for what lies outside the exposure.
-    """
-
-    input: str
-    layout: Literal["NCHW", "NHWC"]
-    height: Annotated[int, Ge(1), Le(4096)]
-    width: Annotated[int, Ge(1), Le(4096)]
-    window: Literal["voi_else_percentile", "percentile"]
-    percentiles: tuple[Annotated[float, Ge(0.0), Le(100.0)], Annotated[float, Ge(0.0), Le(100.0)]]
-    mean: tuple[float, float, float]
-    std: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]]
-    masked_value: Score
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeLabel:
-    """Meaning of one output column."""
-
-    name: str
-    laterality: Literal["left", "right"]
-    quality: Literal["better", "bad", "others"]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeSemantics:
-    """Meaning of the keyframe model's output and the thresholds it was judged with.
-
-    output: name of the logits tensor, (1, len(labels)).
-    laterality_threshold: below it the side is "unknown". visible_threshold: P(better)+P(bad) below it, likewise.
-    key_frame_threshold: P(better) at or above it makes a candidate.
-    """
-
-    output: str
-    labels: Annotated[tuple[KeyframeLabel, ...], Len(2)]
-    laterality_threshold: Score
-    visible_threshold: Score
-    key_frame_threshold: Score
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFile:
-    """A TensorRT plan in the bundle, and what it was built from and for."""
-
-    file: str
-    fingerprint: EngineFingerprint
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """The file an engine opens, and the precision it must compute in (never the library's default).
-
-    plans: for TensorRT, what was built from `file`; each fits the devices in its fingerprint. None for other engines.
-    weight_bits: of int8 weights: with 7 every x86 CPU sums exactly, with 8 only those with VNNI (cpu.py).
-    """
-
-    file: str
-    precision: Literal["float32", "bfloat16", "float16", "int8"]
-    plans: tuple[PlanFile, ...] = ()
-    weight_bits: Literal[7, 8] = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """manifest.json, schema version 1.
-
-    files: sha256 (hex) of every file of the bundle but manifest.json and manifest.sig.
-    artifacts: by engine name ("openvino", "onnxruntime", "tensorrt-rtx", "tensorrt").
-    demonstration: True for weights that serve to show the line, not to read angiograms.
-    provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
-    """
-
-    __pydantic_config__ = _STRICT
-    schema_version: int
-    name: str
-    kind: Literal["keyframe"]
-    files: dict[str, str]
-    artifacts: dict[str, Artifact]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    preprocessing: Preprocessing
-    keyframe: KeyframeSemantics
-    demonstration: bool
-    provenance: dict[str, Any]
-    evidence: dict[str, Any]
-
-    @property
-    def random_init(self) -> bool:
-        """Whether the weights were drawn and never trained: for measuring speed, and refused by the live line."""
-        return self.provenance.get("random_init", False) is not False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +73,6 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
     for key in trusted_keys:
         if not _PUBLIC_KEY.fullmatch(key):
             raise ConfigError(f"trust.keys: found {key!r}, expected an ed25519 public key of 64 lower-case hex digits")
-    # Here, because it needs pydantic and the classes above.
-    from cathrt.runtime.manifest_check import manifest_from_json
-
     path = path.absolute()
     try:
         with opened_folder(path) as folder:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.ports import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
 from cathrt.runtime.validation import faults_of
 

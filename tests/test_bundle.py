@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cathrt.export.bundle.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime import bundles
-from cathrt.runtime.bundle import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing, open_bundle
+from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
 from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec
 from tests.golden import conv_model, golden_manifest

@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from cathrt.runtime.bundle import Manifest, open_bundle
+from cathrt.runtime.bundle import open_bundle
 from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest import Manifest
 
 
 def generate_key(path: Path) -> str:

@@ -39,7 +39,7 @@ from cathrt.export.qualify.measure import (
 )
 from cathrt.export.qualify.page import qualification_page
 from cathrt.export.recipe.stage_cache import folder_sha256
-from cathrt.runtime.bundle import Artifact, Bundle
+from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.cpu import cpu_quota, sums_int8_exactly
 from cathrt.runtime.device_probe import probe_in_child
@@ -47,6 +47,7 @@ from cathrt.runtime.engines import GPU_ENGINES, open_engine
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.errors import EngineError, SourceError
+from cathrt.runtime.manifest import Artifact
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.ports import Engine
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver import DriverStream, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
-from cathrt.runtime.bundle import Artifact, Bundle, Preprocessing
+from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.engine_fingerprint import Target
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
 from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, load_plan, tensor_specs
@@ -26,6 +26,7 @@ from cathrt.runtime.engines.tensors import feed
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import NowNs
+from cathrt.runtime.manifest import Artifact, Preprocessing
 from cathrt.runtime.ports import TensorSpec
 
 _WARM_UPS = 2  # the first run still loads kernels, the second runs as all later ones

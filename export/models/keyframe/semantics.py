@@ -20,9 +20,10 @@ from annotated_types import Len
 
 from cathrt.export.bundle.sign import canonical_json
 from cathrt.export.models.keyframe.to_onnx import INPUT, OUTPUT
-from cathrt.runtime.bundle import SCHEMA_VERSION, Artifact, Bundle, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundle import Bundle
 from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest, Preprocessing
 from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec
 from cathrt.runtime.validation import faults_of
