@@ -20,9 +20,9 @@ from benchmarks.judged_runs import LineRecipe
 from benchmarks.phantom_runs import MATRIX, QUICK_MATRIX, judge_phantoms, measure_phantoms, seeds_to_judge
 from benchmarks.real_runs import find_stills, measure_cines, measure_stills, require_folder
 from benchmarks.reliability import require_matplotlib, write_plot
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
-from cathrt.runtime.manifest import Manifest
 from cathrt.runtime.pipeline import Line
 
 PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 24

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from benchmarks.compute_limit import THREADS, Element
 from benchmarks.turns import serve, take_stdout
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
-from cathrt.runtime.manifest import Artifact
 
 SIDE = 224
 CLASSES = 6

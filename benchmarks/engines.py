@@ -22,7 +22,7 @@ from benchmarks.compute_limit import ELEMENTS, LIBRARIES, Element, product_flops
 from benchmarks.engine_peers import CHECKED_FRAMES, PEERS, write_files
 from benchmarks.turns import Turns, Variant, take_turns
 from cathrt.export.models.keyframe.convnext import ARCHS
-from cathrt.runtime.cpu import cpu_flags, sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_flags, sums_int8_exactly
 
 BENCH = "engines"
 PACKAGES = ("openvino", "onnxruntime", "torch", "onnx", "numpy")

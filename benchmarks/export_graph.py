@@ -22,7 +22,7 @@ from cathrt.export.graph.edit import graph_size
 from cathrt.export.graph.fold import canonical, check_pass
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.to_onnx import INPUT, onnx_from_state
-from cathrt.runtime.cpu import cpu_flags
+from cathrt.runtime.engines.cpu import cpu_flags
 from cathrt.runtime.engines.silent_openvino import ov
 
 BENCH = "export_graph"

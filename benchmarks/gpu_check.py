@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import measure
 from benchmarks.gpu_parts import PARTS
-from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.engines.device_probe import probe_in_child
 from tests.gpu import why_no_gpu
 
 FULL_ROUNDS, QUICK_ROUNDS = 1000, 50

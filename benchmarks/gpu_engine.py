@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.fingerprint import Target
+from cathrt.runtime.bundle.manifest import Artifact, PlanFile
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.engine_fingerprint import Target
 from cathrt.runtime.engines import ENGINES, open_engine
-from cathrt.runtime.manifest import Artifact, PlanFile
 from cathrt.runtime.ports import Engine
 
 MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}

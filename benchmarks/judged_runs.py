@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cathrt.export.demo.evaluate import HIT_FRAMES
 from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pipeline import Line, watch

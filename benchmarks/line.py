@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks import measure
 from cathrt.runtime.alert import Record, StoredRecord, Verdict
-from cathrt.runtime.bundle import open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, LineRecipe, hit, judge
-from cathrt.runtime.manifest import KeyframeLabel
+from cathrt.runtime.bundle.manifest import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.pipeline import Line
 

@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks import image_statistics, measure
 from benchmarks.image_statistics import StillStatistics
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import CathrtError, SinkError, SourceError
 from cathrt.runtime.frame import Run, VoiWindow
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
 

@@ -25,10 +25,10 @@ from cathrt.export.models.keyframe.semantics import (
 )
 from cathrt.export.qualify.measure import reference_from_onnx
 from cathrt.export.recipe.judging import Reference, reference_of
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.cli_options import bundle_at, say
 from cathrt.runtime.config import Config
-from cathrt.runtime.cpu import cpu_quota
+from cathrt.runtime.engines.cpu import cpu_quota
 from cathrt.runtime.errors import ConfigError
 
 RANDOM_NAME = "keyframe-random"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import Config, load_config
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.ports import Sink
@@ -52,7 +52,7 @@ def settings_from(path: Path | None, engine: str | None) -> Config:
 
 def bundle_at(path: Path | None, settings: Config) -> Bundle:
     """The bundle of a folder, or the demonstration bundle. Raises ManifestError."""
-    from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+    from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 
     return open_bundle(path or demonstration_bundle(), (*shipped_keys(), *settings.trust.keys))
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.contact_sheet import Tile, contact_sheet
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene

@@ -21,7 +21,7 @@ from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError
 
 if TYPE_CHECKING:
-    from cathrt.runtime.bundle import Bundle
+    from cathrt.runtime.bundle.opening import Bundle
 
 State = Literal["ok", "warn", "missing"]
 Figures = dict[str, float | int | str | list[str]]
@@ -51,7 +51,7 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
 
     bundle: the one whose plans are looked at; by default the demonstration.
     """
-    from cathrt.runtime.bundles import shipped_keys
+    from cathrt.runtime.bundle.shipped import shipped_keys
     from cathrt.runtime.doctor_gpu import gpu_checks
 
     yield _python()
@@ -89,7 +89,7 @@ def _python() -> Check:
 
 
 def _cpu() -> Check:
-    from cathrt.runtime.cpu import cpu_flags
+    from cathrt.runtime.engines.cpu import cpu_flags
 
     text = _read(Path("/proc/cpuinfo"))
     flags = cpu_flags()
@@ -101,7 +101,7 @@ def _cpu() -> Check:
 
 
 def _threads(config: Config) -> Check:
-    from cathrt.runtime.cpu import cpu_quota
+    from cathrt.runtime.engines.cpu import cpu_quota
 
     quota = cpu_quota()
     wanted = config.engine.threads or quota
@@ -162,8 +162,8 @@ def _disk(folder: Path) -> Check:
 
 
 def _bundle(path: Path | None, keys: tuple[str, ...]) -> tuple[Check, Bundle | None]:
-    from cathrt.runtime.bundle import open_bundle
-    from cathrt.runtime.bundles import demonstration_bundle
+    from cathrt.runtime.bundle.opening import open_bundle
+    from cathrt.runtime.bundle.shipped import demonstration_bundle
 
     name = "bundle" if path else "demonstration bundle"
     try:

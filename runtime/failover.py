@@ -13,13 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, frame_step
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.ports import Engine, TensorSpec
 
 _log = logging.getLogger(__name__)

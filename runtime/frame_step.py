@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Run
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.preprocess import Preprocessor
 

@@ -13,11 +13,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from cathrt.runtime.asked_child import ask_child, how_it_ended
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.engine_fingerprint import Target
+from cathrt.runtime.bundle.fingerprint import Target
+from cathrt.runtime.bundle.manifest import PlanFile
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 from cathrt.runtime.errors import CathrtError, EngineError
-from cathrt.runtime.manifest import PlanFile
 
 _PROGRAM = ("-m", "cathrt.runtime.layer_report")
 OPENED_WITHIN_S = 120.0  # TensorRT-RTX finishes its plans on the device

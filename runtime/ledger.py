@@ -11,7 +11,7 @@ from dataclasses import fields
 import numpy as np
 
 from cathrt.runtime.alert import KeyframeFinding, Outcome, Percentiles, RunSummary, StageTimes, Verdict
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.frame import Run

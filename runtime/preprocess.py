@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import Ingest, TensorLayout, Window
 from cathrt.kernels.reference import ingest as reference
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, VoiLutFunction, VoiWindow
-from cathrt.runtime.manifest import Preprocessing
 
 # Beyond these a float32 line could not tell neighbouring stored values apart; such windows go through a table instead.
 _MAX_ORIGIN = float(2**22)

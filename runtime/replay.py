@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cathrt.runtime.alert import Refusal, RunSummary
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.failover import open_with_fallback

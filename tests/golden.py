@@ -10,7 +10,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundle.manifest import (
+    SCHEMA_VERSION,
+    Artifact,
+    KeyframeLabel,
+    KeyframeSemantics,
+    Manifest,
+    Preprocessing,
+)
 from cathrt.runtime.ports import TensorSpec
 
 HEIGHT, WIDTH, CHANNELS, LABELS = 32, 40, 8, 6

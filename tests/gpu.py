@@ -5,7 +5,7 @@ Not for: whether this build has kernels for it. Where a device answers, missing 
 
 from __future__ import annotations
 
-from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.errors import EngineError
 
 STUB_NAME = "STUB"  # how tests/stub_driver/device.c begins its device's name

@@ -13,12 +13,19 @@ from typing import Any
 import numpy as np
 
 from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import (
+    SCHEMA_VERSION,
+    Artifact,
+    KeyframeLabel,
+    KeyframeSemantics,
+    Manifest,
+    Preprocessing,
+)
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.ports import TensorSpec

@@ -11,10 +11,10 @@ import pytest
 
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime import doctor_gpu, layer_report
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.fingerprint import Device
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.doctor import Check
-from cathrt.runtime.engine_fingerprint import Device
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.layer_report import counted, kept_layers, layers_on_device
 from tests.engines import gpu

@@ -10,13 +10,13 @@ from itertools import permutations
 import pytest
 
 from cathrt.runtime import failover
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
 from cathrt.runtime.failover import FailoverEngine, open_with_fallback
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.replay import opened_line

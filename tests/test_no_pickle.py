@@ -43,7 +43,7 @@ sys.meta_path.insert(0, Ban())
 RUN = """
 import time
 from pathlib import Path
-from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 

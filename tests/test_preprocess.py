@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.kernels.reference import ingest as reference
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.preprocess import Preprocessor
 
 SPEC = Preprocessing(

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundle.check import manifest_from_json
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION
 from cathrt.runtime.config import config_from_document
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import SCHEMA_VERSION
-from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.validation import faults_of, shown
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.engines import ENGINES
-from cathrt.runtime.manifest import Manifest
 
 # Keys under which figures name the file that they were taken of: sha256, hex.
 _MEASURED_ON = ("artifact_sha256", "model_sha256")

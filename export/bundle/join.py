@@ -18,9 +18,9 @@ from cathrt.export.bundle.engine_records import by_engine, evidence_about, prove
 from cathrt.export.bundle.sign import write_bundle
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.demo.real_figures import figures_of
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import Artifact, Manifest
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.manifest import Artifact, Manifest
 
 CARD = "MODEL_CARD.md"
 _SAME = ("kind", "inputs", "outputs", "preprocessing", "keyframe", "demonstration", "random_init")

@@ -1,6 +1,6 @@
 """Writing and signing bundles, and the ed25519 keys for it. The same input gives the same bytes.
 
-Not for: deciding what a bundle says (the export recipes) or whether it is believed (cathrt.runtime.bundle).
+Not for: deciding what a bundle says (the export recipes) or whether it is believed (cathrt.runtime.bundle.opening).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from cathrt.runtime.bundle import open_bundle
-from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
+from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
+from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import Manifest
 
 
 def generate_key(path: Path) -> str:

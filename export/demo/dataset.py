@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.manifest import KeyframeLabel, Preprocessing
+from cathrt.runtime.bundle.manifest import KeyframeLabel, Preprocessing
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.preprocess import Preprocessor

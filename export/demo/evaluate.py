@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS, QUALITIES, SIDES, PhantomFrames
 from cathrt.runtime.alert import KeyframeFinding
-from cathrt.runtime.manifest import KeyframeSemantics
+from cathrt.runtime.bundle.manifest import KeyframeSemantics
 from cathrt.runtime.models.keyframe import KeyframeModel
 
 OUTPUT = "logits"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.manifest import Manifest
+from cathrt.runtime.bundle.manifest import Manifest
 
 
 def model_card(manifest: Manifest) -> str:

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.manifest import Manifest
 
 JUDGED_BY = "python -m benchmarks.accuracy --json"
 

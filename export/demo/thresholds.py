@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS, PhantomFrames
 from cathrt.export.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
-from cathrt.runtime.manifest import KeyframeSemantics
+from cathrt.runtime.bundle.manifest import KeyframeSemantics
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
 NAMED_WHEN_EMPTY = 0.1

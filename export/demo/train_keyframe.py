@@ -33,8 +33,8 @@ from cathrt.export.demo.thresholds import choose_thresholds, fit_temperature
 from cathrt.export.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
-from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
 from cathrt.runtime.ports import TensorSpec
 
 BUNDLE_NAME = "keyframe-demonstration"

@@ -43,7 +43,7 @@ KEPT: Mapping[str, str] = {
 FOLLOWING = frozenset({"Mul", "Add", "Sqrt", "Div"})
 
 # The newest ai.onnx opset each CPU target reads in full; TensorRT's go by its version (targets/tensorrt.py). A bundle's
-# graphs must also lie within runtime/onnx_file.py's.
+# graphs must also lie within runtime/bundle/onnx_file.py's.
 CpuTarget = Literal["openvino", "onnxruntime"]
 OPSET_LIMIT: Mapping[CpuTarget, int] = {
     "openvino": 23,  # 2026.4 takes any number without a word, but of 24 it cannot import TensorScatter (tried)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError

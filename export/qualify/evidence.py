@@ -19,7 +19,7 @@ from cathrt.export.models.keyframe.comparison import Share
 from cathrt.export.models.keyframe.gate import Failure, Gate, failures_of
 from cathrt.export.qualify.alone import Latency
 from cathrt.export.qualify.measure import Qualification
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.comparison import Side
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.ports import Source
 from cathrt.runtime.preprocess import Preprocessor

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from cathrt.export.models.keyframe.comparison import Comparison, Precision, RunLogits, compare, margin
 from cathrt.export.qualify.alone import Alone, Latency, timed
 from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut, identity_of
+from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError, SourceError
-from cathrt.runtime.manifest import Manifest, Preprocessing
 from cathrt.runtime.ports import Engine
 
 PICTURES = 24  # flips whose frame is kept

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.quantize.calibration_folder import FolderFrames
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.phantom.anatomy import Side
 from cathrt.runtime.phantom.labels import ContrastPhase

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import LostFrame
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.preprocess import Preprocessor
 from cathrt.runtime.sources.discover import Input, discover, shown_name
 from cathrt.runtime.sources.sandbox import open_source

@@ -29,7 +29,7 @@ class Int8Settings:
 
     percentile: in (0, 100], for the observer of that name.   keep_kinds, keep_layers: what stays float.
     balance: strength in [0, 1], 0 balances nothing.   sensitivity_frames: how many frames, evenly spread, measure it.
-    weight_bits: 8, or 7 for x86 CPUs without VNNI, which clip sums of full int8 products (runtime/cpu.py).
+    weight_bits: 8, or 7 for x86 CPUs without VNNI, which clip sums of full int8 products (runtime/engines/cpu.py).
     """
 
     observer: Observer = "mse"

@@ -18,7 +18,7 @@ from cathrt.export.models.keyframe.checkpoint import Checkpoint
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.export.quantize.calibration import calibration_frames
 from cathrt.export.quantize.sensitivity import worst_layers
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 
 LAYER_FRAMES = 4
 

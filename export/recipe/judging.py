@@ -39,15 +39,15 @@ from cathrt.export.qualify.measure import (
 )
 from cathrt.export.qualify.page import qualification_page
 from cathrt.export.recipe.stage_cache import folder_sha256
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.cpu import cpu_quota, sums_int8_exactly
-from cathrt.runtime.device_probe import probe_in_child
 from cathrt.runtime.engines import GPU_ENGINES, open_engine
+from cathrt.runtime.engines.cpu import cpu_quota, sums_int8_exactly
+from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.errors import EngineError, SourceError
-from cathrt.runtime.manifest import Artifact
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.ports import Engine
 

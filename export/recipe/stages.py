@@ -29,9 +29,9 @@ from cathrt.export.recipe.stage_cache import StageCache, file_sha256, folder_sha
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan, installed_version
 from cathrt.export.targets.tensorrt_report import json_from_report
 from cathrt.export.targets.turing_head import head_as_convolution
+from cathrt.runtime.bundle.fingerprint import EngineFingerprint
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.engine_fingerprint import EngineFingerprint
-from cathrt.runtime.manifest import Preprocessing
 
 MODEL = "model.onnx"
 CALIBRATION_FRAMES = 64

@@ -31,10 +31,10 @@ from cathrt.export.recipe.stages import (
     typed_graph,
 )
 from cathrt.export.targets.tensorrt import PlanRequest, installed_version
+from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.device_probe import probe_in_child
+from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.manifest import Artifact, Manifest, PlanFile
 
 TURING = 75
 RTX_SM = (86, 89, 120)  # Ampere, Ada and Blackwell workstation cards

@@ -23,8 +23,8 @@ import onnx
 
 from cathrt.export.targets.tensorrt_graph import checked_graph, node_text
 from cathrt.export.targets.tensorrt_report import NetworkReport, report_from_json
-from cathrt.runtime.asked_child import ask_child
-from cathrt.runtime.engine_fingerprint import BuildOptions, EngineFingerprint, ShapeProfile, Target, sm_text
+from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile, Target, sm_text
+from cathrt.runtime.engines.asked_child import ask_child
 from cathrt.runtime.errors import EngineError
 
 _PROGRAM = ("-m", "cathrt.export.targets.tensorrt_child")

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cathrt.export.targets.tensorrt_report import json_from_report, report_from_network
-from cathrt.runtime.device_probe import probe_devices
-from cathrt.runtime.engine_fingerprint import Device, sm_text
+from cathrt.runtime.bundle.fingerprint import Device, sm_text
+from cathrt.runtime.engines.device_probe import probe_devices
 from cathrt.runtime.errors import EngineError
 
 # What only TensorRT-RTX has: it builds for devices it does not see. TensorRT proper builds for the one it does.

@@ -14,9 +14,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from cathrt.runtime.engine_fingerprint import ShapeProfile
+from cathrt.runtime.bundle.fingerprint import ShapeProfile
+from cathrt.runtime.bundle.onnx_file import check_onnx
 from cathrt.runtime.errors import EngineError, ManifestError
-from cathrt.runtime.onnx_file import check_onnx
 
 _PAIRS = ("QuantizeLinear", "DequantizeLinear")
 _NOT_PARSED = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.cpu import cpu_quota
+from cathrt.runtime.engines.cpu import cpu_quota
 from cathrt.runtime.engines.tensors import check_specs
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import Artifact
 from cathrt.runtime.ports import Engine
 
 

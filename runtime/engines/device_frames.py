@@ -19,11 +19,11 @@ from cathrt.kernels.cuda.driver import DriverStream
 from cathrt.kernels.cuda.frames import device_frame, frame_in
 from cathrt.kernels.cuda.ingest import DeviceIngest
 from cathrt.kernels.cuda.stream import CudaError, DeviceMemory
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import LookupTable, Rescale, Run, VoiWindow
 from cathrt.runtime.frame_step import Stepped
-from cathrt.runtime.manifest import Preprocessing
 from cathrt.runtime.preprocess import plan_ingest
 
 _PIXELS = (np.dtype(np.uint8), np.dtype(np.uint16))

@@ -13,11 +13,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from cathrt.runtime.bundle import Bundle
-from cathrt.runtime.cpu import sums_int8_exactly
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.engines.tensors import feed, page_aligned
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import Artifact
 from cathrt.runtime.ports import TensorSpec
 
 _NAME = "onnxruntime"

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver import DriverStream, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
-from cathrt.runtime.bundle import Bundle
-from cathrt.runtime.engine_fingerprint import Target
+from cathrt.runtime.bundle.fingerprint import Target
+from cathrt.runtime.bundle.manifest import Artifact, Preprocessing
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
 from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, load_plan, tensor_specs
 from cathrt.runtime.engines.tensors import feed
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import NowNs
-from cathrt.runtime.manifest import Artifact, Preprocessing
 from cathrt.runtime.ports import TensorSpec
 
 _WARM_UPS = 2  # the first run still loads kernels, the second runs as all later ones

@@ -11,11 +11,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from cathrt.runtime.bundle import Bundle
-from cathrt.runtime.device_probe import probe_in_child
-from cathrt.runtime.engine_fingerprint import Device, Target, rebuild_command, refuse_misfit
+from cathrt.runtime.bundle.fingerprint import Device, Target, rebuild_command, refuse_misfit
+from cathrt.runtime.bundle.manifest import Artifact, PlanFile
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import Artifact, PlanFile
 from cathrt.runtime.ports import TensorSpec
 
 # How each target's package is called and had.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.alert import KeyframeFinding, Laterality
+from cathrt.runtime.bundle.manifest import KeyframeSemantics
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import KeyframeSemantics
 
 
 class KeyframeModel:

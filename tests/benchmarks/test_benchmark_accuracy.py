@@ -21,8 +21,8 @@ from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
 from cathrt.export.bundle.sign import generate_key, load_key, write_bundle
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.demo.real_figures import figures_of, printed_figures
-from cathrt.runtime.bundle import open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.frame import Grayscale, Timing
 from cathrt.runtime.phantom import PhantomSource, sample_scene

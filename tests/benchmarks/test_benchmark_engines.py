@@ -17,7 +17,7 @@ from benchmarks.engine_peers import PEERS
 from benchmarks.turns import Variant, peak_rss_mb, take_turns
 from cathrt.export.models.keyframe.checkpoint import random_checkpoint
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
-from cathrt.runtime.cpu import cpu_flags, sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_flags, sums_int8_exactly
 from tests.conftest import ROOT
 
 HERE = engines.elements_here(cpu_flags(), int8=sums_int8_exactly())

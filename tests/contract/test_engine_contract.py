@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, open_engine
 from cathrt.runtime.engines.fake import FakeEngine, Tensors

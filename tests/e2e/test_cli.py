@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.bundles import demonstration_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.lines import SIZE, ArraySource, picture
 

@@ -15,7 +15,7 @@ from cathrt.export.cli import PRECISIONS, ArchName, TargetName, app
 from cathrt.export.graph.fold import Target
 from cathrt.export.models.keyframe.convnext import ARCHS
 from cathrt.export.models.keyframe.gate import GATES
-from cathrt.runtime.bundles import demonstration_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.export.small_export import semantics_file

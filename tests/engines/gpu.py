@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.kernels.cuda.stream import Stream
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.engine_fingerprint import BuildOptions, Device, EngineFingerprint, Target
+from cathrt.runtime.bundle.fingerprint import BuildOptions, Device, EngineFingerprint, Target
+from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.engines import tensorrt, tensorrt_plan
-from cathrt.runtime.manifest import Artifact, Manifest, PlanFile
 from tests.engines.fake_device import FakeDevice
 from tests.engines.fake_tensorrt import PLAN, Tensors, fake_tensorrt
 from tests.golden import INPUT, OUTPUT, conv_model, conv_reference, golden_manifest

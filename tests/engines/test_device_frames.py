@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.engines.tensorrt import TensorRtEngine, open_tensorrt

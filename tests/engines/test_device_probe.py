@@ -13,10 +13,10 @@ from dataclasses import asdict
 
 import pytest
 
-from cathrt.runtime import device_probe
-from cathrt.runtime.asked_child import ask_child
-from cathrt.runtime.device_probe import devices_in_child, probe_devices, probe_in_child
-from cathrt.runtime.engine_fingerprint import Device
+from cathrt.runtime.bundle.fingerprint import Device
+from cathrt.runtime.engines import device_probe
+from cathrt.runtime.engines.asked_child import ask_child
+from cathrt.runtime.engines.device_probe import devices_in_child, probe_devices, probe_in_child
 from cathrt.runtime.errors import EngineError
 
 ADA, BLACKWELL = Device("NVIDIA RTX 4000", 89, "13.1"), Device("NVIDIA RTX 5000", 120, "13.1")
@@ -80,7 +80,7 @@ def test_a_child_that_does_not_even_die_of_a_kill_is_left_behind(monkeypatch: py
 
 
 def test_the_program_runs_as_a_module() -> None:
-    command = [sys.executable, "-m", "cathrt.runtime.device_probe"]
+    command = [sys.executable, "-m", "cathrt.runtime.engines.device_probe"]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert child.returncode in (0, EngineError.exit_code)
     found = json.loads(child.stdout)

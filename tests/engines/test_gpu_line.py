@@ -13,7 +13,7 @@ import pytest
 
 from cathrt.kernels.cuda.stream import DeviceLostError, DeviceMemory
 from cathrt.runtime.alert import Outcome
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines import ENGINES
 from cathrt.runtime.errors import EngineLostError

@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cathrt.runtime import cpu
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.engines import ENGINES, open_engine
+from cathrt.runtime.engines import ENGINES, cpu, open_engine
 from cathrt.runtime.engines import onnxruntime as ort_engine
 from cathrt.runtime.engines import openvino as ov_engine
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.errors import EngineError, ManifestError
-from cathrt.runtime.manifest import Artifact
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.ports import TensorSpec
 from tests.golden import HEAD, INPUT, KERNEL, OUTPUT, conv_model, conv_reference, golden_frame, golden_manifest

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
-from cathrt.runtime.bundle import Bundle
+from cathrt.runtime.bundle.fingerprint import Device, Target
+from cathrt.runtime.bundle.manifest import Artifact, PlanFile
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.engine_fingerprint import Device, Target
 from cathrt.runtime.engines import open_engine, tensorrt_plan
 from cathrt.runtime.engines.tensorrt import TensorRtEngine, open_tensorrt
 from cathrt.runtime.errors import EngineError, EngineLostError
-from cathrt.runtime.manifest import Artifact, PlanFile
 from cathrt.runtime.ports import TensorSpec
 from tests.engines import gpu
 from tests.engines.gpu import Machine

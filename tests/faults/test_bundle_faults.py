@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto
 
 from cathrt.export.bundle.sign import public_key, signature_line, write_bundle
-from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ManifestError
 from tests.golden import INPUT, LABELS, OUTPUT, conv_model, golden_manifest
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, signature_line, write_bundle
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.engines.tensors import page_aligned
 from cathrt.runtime.errors import EngineError, ManifestError
 from cathrt.runtime.ports import MAX_TENSOR_BYTES, TensorSpec

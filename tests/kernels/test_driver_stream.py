@@ -210,7 +210,7 @@ def test_every_fatal_error_was_met(broken: list[Row]) -> None:
 ASK = (
     "import json\n"
     "from dataclasses import asdict\n"
-    "from cathrt.runtime import device_probe\n"
+    "from cathrt.runtime.engines import device_probe\n"
     "from cathrt.runtime.errors import EngineError\n"
     "device_probe.ANSWER_WITHIN_S = {within_s}\n"
     "try: print(json.dumps([asdict(device) for device in device_probe.devices_in_child()]))\n"
@@ -243,7 +243,7 @@ def test_a_driver_that_hangs_at_any_question_is_given_up_in_time(call: str) -> N
 def test_doctor_goes_on_where_the_driver_hangs(tmp_path: Path, engine: str, state: str, status: int) -> None:
     (tmp_path / "cathrt.toml").write_text(f'engine.name = "{engine}"\n')
     code = (
-        "from cathrt.runtime import device_probe\n"
+        "from cathrt.runtime.engines import device_probe\n"
         "from cathrt.runtime.cli import app\n"
         "device_probe.ANSWER_WITHIN_S = 1.0\n"
         f"app(['doctor', '--config', {str(tmp_path / 'cathrt.toml')!r}, '--folder', {str(tmp_path)!r}])"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cathrt.runtime.bundle.manifest import KeyframeLabel, KeyframeSemantics
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import KeyframeLabel, KeyframeSemantics
 from cathrt.runtime.models.keyframe import KeyframeModel
 
 LABELS = tuple(

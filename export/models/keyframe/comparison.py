@@ -20,9 +20,9 @@ from cathrt.export.demo.dataset import SIDES
 from cathrt.export.demo.evaluate import confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import KeyframeFinding, Laterality
+from cathrt.runtime.bundle.manifest import KeyframeSemantics
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.manifest import KeyframeSemantics
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.policy import Scored, rank_key_frames
 

@@ -20,11 +20,11 @@ from annotated_types import Len
 
 from cathrt.export.bundle.sign import canonical_json
 from cathrt.export.models.keyframe.to_onnx import INPUT, OUTPUT
-from cathrt.runtime.bundle import Bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.check import manifest_from_json
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest, Preprocessing
-from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec
 from cathrt.runtime.validation import faults_of
 
@@ -95,7 +95,7 @@ def semantics_of_bundle(bundle: Bundle) -> Semantics:
 
 def demonstration_semantics(name: str) -> Semantics:
     """Those of the shipped demonstration, for weights that know nothing anyway."""
-    from cathrt.runtime.bundle import open_bundle
+    from cathrt.runtime.bundle.opening import open_bundle
 
     shipped = semantics_of_bundle(open_bundle(demonstration_bundle(), shipped_keys()))
     return dataclasses.replace(shipped, name=name, demonstration=True)

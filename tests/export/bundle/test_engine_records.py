@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cathrt.export.bundle.engine_records import evidence_about, provenance_about, provenance_of
 from cathrt.export.bundle.join import join
 from cathrt.export.bundle.sign import public_key, write_bundle
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.manifest import Artifact, Manifest
+from cathrt.runtime.bundle.manifest import Artifact, Manifest
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.join import join
 from cathrt.export.bundle.sign import generate_key, public_key, write_bundle
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import Artifact
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -8,8 +8,8 @@ import pytest
 from cathrt.export.demo.dataset import LABELS, PREPROCESSING
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.models.keyframe.gate import GATES
-from cathrt.runtime.bundle import Bundle, open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.models.keyframe import KeyframeModel

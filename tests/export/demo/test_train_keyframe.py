@@ -9,7 +9,7 @@ import torch
 
 from cathrt.export.bundle.sign import generate_key
 from cathrt.export.demo.train_keyframe import STOPPED, main
-from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ConfigError
 
 SCENES = ["--scenes", "3", "--validation-scenes", "3", "--test-scenes", "2", "--frames-per-scene", "3"]

@@ -27,9 +27,9 @@ from cathrt.export.graph.precision import (
 )
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
+from cathrt.runtime.bundle.onnx_file import OPSETS, check_onnx
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.onnx_file import OPSETS, check_onnx
 
 SIDE = 64
 ALL = [

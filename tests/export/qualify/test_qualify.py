@@ -21,12 +21,12 @@ from cathrt.export.qualify.alone import measure_alone
 from cathrt.export.qualify.evidence import evidence_of, sign_qualified, verdict
 from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut
 from cathrt.export.qualify.measure import Contest, Qualification, qualify, reference_from_module, reference_from_onnx
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.manifest import Artifact, Manifest
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError, ManifestError, SourceError
-from cathrt.runtime.manifest import Artifact, Manifest
 from tests.golden import (
     HEAD,
     HEIGHT,

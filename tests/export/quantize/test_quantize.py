@@ -19,7 +19,7 @@ from cathrt.export.quantize.int8 import Int8Settings, Quantised, quantised
 from cathrt.export.quantize.layers import weighted_layers
 from cathrt.export.quantize.sensitivity import logit_error, logits_of
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan
-from cathrt.runtime.cpu import sums_int8_exactly
+from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.engines.silent_openvino import ov
 from tests.export.quantised_atto import Frames, float_atto, noise_frames
 

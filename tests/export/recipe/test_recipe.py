@@ -19,10 +19,10 @@ from cathrt.export.models.keyframe.gate import GATES, Gate
 from cathrt.export.recipe.recipe import Exported, ExportRequest, export_keyframe
 from cathrt.export.recipe.stage_cache import StageCache
 from cathrt.export.recipe.targets import build
-from cathrt.runtime.bundle import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.cpu import cpu_flags
 from cathrt.runtime.engines import open_engine
+from cathrt.runtime.engines.cpu import cpu_flags
 from cathrt.runtime.errors import ConfigError, EngineError, ManifestError
 from cathrt.runtime.replay import opened_line
 from tests.export.small_export import CONFIG, FEW_FRAMES, KEY, noise_judge, recipe_for, request_for

@@ -17,7 +17,7 @@ from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.export.quantize.int8 import Int8Settings, quantised
 from cathrt.export.targets.tensorrt import build_plan, installed_version
 from cathrt.export.targets.tensorrt_report import json_from_report, report_from_json
-from cathrt.runtime.engine_fingerprint import BuildOptions, ShapeProfile
+from cathrt.runtime.bundle.fingerprint import BuildOptions, ShapeProfile
 from cathrt.runtime.errors import EngineError
 from tests.export.tensorrt_requests import ADA, AMPERE, BLACKWELL, TURING, relu, request, rtx, small  # noqa: F401
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from cathrt.runtime.device_probe import probe_devices
-from cathrt.runtime.engine_fingerprint import BuildOptions, Device, EngineFingerprint, ShapeProfile, refuse_misfit
+from cathrt.runtime.bundle.fingerprint import BuildOptions, Device, EngineFingerprint, ShapeProfile, refuse_misfit
+from cathrt.runtime.engines.device_probe import probe_devices
 from cathrt.runtime.errors import EngineError
 
 # The calls the probe makes, with the driver's own signatures; a call named by FAILING ends with error 100.

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cathrt.export.targets.tensorrt_graph import checked_graph
-from cathrt.runtime.engine_fingerprint import ShapeProfile
+from cathrt.runtime.bundle.fingerprint import ShapeProfile
 from cathrt.runtime.errors import EngineError
 
 FLOAT = TensorProto.FLOAT

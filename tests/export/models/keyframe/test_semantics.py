@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cathrt.export.models.keyframe.semantics import demonstration_semantics, semantics_from_toml, semantics_of_bundle
-from cathrt.runtime.bundle import open_bundle
-from cathrt.runtime.bundles import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError
 from tests.export.small_export import SEMANTICS, semantics_file
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.cpu import cpu_quota, sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_quota, sums_int8_exactly
 
 
 @pytest.fixture

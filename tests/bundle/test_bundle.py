@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cathrt.export.bundle.sign import canonical_json, generate_key, load_key, public_key, write_bundle
-from cathrt.runtime import bundles
-from cathrt.runtime.bundle import open_bundle
+from cathrt.runtime.bundle import shipped
+from cathrt.runtime.bundle.check import manifest_from_json
+from cathrt.runtime.bundle.manifest import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
-from cathrt.runtime.manifest_check import manifest_from_json
 from cathrt.runtime.ports import TensorSpec
 from tests.golden import conv_model, golden_manifest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MODEL = conv_model().SerializeToString()
 
@@ -191,20 +191,20 @@ def test_a_bundle_installed_with_the_package_may_be_hard_linked(
     os.link(folder / "model.onnx", tmp_path / "installers-cache")
     with pytest.raises(ManifestError, match="2 hard links"):
         open_bundle(folder, [public_key(KEY)])
-    monkeypatch.setattr(bundles, "FOLDER", folder.parent)
+    monkeypatch.setattr(shipped, "FOLDER", folder.parent)
     assert open_bundle(folder, [public_key(KEY)]).read("model.onnx") == MODEL
 
 
 def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles, "FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(ManifestError, match="install cathrt again"):
-        bundles.demonstration_bundle()
+        shipped.demonstration_bundle()
     with pytest.raises(ManifestError, match="install cathrt again"):
-        bundles.shipped_keys()
+        shipped.shipped_keys()
     (tmp_path / "demonstration").mkdir()
     (tmp_path / "demonstration.pub").write_text(public_key(KEY) + "\n")
-    assert bundles.demonstration_bundle() == tmp_path / "demonstration"
-    assert bundles.shipped_keys() == (public_key(KEY),)
+    assert shipped.demonstration_bundle() == tmp_path / "demonstration"
+    assert shipped.shipped_keys() == (public_key(KEY),)
 
 
 @pytest.mark.parametrize("schema", [Manifest, Artifact, TensorSpec, Preprocessing, KeyframeSemantics, KeyframeLabel])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cathrt.runtime.errors import ManifestError
 
 # The way from a model to every tensor in it: message -> field number -> message. Field numbers from onnx.proto;
-# tests/test_onnx_file.py holds them against the onnx package.
+# tests/bundle/test_onnx_file.py holds them against the onnx package.
 MESSAGES: dict[str, dict[int, str]] = {
     "ModelProto": {7: "GraphProto", 8: "OperatorSetIdProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
     "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.onnx_file import (
+from cathrt.runtime.bundle.onnx_file import (
     DATA_LOCATION,
     EXTERNAL_DATA,
     MAX_DEPTH,
@@ -23,6 +22,7 @@ from cathrt.runtime.onnx_file import (
     OPSETS,
     check_onnx,
 )
+from cathrt.runtime.errors import ManifestError
 from tests.golden import conv_model
 
 

@@ -1,6 +1,6 @@
 """Reading manifest.json: JSON, schema version, schema, and whether the manifest agrees with itself.
 
-For bytes whose signature already holds (bundle.py). Not for: the files that the manifest lists.
+For bytes whose signature already holds (bundle/opening.py). Not for: the files that the manifest lists.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cathrt.runtime.bundle_files import MANIFEST, SIGNATURE, check_name
+from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.manifest import SCHEMA_VERSION, Artifact, Manifest, PlanFile
 from cathrt.runtime.ports import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
 from cathrt.runtime.validation import faults_of
 

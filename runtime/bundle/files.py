@@ -1,6 +1,6 @@
 """Reading the files of a bundle without trusting the folder: names, links, file types, hashes.
 
-POSIX only: directory descriptors and O_NOFOLLOW. Not for: what the files say (manifest_check.py, onnx_file.py).
+POSIX only: directory descriptors and O_NOFOLLOW. Not for: what the files say (bundle/check.py, onnx_file.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """manifest.json as dataclasses: what a bundle says of its model, and nothing of how it is read.
 
 The schema lives here and nowhere else; export builds these same dataclasses and writes them. Not for: checking a
-document against it (manifest_check.py) and opening a bundle (bundle.py).
+document against it (bundle/check.py) and opening a bundle (bundle/opening.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 
-from cathrt.runtime.engine_fingerprint import EngineFingerprint
+from cathrt.runtime.bundle.fingerprint import EngineFingerprint
 from cathrt.runtime.ports import TensorSpec
 
 SCHEMA_VERSION = 1

@@ -12,8 +12,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cathrt.runtime import bundles
-from cathrt.runtime.bundle_files import (
+from cathrt.runtime.bundle import shipped
+from cathrt.runtime.bundle.check import manifest_from_json
+from cathrt.runtime.bundle.files import (
     MANIFEST,
     SIGNATURE,
     check_digest,
@@ -21,10 +22,9 @@ from cathrt.runtime.bundle_files import (
     opened_folder,
     read_file,
 )
+from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.onnx_file import check_onnx
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.manifest import Manifest
-from cathrt.runtime.manifest_check import manifest_from_json
-from cathrt.runtime.onnx_file import check_onnx
 
 # Operators that make activations int8 (weights alone may be stored so in a float32 graph).
 _INT8_OPERATORS = frozenset(
@@ -67,7 +67,7 @@ class Bundle:
 def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
     """Check a bundle folder from its signature to its last file and hand it out.
 
-    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and bundles.shipped_keys()).
+    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and shipped.shipped_keys()).
     Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
     """
     for key in trusted_keys:
@@ -82,7 +82,7 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
             manifest = manifest_from_json(document)
             check_nothing_unlisted(folder, manifest.files)
             # Installers such as uv and conda link a package's files into place from their cache.
-            hard_links = path.parent == bundles.FOLDER
+            hard_links = path.parent == shipped.FOLDER
             for name, sha256 in sorted(manifest.files.items()):
                 check_digest(folder, name, sha256, hard_links=hard_links)
         bundle = Bundle(path, manifest, hashlib.sha256(document).hexdigest(), signed_by)

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
-from cathrt.runtime.bundle import open_bundle
-from cathrt.runtime.engine_fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
+from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
+from cathrt.runtime.bundle.manifest import Artifact, PlanFile
+from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.manifest import Artifact, PlanFile
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -1,6 +1,7 @@
 """Which CUDA devices the driver knows: asked in a child process, so that a driver that crashes or hangs harms nobody.
 
-`python -m cathrt.runtime.device_probe` answers with one JSON line. Not for: a device that the line has open already.
+`python -m cathrt.runtime.engines.device_probe` answers with one JSON line. Not for: a device that the line has open
+already.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cathrt.runtime.asked_child import ask_child, how_it_ended
-from cathrt.runtime.engine_fingerprint import Device
+from cathrt.runtime.bundle.fingerprint import Device
+from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 from cathrt.runtime.errors import EngineError
 
 ANSWER_WITHIN_S = 30.0  # a driver without persistence mode starts every GPU first, which takes seconds
-_PROGRAM = ("-m", "cathrt.runtime.device_probe")
+_PROGRAM = ("-m", "cathrt.runtime.engines.device_probe")
 _ADVICE = "check nvidia-smi, or choose an engine for the CPU"
 # cuda.h: CUdevice_attribute
 _COMPUTE_CAPABILITY_MAJOR = 75
