@@ -3,9 +3,9 @@
 Gives up its rights, reads one input with the reader of its kind and hands frames over through the ring, a few ahead.
 Imports only what the one format needs: it starts once per run. Not for: use as a library.
 
-Arguments: the numbers of three inherited descriptors: replies (pipe, out), credits (pipe, in), ring (memfd).
-Standard input holds the request. One credit is one byte: one free slot of the ring. The first credit says that the
-parent has accepted the run and sized the ring.
+Arguments: the numbers of three inherited descriptors: replies (pipe, out), credits (pipe, in), ring (memfd); and the
+parent's process id. Standard input holds the request. One credit is one byte: one free slot of the ring. The first
+credit says that the parent has accepted the run and sized the ring.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
+from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.sources.confinement import confine
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.messages import RING_SLOTS, Request, document_from_run, pixel_dtype, request_from_text
@@ -45,14 +46,16 @@ def _stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
     return read_stills(request)
 
 
-# A reader yields the Run first, then its frames by rising index; LostFrame for what it cannot decode. acquired_ns is
+# A reader yields the Run first, then its frames by rising index, from request.first_frame on; LostFrame for what it
+# cannot decode. acquired_ns is
 # set by the parent. It raises SourceError where there is no run, or no more of it.
 READERS: dict[InputKind, Reader] = {"dicom": _dicom, "video": _video, "stills": _stills}
 
 
 def main(arguments: list[str]) -> None:
     """Serve one request and return."""
-    replies, credits, ring = (int(argument) for argument in arguments)
+    replies, credits, ring, parent = (int(argument) for argument in arguments)
+    die_with_parent(parent)
     request = request_from_text(sys.stdin.read())
     with open(replies, "wb", buffering=0) as out:
         landlocked = confine(memory_mib=request.limits.decoder_memory_mib, cpu_s=request.limits.decoder_cpu_s)

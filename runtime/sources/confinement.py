@@ -28,20 +28,21 @@ def confine(*, memory_mib: int, cpu_s: int) -> bool:
     """Give up everything decoding does not need. Returns False where the kernel has no Landlock (before Linux 5.13,
     or switched off); the resource limits hold in any case.
 
-    Limits: address space, CPU seconds, size of any file written (0), core dumps (0), open files (64).
+    Limits: address space, CPU seconds (SIGXCPU, one second later SIGKILL), size of any file written (0), core dumps
+    (0), open files (64).
     Landlock: no file may be written, made, removed, truncated or executed anywhere, no TCP port bound or connected.
     """
-    for limit, value in (
-        (resource.RLIMIT_AS, memory_mib << 20),
-        (resource.RLIMIT_CPU, cpu_s),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
+    for limit, soft, hard in (
+        (resource.RLIMIT_AS, memory_mib << 20, memory_mib << 20),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
     ):
-        _, hard = resource.getrlimit(limit)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
-    # No PR_SET_PDEATHSIG: it fires when the parent's *thread* ends. An orphan dies at the closed credit pipe instead.
+        _, highest = resource.getrlimit(limit)
+        if highest != resource.RLIM_INFINITY:
+            soft, hard = min(soft, highest), min(hard, highest)
+        resource.setrlimit(limit, (soft, hard))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")

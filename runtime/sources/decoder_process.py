@@ -14,9 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Any
 
+from cathrt.runtime.children import end_child, exit_status, start_child
+from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, ReplyError, Request, text_from_request
 from cathrt.runtime.sources.syntax import printable
 
@@ -25,45 +28,78 @@ _STDERR_KEPT = 4096
 # What Python and its shared libraries need to be found, and one thread for libraries that would start one per core.
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 _CHILD_ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# What the kernel or the C library ends a process with for what it did itself. Any other signal came from outside, or
+# from a limit on the whole run: the frame in work is not to blame.
+_CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
+
+
+_MEANING = dict.fromkeys(_CRASHES, "crashed while decoding") | {
+    "SIGXCPU": "used up its CPU time, limits.decoder_cpu_s",
+    "SIGKILL": "killed from outside, or by the system for want of memory",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a decoder stopped by itself. killed: by a signal that the frame in work is not to blame for."""
+
+    text: str
+    killed: bool
 
 
 class DecoderProcess:
     """One child, one request. Not thread-safe. close() kills it; so does every way this object can be left."""
 
     def __init__(self, request: Request, program: tuple[str, ...] = _PROGRAM) -> None:
-        """program: arguments to the Python interpreter; another one than the decoder is only of use to tests."""
-        request_fd = os.memfd_create("cathrt-request")
-        self._ring_fd = os.memfd_create("cathrt-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        self._replies, replies_out = os.pipe()
-        credits_in, self._credits = os.pipe()
+        """program: arguments to the Python interpreter; another one than the decoder is only of use to tests.
+
+        Raises SourceError where no process can be started; nothing is left of it then.
+        """
+        self._kept = contextlib.ExitStack()  # descriptors of ours, until close()
+        self._closed = False
         try:
-            with open(request_fd, "wb", closefd=False) as file:
-                file.write(text_from_request(request).encode())
-            os.lseek(request_fd, 0, os.SEEK_SET)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", *program]
-                + [str(descriptor) for descriptor in (replies_out, credits_in, self._ring_fd)],
-                stdin=request_fd,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(replies_out, credits_in, self._ring_fd),
-                env=_CHILD_ENVIRONMENT | {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ},
-                start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
-            )
-        finally:
-            for descriptor in (request_fd, replies_out, credits_in):
-                os.close(descriptor)
-        assert self._process.stderr is not None
-        self._stderr_fd = self._process.stderr.fileno()
-        os.set_blocking(self._replies, False)
-        os.set_blocking(self._stderr_fd, False)
+            with contextlib.ExitStack() as given:  # descriptors that the child has copies of
+                self._start(request, program, given)
+        except OSError as exc:
+            self._kept.close()
+            raise SourceError(
+                f"{request.name}: the decoder cannot be started ({exc.strerror or exc}): "
+                f"check {sys.executable}, and the limits on processes, open files and memory"
+            ) from exc
+        except BaseException:
+            self._kept.close()
+            raise
         self._poll = select.poll()
         self._poll.register(self._replies, select.POLLIN)
         self._poll.register(self._stderr_fd, select.POLLIN)
         self._pending = bytearray()
         self._stderr = b""
         self._line_limit = MAX_RUN_LINE
-        self._closed = False
+
+    def _start(self, request: Request, program: tuple[str, ...], given: contextlib.ExitStack) -> None:
+        request_fd = _held(given, os.memfd_create("cathrt-request"))
+        self._ring_fd = _held(self._kept, os.memfd_create("cathrt-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        self._replies, replies_out = _pipe(self._kept, given)
+        self._stderr_fd, stderr_out = _pipe(self._kept, given)
+        credits_in, self._credits = _pipe(given, self._kept)
+        os.set_blocking(self._replies, False)
+        os.set_blocking(self._stderr_fd, False)
+        with open(request_fd, "wb", closefd=False) as file:
+            file.write(text_from_request(request).encode())
+        os.lseek(request_fd, 0, os.SEEK_SET)
+        environment = _CHILD_ENVIRONMENT | {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ}
+        shared = (replies_out, credits_in, self._ring_fd)
+        self._process = start_child(
+            lambda: subprocess.Popen(
+                [sys.executable, "-P", *program, *map(str, shared), str(os.getpid())],
+                stdin=request_fd,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr_out,
+                pass_fds=shared,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+            )
+        )
 
     @property
     def pid(self) -> int:
@@ -104,31 +140,26 @@ class DecoderProcess:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._credits, b"+" * slots)
 
-    def how_it_ended(self) -> str:
-        """One line on why the child stopped by itself: its last word on standard error, its signal or exit status."""
-        try:
-            status = self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return "it closed its side and went on running"
+    def how_it_ended(self) -> Ending:
+        """Why the child stopped by itself: its signal, its last word on standard error, or its exit status."""
+        status = exit_status(self._process, within_s=2.0)
+        if status is None:
+            return Ending("it closed its side and went on running", killed=False)
         self._drain_stderr()
-        if status == -signal.SIGXCPU or (status == -signal.SIGKILL and not self._closed):
-            return f"{signal.Signals(-status).name}: used up its CPU time or was killed"
         if status < 0:
-            return f"{signal.Signals(-status).name}: crashed while decoding"
+            name = _signal_name(-status)
+            return Ending(f"{name}: {_MEANING.get(name, 'killed from outside')}", killed=name not in _CRASHES)
         lines = self._stderr.decode(errors="replace").strip().splitlines()
-        return printable(lines[-1], 200) if lines else f"ended with status {status} and no word"
+        last = printable(lines[-1], 200) if lines else f"ended with status {status} and no word"
+        return Ending(last, killed=False)
 
     def close(self) -> None:
-        """Kill the child and free everything. Idempotent."""
+        """Kill the child and whatever it started, and free everything. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
-        for descriptor in (self._replies, self._credits, self._ring_fd):
-            os.close(descriptor)
+        end_child(self._process)
+        self._kept.close()
 
     def _drain_stderr(self) -> None:
         """Keep the last of what the child says there. Never waits."""
@@ -150,3 +181,21 @@ def _document(line: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ReplyError("a reply that is no object")
     return document
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals between SIGRTMIN and SIGRTMAX
+        return f"signal {number}"
+
+
+def _held(stack: contextlib.ExitStack, descriptor: int) -> int:
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """Both ends of a new pipe, each held by its stack."""
+    read, write = os.pipe()
+    return _held(reader, read), _held(writer, write)

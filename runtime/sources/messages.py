@@ -3,7 +3,7 @@
 The parent believes none of it: every field is checked here for type and range. Not for: starting the process
 (decoder_process.py) and for the order of messages (sandbox.py).
 
-Request (parent to child, once):  kind, name, paths, limits.
+Request (parent to child, once):  kind, name, paths, limits, first_frame.
 Replies (child to parent):        {"run": ...} first; then {"frame": index, "angles": [primary, secondary]} with the
                                   pixels in the next slot of the ring, or {"lost": index, "reason": text,
                                   "failed": bool, "ours": bool}; or, at any point and then last,
@@ -55,12 +55,16 @@ class ReplyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the child is asked to read. paths are absolute; None is a still missing from its sequence."""
+    """What the child is asked to read. paths are absolute; None is a still missing from its sequence.
+
+    first_frame: the first one that is wanted; those before it were delivered by another decoder of the same run.
+    """
 
     kind: InputKind
     name: str
     paths: tuple[str | None, ...]
     limits: LimitsConfig
+    first_frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,13 @@ def text_from_request(request: Request) -> str:
 def request_from_text(text: str) -> Request:
     """The child's side; its parent is trusted."""
     document = json.loads(text)
-    return Request(document["kind"], document["name"], tuple(document["paths"]), LimitsConfig(**document["limits"]))
+    return Request(
+        kind=document["kind"],
+        name=document["name"],
+        paths=tuple(document["paths"]),
+        limits=LimitsConfig(**document["limits"]),
+        first_frame=document["first_frame"],
+    )
 
 
 def document_from_run(run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,13 @@ from cathrt.runtime.sources.messages import (
     ReplyError,
     Request,
     angles_from_document,
+    document_from_run,
     pixel_dtype,
     run_from_document,
 )
 from cathrt.runtime.sources.syntax import printable
+
+Start = Callable[[int], DecoderProcess]  # starts a decoder of one run, whose first frame is this one
 
 
 def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = time.monotonic_ns) -> SandboxedSource:
@@ -37,39 +40,52 @@ def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = 
     clock: read once per frame for acquired_ns. Raises SourceError when the input is no run.
     """
     paths = tuple(None if path is None else os.path.abspath(path) for path in input_.paths)
-    decoder = DecoderProcess(Request(input_.kind, input_.name, paths, limits))
-    return source_from_decoder(decoder, input_.name, limits, clock)
+    request = Request(input_.kind, input_.name, paths, limits)
+
+    def start(first_frame: int) -> DecoderProcess:
+        return DecoderProcess(replace(request, first_frame=first_frame))
+
+    return SandboxedSource(start, input_.name, limits, clock)
 
 
-def source_from_decoder(
-    decoder: DecoderProcess, name: str, limits: LimitsConfig, clock: Callable[[], int]
-) -> SandboxedSource:
-    """The Source of a decoder process just started; it is stopped where none comes of it. Raises SourceError."""
-    try:
-        run = _first_reply(decoder, name, limits)
-    except BaseException:
-        decoder.close()
-        raise
-    return SandboxedSource(run, decoder, limits, clock)
+class _KilledError(SourceError):
+    """The decoder was killed from outside before it had described the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Why a decoder gives no more. ours: as LostFrame.ours. resume_at: the frame at which a fresh decoder may begin,
+    None where none may."""
+
+    reason: str
+    ours: bool
+    resume_at: int | None = None
 
 
 class SandboxedSource:
-    """The Source of one input (ports.Source). Pixels are copied out of the ring, so frames outlive the process."""
+    """The Source of one input (ports.Source). Pixels are copied out of the ring, so frames outlive the process.
 
-    def __init__(self, run: Run, decoder: DecoderProcess, limits: LimitsConfig, clock: Callable[[], int]) -> None:
-        self._run = run
-        self._decoder = decoder
+    A run has one fresh start: where its decoder is lost, a second one begins with the frame that was due if that frame
+    is not to blame (the decoder was killed from outside or used up its CPU time), and with the next one if it may be
+    (a crash, a stall, too little memory). What is lost after that is lost to the end of the run.
+    """
+
+    def __init__(self, start: Start, name: str, limits: LimitsConfig, clock: Callable[[], int]) -> None:
+        """Start the decoder and wait for the run. Raises SourceError; no process is left then."""
+        self._start, self._name = start, name
         self._limits = limits
         self._clock = clock
         self._walked = False
         self._closed_early = False
-        self._ended: str | None = None  # why no further frame will come
-        self._ours = False  # whether that is our doing and not the input's
-        dtype = pixel_dtype(run.grayscale.bits_stored)
-        self._slot_bytes = run.rows * run.columns * dtype.itemsize
-        self._ring = decoder.size_ring(RING_SLOTS * self._slot_bytes)
-        self._shown = 0
-        decoder.give_credit(RING_SLOTS)
+        self._fresh_starts = 1
+        self._lost: _Loss | None = None  # the decoder is gone, and a fresh one has yet to be started
+        self._ended: _Loss | None = None  # no further frame will come
+        try:
+            self._run = self._begin(0)
+        except _KilledError:
+            self._fresh_starts = 0
+            self._run = self._begin(0)
+        self._wait_s = limits.frame_s
 
     @property
     def run(self) -> Run:
@@ -94,34 +110,93 @@ class SandboxedSource:
         """Stop the decoder process. Idempotent. Frames not yet read come as lost."""
         if self._ended is None:
             self._closed_early = True
-        self._stop("the source was closed before this frame")
+        self._stop(_Loss("the source was closed before this frame", ours=False))
         with contextlib.suppress(BufferError):
             self._ring.close()
 
     def _frames(self) -> Iterator[Frame | LostFrame]:
         assert self._run.frame_count is not None
         for index in range(self._run.frame_count):
-            item = self._next(index) if self._ended is None else None
-            # A frame that a closed source still owes was dropped; one that a broken decoder owes has failed.
-            failed = not self._closed_early
-            yield item or LostFrame(index, self._clock(), self._ended or "", failed=failed, ours=failed and self._ours)
-        self._stop("every frame was read")
+            yield self._next(index)
+        self._stop(_Loss("every frame was read", ours=False))
 
-    def _next(self, index: int) -> Frame | LostFrame | None:
-        """Frame `index`, or None with self._ended set: from here on there are no frames."""
+    def _next(self, index: int) -> Frame | LostFrame:
+        while self._ended is None:
+            if self._lost is not None and not self._begin_afresh(index, self._lost):
+                break
+            found = self._received(index)
+            if not isinstance(found, _Loss):
+                return found
+            self._decoder.close()
+            if found.resume_at is None or not self._fresh_starts:
+                self._ended = found
+                break
+            self._fresh_starts -= 1
+            self._lost = found
+            if found.resume_at > index:
+                return self._owed(index, found)
+        assert self._ended is not None
+        return self._owed(index, self._ended)
+
+    def _owed(self, index: int, loss: _Loss) -> LostFrame:
+        # A frame that a closed source still owes was dropped; one that a broken decoder owes has failed.
+        return LostFrame(index, self._clock(), loss.reason, failed=not self._closed_early, ours=loss.ours)
+
+    def _begin(self, first_frame: int) -> Run:
+        """Start a decoder and its ring. Raises SourceError, _KilledError where a fresh start may help."""
+        decoder = self._start(first_frame)
         try:
-            reply = self._decoder.receive(self._limits.frame_s)
+            run = _first_reply(decoder, self._name, self._limits)
+            slot_bytes = run.rows * run.columns * pixel_dtype(run.grayscale.bits_stored).itemsize
+            try:
+                ring = decoder.size_ring(RING_SLOTS * slot_bytes)
+            except OSError as exc:
+                needed = f"{RING_SLOTS * slot_bytes / (1 << 20):.0f} MiB for {RING_SLOTS} frames"
+                raise SourceError(f"{self._name}: no room for {needed} ({exc.strerror}): free some memory") from exc
+            decoder.give_credit(RING_SLOTS)
+        except BaseException:
+            decoder.close()
+            raise
+        self._decoder, self._ring, self._slot_bytes, self._shown = decoder, ring, slot_bytes, 0
+        return run
+
+    def _begin_afresh(self, index: int, lost: _Loss) -> bool:
+        """Start the second decoder at frame `index`. Returns False, with self._ended set, where it cannot go on."""
+        try:
+            run = self._begin(index)
+            if document_from_run(run) != document_from_run(self._run):
+                self._decoder.close()
+                raise SourceError(f"{self._name}: the input has changed since")
+        except SourceError as exc:
+            reason = f"{lost.reason}; a fresh decoder could not take over: {exc}"
+            self._ended = _Loss(printable(reason, 300), ours=True)
+            return False
+        self._lost = None
+        self._wait_s = self._limits.first_frame_s  # a video is decoded from its start
+        return True
+
+    def _received(self, index: int) -> Frame | LostFrame | _Loss:
+        """What the decoder says of frame `index`."""
+        try:
+            reply = self._decoder.receive(self._wait_s)
             if reply is None:
-                self._stop(f"the decoder stopped: {self._decoder.how_it_ended()}", ours=True)
-            elif isinstance(refusal := reply.get("refused"), str):
-                self._stop(printable(refusal, 300), ours=reply.get("ours") is True)
-            else:
-                return self._item(reply, index)
+                ending = self._decoder.how_it_ended()
+                return _Loss(f"the decoder stopped: {ending.text}", True, index if ending.killed else index + 1)
+            if isinstance(refusal := reply.get("refused"), str):
+                ours = reply.get("ours") is True
+                return _Loss(printable(refusal, 300), ours, index + 1 if ours else None)
+            item = self._item(reply, index)
         except TimeoutError:
-            self._stop(f"decoding a frame took more than limits.frame_s = {self._limits.frame_s:g}", ours=True)
+            return _Loss(f"decoding a frame took more than {self._waited()}", True, index + 1)
         except ReplyError as exc:
-            self._stop(f"the decoder was stopped: {printable(str(exc), 200)}", ours=True)
-        return None
+            # No honest decoder says it. The input may have taken this one over, and would take the next one, too.
+            return _Loss(f"the decoder was stopped: {printable(str(exc), 200)}", True)
+        self._wait_s = self._limits.frame_s
+        return item
+
+    def _waited(self) -> str:
+        key = "frame_s" if self._wait_s == self._limits.frame_s else "first_frame_s"
+        return f"limits.{key} = {self._wait_s:g}"
 
     def _item(self, reply: dict[str, Any], index: int) -> Frame | LostFrame:
         if reply.get("lost") == index and isinstance(reason := reply.get("reason"), str):
@@ -147,9 +222,8 @@ class SandboxedSource:
         self._decoder.give_credit(1)
         return pixels
 
-    def _stop(self, reason: str, *, ours: bool = False) -> None:
-        if self._ended is None:
-            self._ended, self._ours = reason, ours
+    def _stop(self, why: _Loss) -> None:
+        self._ended = self._ended or why
         self._decoder.close()
 
 
@@ -157,8 +231,11 @@ def _first_reply(decoder: DecoderProcess, name: str, limits: LimitsConfig) -> Ru
     try:
         reply = decoder.receive(limits.first_frame_s)
         if reply is None:
+            ending = decoder.how_it_ended()
+            if ending.killed:
+                raise _KilledError(f"{name}: the decoder stopped: {ending.text}: open it again")
             raise SourceError(
-                f"{name}: the decoder stopped: {decoder.how_it_ended()}: the file is damaged or not what it says it is"
+                f"{name}: the decoder stopped: {ending.text}: the file is damaged or not what it says it is"
             )
         if isinstance(refusal := reply.get("refused"), str):
             raise SourceError(f"{name}: {printable(refusal, 600)}")

@@ -37,9 +37,9 @@ class _StillError(Exception):
 
 
 def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    """The Run, then one item per path. Matrix and depth are those of the first still that can be read.
+    """The Run, then one item per path, from request.first_frame on.
 
-    Raises SourceError where none can.
+    Matrix and depth are those of the first still that can be read. Raises SourceError where none can.
     """
     limits = request.limits
     if len(request.paths) > limits.max_frames:
@@ -71,6 +71,8 @@ def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
     shape = first.shape
     first = None
     for index, path in enumerate(request.paths):
+        if index < request.first_frame:
+            continue
         if path is None:
             yield LostFrame(index, 0, _MISSING, failed=False)
             continue

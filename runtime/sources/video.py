@@ -42,7 +42,11 @@ _UNDECODABLE = "the decoder gave no picture for it: its data is damaged or missi
 
 
 def read_video(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    """The Run, then one item per video packet, in the order shown. Raises SourceError where there is no video."""
+    """The Run, then one item per video packet, in the order shown, from request.first_frame on.
+
+    Pictures before that are decoded too, since later ones are drawn from them. Raises SourceError where there is no
+    video.
+    """
     try:
         import av
     except ImportError as exc:
@@ -70,7 +74,8 @@ def read_video(request: Request) -> Iterator[Run | Frame | LostFrame]:
                     timing=_timing(times, stream.time_base, stream.average_rate, flags),
                     flags=tuple(sorted(flags)),
                 )
-                yield from _frames(av, container, stream, times, (rows, columns, bits))
+                items = _frames(av, container, stream, times, (rows, columns, bits))
+                yield from (item for item in items if item.index >= request.first_frame)
         except av.FFmpegError as exc:
             raise SourceError(f"damaged or unknown video ({type(exc).__name__}: {exc.strerror})") from exc
 

@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,11 @@ import pytest
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
-from cathrt.runtime.sources.decoder_process import DecoderProcess
 from cathrt.runtime.sources.discover import Input
-from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.sandbox import SandboxedSource, open_source, source_from_decoder
-from tests.sources.dicom_bytes import native, part10, pictures, xa_elements, xa_file
-from tests.sources.reading import LIMITS, only_input, read_sandboxed
+from cathrt.runtime.sources.sandbox import open_source
+from tests.sources.dicom_bytes import part10, pictures, xa_elements, xa_file
+from tests.sources.liars import SAY_RUN, liar
+from tests.sources.reading import LIMITS, only_input
 
 CONFINED = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=5)\n"
 
@@ -58,7 +56,7 @@ def test_a_confined_process_runs_connects_and_allocates_nothing(code: str, error
 def test_a_confined_process_that_spins_is_stopped_by_its_cpu_limit() -> None:
     code = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=60)
-    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+    assert done.returncode == -signal.SIGXCPU
 
 
 def test_the_decoder_runs_confined(tmp_path: Path) -> None:
@@ -72,45 +70,6 @@ def test_the_decoder_runs_confined(tmp_path: Path) -> None:
     assert next(row for row in limits.splitlines() if "Max file size" in row).split()[3] == "0"
     assert "NoNewPrivs:\t1" in status
     assert "decoder_without_landlock" not in source.run.flags
-
-
-def test_close_ends_the_decoder_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "run.dcm"
-    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
-    source = open_source(only_input(path), LIMITS)
-    assert Path(f"/proc/{source.decoder_pid}").exists()
-    source.close()
-    assert not Path(f"/proc/{source.decoder_pid}").exists()
-
-
-def test_a_decoder_killed_in_mid_run_costs_the_frames_it_still_owed(tmp_path: Path) -> None:
-    path = tmp_path / "run.dcm"
-    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
-    source = open_source(only_input(path), LIMITS)
-    frames = source.frames()
-    items = [next(frames)]
-    os.kill(source.decoder_pid, signal.SIGKILL)
-    items += frames
-    assert [item.index for item in items] == list(range(40))
-    lost = [item for item in items if isinstance(item, LostFrame)]
-    assert len(lost) >= 30
-    assert all(item.failed and item.ours and "SIGKILL" in item.reason for item in lost)
-
-
-def test_a_frame_that_takes_too_long_ends_the_decoder_and_the_run_adds_up(tmp_path: Path) -> None:
-    path = tmp_path / "run.dcm"
-    path.write_bytes(part10(xa_elements(40), native(pictures(40))))
-    source = open_source(only_input(path), LimitsConfig(decoder_memory_mib=768, frame_s=0.3))
-    frames = source.frames()
-    items = [next(frames)]
-    os.kill(source.decoder_pid, signal.SIGSTOP)
-    began = time.monotonic()
-    items += frames
-    assert time.monotonic() - began < 3.0
-    assert len(items) == 40
-    assert isinstance(items[-1], LostFrame)
-    assert "limits.frame_s = 0.3" in items[-1].reason
-    assert items[-1].ours
 
 
 def test_a_file_too_big_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -139,33 +98,6 @@ def test_a_long_run_is_never_in_memory_whole(tmp_path: Path) -> None:
     source = open_source(only_input(path), LimitsConfig(decoder_memory_mib=512))
     assert sum(isinstance(item, Frame) for item in source.frames()) == 2000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB; the run has 1 GiB
-
-
-RUN = """{"run_id": "00000000-0000-5000-8000-000000000000", "frame_count": 3, "rows": 2, "columns": 2,
- "bits_stored": 10, "photometric_interpretation": "MONOCHROME2", "modality_transform": null, "voi": null,
- "exposed": null, "pixel_intensity_relationship": null,
- "timing": {"frame_rate_hz": 15.0, "origin": "default", "frame_time_vector_ms": null}, "geometry": {}, "dicom": null,
- "modality": "XA", "radiation_setting": null, "flags": []}""".replace("\n", "")
-
-LIAR = """
-import json, mmap, os, sys
-replies, credits, ring = map(int, sys.argv[1:])
-say = lambda text: os.write(replies, text.encode() + b"\\n")
-run = json.loads(RUN)
-def show(value):
-    os.read(credits, 1)
-    mmap.mmap(ring, 4 * 8)[:] = int(value).to_bytes(2, "little") * 16
-""".replace("RUN", repr(RUN))
-
-
-def liar(behaviour: str, limits: LimitsConfig = LIMITS) -> SandboxedSource:
-    """A source whose decoder is a script that misbehaves as told."""
-    request = Request("dicom", "liar", ("/dev/null",), limits)
-    decoder = DecoderProcess(request, ("-c", LIAR + behaviour))
-    return source_from_decoder(decoder, "liar", limits, time.monotonic_ns)
-
-
-SAY_RUN = "say(json.dumps({'run': run, 'landlock': True}))\n"
 
 
 def test_the_script_that_stands_in_for_a_decoder_can_tell_the_truth() -> None:
@@ -270,13 +202,3 @@ def test_a_decoder_that_floods_standard_error_does_not_block() -> None:
     )
     assert all(isinstance(item, Frame) for item in source.frames())
     source.close()
-
-
-def test_reading_leaves_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
-    path = tmp_path / "run.dcm"
-    path.write_bytes(xa_file())
-    read_sandboxed(only_input(path))
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(3):
-        read_sandboxed(only_input(path))
-    assert len(os.listdir("/proc/self/fd")) == before

@@ -32,7 +32,10 @@ _Outcome = NDArray[Any] | FrameDecodeError | None
 
 
 def read_dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    """The Run, then exactly run.frame_count frames or lost frames. Raises SourceError where there is no run."""
+    """The Run, then a frame or a lost frame for each index from request.first_frame to run.frame_count.
+
+    Raises SourceError where there is no run.
+    """
     path = request.paths[0]
     assert path is not None
     limits = request.limits
@@ -42,12 +45,13 @@ def read_dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
         run, layout, angles = run_from_part10(part10, request.name, digest, limits)
         assert run.frame_count is not None
         element = open_pixel_data(part10)
+        wanted = range(request.first_frame, run.frame_count)
         if element.length is None:
-            flags, outcomes = _encapsulated(part10, layout, run.frame_count)
+            flags, outcomes = _encapsulated(part10, layout, wanted)
         else:
-            flags, outcomes = _native(part10, layout, run.frame_count, element.length, vr=element.vr)
+            flags, outcomes = _native(part10, layout, wanted, element.length, vr=element.vr)
         yield replace(run, flags=tuple(sorted({*run.flags, *flags})))
-        for index, outcome in enumerate(outcomes):
+        for index, outcome in zip(wanted, outcomes, strict=True):
             if outcome is None:
                 yield LostFrame(index, 0, _MISSING, failed=False)
             elif isinstance(outcome, FrameDecodeError):
@@ -56,34 +60,36 @@ def read_dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
                 yield Frame(outcome, index, 0, *angles[index])
 
 
-def _encapsulated(part10: Part10, layout: PixelLayout, frame_count: int) -> tuple[frozenset[str], Iterator[_Outcome]]:
+def _encapsulated(part10: Part10, layout: PixelLayout, wanted: range) -> tuple[frozenset[str], Iterator[_Outcome]]:
+    """Flags of the Pixel Data, and the frames `wanted`, which end with the run's last."""
     decoder = DECODERS[part10.transfer_syntax_uid]
     file = part10.body
     assert not isinstance(file, InflatedStream)
     table = Attributes([part10.dataset], set()).octets("ExtendedOffsetTable") or b""
     offsets = struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8])
     located = locate_fragments(
-        file, frame_count=frame_count, extended_offsets=offsets or None, splittable=decoder.splittable
+        file, frame_count=wanted.stop, extended_offsets=offsets or None, splittable=decoder.splittable
     )
 
     def outcomes() -> Iterator[_Outcome]:
-        for fragments in located.frames:
+        for index in wanted:
+            if index >= len(located.frames):
+                yield None
+                continue
             try:
-                yield decode_frame(decoder, read_frame(file, fragments), layout)
+                yield decode_frame(decoder, read_frame(file, located.frames[index]), layout)
             except FrameDecodeError as exc:
                 yield exc
-        for _ in range(frame_count - len(located.frames)):
-            yield None
 
     return located.flags, outcomes()
 
 
 def _native(
-    part10: Part10, layout: PixelLayout, frame_count: int, declared: int, *, vr: bytes | None
+    part10: Part10, layout: PixelLayout, wanted: range, declared: int, *, vr: bytes | None
 ) -> tuple[frozenset[str], Iterator[_Outcome]]:
-    """Pixel Data says how many bytes it has (`declared`); the file has the last word."""
+    """As _encapsulated(). Pixel Data says how many bytes it has (`declared`); the file has the last word."""
     start = part10.body.tell()
-    expected = layout.frame_bytes * frame_count
+    expected = layout.frame_bytes * wanted.stop
     if declared < layout.frame_bytes:
         raise SourceError(f"Pixel Data holds {declared} bytes, less than one frame of {layout.frame_bytes}")
     if not isinstance(part10.body, InflatedStream):
@@ -98,7 +104,7 @@ def _native(
     word_swapped = big_endian and layout.bits_allocated == 8 and vr == b"OW"
 
     def outcomes() -> Iterator[_Outcome]:
-        for index in range(frame_count):
+        for index in wanted:
             if (index + 1) * layout.frame_bytes > declared:
                 yield None
                 continue

@@ -1,0 +1,48 @@
+"""Scripts that stand in for the decoder process and say or do what no honest one would. Not for: honest decoders."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.messages import Request
+from cathrt.runtime.sources.sandbox import SandboxedSource
+from tests.sources.reading import LIMITS
+
+RUN = """{"run_id": "00000000-0000-5000-8000-000000000000", "frame_count": 3, "rows": 2, "columns": 2,
+ "bits_stored": 10, "photometric_interpretation": "MONOCHROME2", "modality_transform": null, "voi": null,
+ "exposed": null, "pixel_intensity_relationship": null,
+ "timing": {"frame_rate_hz": 15.0, "origin": "default", "frame_time_vector_ms": null}, "geometry": {}, "dicom": null,
+ "modality": "XA", "radiation_setting": null, "flags": []}""".replace("\n", "")
+
+LIAR = """
+import json, mmap, os, sys
+replies, credits, ring, parent = map(int, sys.argv[1:])
+first = json.load(sys.stdin)["first_frame"]
+say = lambda text: os.write(replies, text.encode() + b"\\n")
+run = json.loads(RUN)
+shown = 0
+def show(value):
+    global shown
+    os.read(credits, 1)
+    start, shown = shown % 4 * 8, shown + 1
+    mmap.mmap(ring, 4 * 8)[start : start + 8] = int(value).to_bytes(2, "little") * 4
+def frame(index):
+    show(index)
+    say(json.dumps({"frame": index, "angles": [None, None]}))
+""".replace("RUN", repr(RUN))
+
+
+def liar(behaviour: str, limits: LimitsConfig = LIMITS) -> SandboxedSource:
+    """A source whose decoder is a script that misbehaves as told."""
+    request = Request("dicom", "liar", ("/dev/null",), limits)
+
+    def start(first_frame: int) -> DecoderProcess:
+        return DecoderProcess(replace(request, first_frame=first_frame), ("-c", LIAR + behaviour))
+
+    return SandboxedSource(start, "liar", limits, time.monotonic_ns)
+
+
+SAY_RUN = "say(json.dumps({'run': run, 'landlock': True}))\n"
