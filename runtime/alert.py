@@ -7,16 +7,19 @@ Not for: deciding anything (policy.py does).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Generic, Literal
+from typing import Annotated, Generic, Literal, Self
 
+import numpy as np
 from annotated_types import Ge, Le, MinLen, Predicate
 from typing_extensions import TypeVar
 
 NOTICE = "Research use only. Decision support: not a clinical finding. 研究用・臨床使用不可"
 
 Laterality = Literal["left", "right", "unknown"]  # of the coronary artery, never DICOM (0020,0060)
+Rate = Literal["realtime", "max"]  # each frame when it is due, with a deadline; or as fast as judged, with none
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 Count = Annotated[int, Ge(0)]
 Identifier = Annotated[str, MinLen(1), Predicate(str.isprintable)]
@@ -69,10 +72,32 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class PassStart:
+    """A pass begins: one judging of one run. Its verdicts, alerts and summary bear the same pass_id.
+
+    source: what a person would call the run. rate, engine, manifest_sha256, attempt: of what the pass's identity rests
+    on (pass_identity.py); engine is the one in force when the pass began. attempt: 1, or one more than the pass whose
+    frames failed for a reason of ours and are judged again here.
+    """
+
+    type: Literal["pass"] = field(default="pass", kw_only=True)
+    id: Identifier
+    pass_id: Identifier
+    run_id: Identifier
+    source: str
+    rate: Rate
+    attempt: Annotated[int, Ge(1)]
+    engine: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Generic[FindingT]):
     """The one verdict of one frame. finding is present exactly when outcome is MET or LATE.
 
     engine: the one that judged it, "openvino (fallback for tensorrt)" after a failover; None without a finding.
+    retry: True where it FAILED for a reason of ours (engine, decoder process, memory) and the picture may be whole: a
+        later replay judges the run again, in a new pass.
     """
 
     type: Literal["verdict"] = field(default="verdict", kw_only=True)
@@ -85,6 +110,7 @@ class Verdict(Generic[FindingT]):
     finding: FindingT | None
     latency_ms: StageTimes
     engine: str | None
+    retry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +118,9 @@ class Alert:
     """An information signal to the operator: this frame looks like a key frame.
 
     verdict_id: the verdict it rests on. frame_index: 0-based. raised_at_frame: whose verdict let it be raised.
-    late: True if frame_index is older than the policy's stale limit when raised; then it is not a live alert.
+    late: whether it comes later than policy.stale_s after its frame was due, by the clock; then it is not a live alert.
+        Stored: when it was raised. Shown: when it is shown, and True if an earlier process raised it. None at rate max,
+        where no frame is due and no alert is live.
     engine: the one that judged that frame, as its verdict says.
     """
 
@@ -106,18 +134,24 @@ class Alert:
     laterality: Laterality
     score: Score
     verdict_id: Identifier
-    late: bool
+    late: bool | None
     engine: str
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """A latency distribution, ms, over the frames that were judged."""
+    """A distribution of times, ms."""
 
     p50: float
     p95: float
     p99: float
     max: float
+
+    @classmethod
+    def over(cls, values_ms: Sequence[float]) -> Self:
+        """The distribution of at least one value; numpy interpolates between two neighbours."""
+        p50, p95, p99 = np.percentile(values_ms, [50.0, 95.0, 99.0])
+        return cls(p50=float(p50), p95=float(p95), p99=float(p99), max=max(values_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +160,7 @@ class RunSummary:
 
     verdicts: by Outcome. key_frames: 0-based indices, best first, each with its score.
     laterality_mismatch: the C-arm angle and the vote disagree in a way that deserves a look (None where the object
-    tells no angle); the angle never decides laterality.
+    tells no angle); the angle never decides laterality. latency_ms: of each stage, over the frames that were judged.
     engine: whatever judged its frames, in turn: "tensorrt, openvino (fallback for tensorrt)".
     """
 
@@ -164,13 +198,14 @@ class Refusal:
     message: str
 
 
-Record = Verdict | Alert | RunSummary | Refusal
+Record = PassStart | Verdict | Alert | RunSummary | Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
     """A durable record as a sink gets it. body: its canonical JSON (UTF-8, one line), byte for byte as stored.
 
+    But for an alert's `late`: it was stored as live and is not live any more when it is shown.
     records.record_from_body makes the record of it. seq: number of its row, from 1.
     """
 

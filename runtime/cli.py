@@ -55,13 +55,19 @@ def replay_command(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files, videos, folders of stills, or folders of these.")],
     rate: Annotated[
         Literal["realtime", "max"],
-        typer.Option(help="realtime: each frame when it is due, late ones are dropped aloud. max: as fast as judged."),
+        typer.Option(
+            help="realtime: each frame when it is due; frames judged over line.budget_ms are LATE, frames that overrun "
+            "the queue are DROPPED. max: as fast as judged, no deadline, nothing LATE or DROPPED by us."
+        ),
     ] = "max",
     bundle: BundleOption = None,
     engine: EngineOption = None,
     json_: JsonOption = False,
     journal: Annotated[
-        Path | None, typer.Option(help="Journal file; repeating a replay on it completes it. Default: a temporary one.")
+        Path | None,
+        typer.Option(
+            help="Journal file. The same replay at the same --rate completes what was cut short. Default: temporary."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

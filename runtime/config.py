@@ -43,8 +43,8 @@ class LimitsConfig:
 class LineConfig:
     """The live line.
 
-    budget_ms: end to end per frame; a frame judged later ends LATE. queue_frames: frames that may wait when paced;
-    one more overruns the oldest, which ends DROPPED.
+    Both count at real time only. budget_ms: end to end per frame; a frame judged later ends LATE. queue_frames: frames
+    that may wait; one more overruns the oldest, which ends DROPPED.
     """
 
     __pydantic_config__ = _STRICT
@@ -60,7 +60,7 @@ class PolicyConfig:
     confirm_frames: frames without a better one after which a candidate is announced. min_gap_s: between key frames.
     max_per_run: K. min_visible_frames: frames that name a side which the run's
     laterality needs, fewer is "unknown".
-    stale_s: an alert about a frame older than this when raised is marked late.
+    stale_s: an alert shown later than this after its frame was due is marked late (at real time).
     """
 
     __pydantic_config__ = _STRICT

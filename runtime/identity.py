@@ -5,7 +5,9 @@ uuid5 over a fixed namespace and the parts that make the thing what it is. Not f
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping
 
 _CATHRT = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cathrt:identity:1")
 
@@ -15,9 +17,9 @@ def run_id(content_sha256: str) -> str:
     return _named(f"run|{content_sha256}")
 
 
-def pass_id(run: str, manifest_sha256: str, rules: str) -> str:
-    """Identity of one judging of a run: this run, by this bundle, under these rules (pace, policy, budget)."""
-    return _named(f"pass|{run}|{manifest_sha256}|{rules}")
+def pass_id(rests_on: Mapping[str, str | int | float]) -> str:
+    """Identity of one judging of a run: named values, in any order (pass_identity.py says which)."""
+    return _named(f"pass|{json.dumps(rests_on, sort_keys=True, allow_nan=False)}")
 
 
 def record_id(pass_: str, kind: str, key: str) -> str:

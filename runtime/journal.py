@@ -10,19 +10,19 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import Record, Refusal, StoredRecord, Verdict
+from cathrt.runtime.alert import PassStart, Record, Refusal, StoredRecord, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal_errors import translated
 from cathrt.runtime.journal_file import open_for_reading, open_for_writing
-from cathrt.runtime.journal_outlets import Outlet
+from cathrt.runtime.journal_outlets import LONG_AGO, Outlet, Showing
 from cathrt.runtime.journal_stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, prepare_records
@@ -37,15 +37,21 @@ class _Entry:
     record: Record
     body: bytes
     appended_ns: int
+    live_until_ns: int | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may wait for its group: nobody is shown these one by one."""
+        return isinstance(self.record, Verdict | PassStart)
 
 
 class Journal:
     """One journal file, open for writing. append() may be called from any thread; sinks are called from the writer's.
 
-    A record whose id is stored already is not stored again: the stored one is shown instead, so what is shown is always
-    what is stored. No record is shown twice by one Journal object. A sink that raises SinkError is set aside until the
-    journal is opened again; rows and other sinks go on, and sync() and close() raise it. The sinks stay the caller's to
-    close.
+    A record whose id is stored already is not stored again: the stored one is shown instead. What is shown is what is
+    stored, but for an alert's `late`: that says whether it was live when it was shown. No record is shown twice by one
+    Journal object. A sink that raises SinkError is set aside until the journal is opened again; rows and other sinks go
+    on, and sync() and close() raise it. The sinks stay the caller's to close.
     """
 
     def __init__(
@@ -56,17 +62,20 @@ class Journal:
         *,
         durable_sinks: Mapping[str, Sink] | None = None,
         queue_records: int = QUEUE_RECORDS,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Open or make the journal at `path` and start its writer; time grows with the rows there are to check.
 
         durable_sinks: by a name that stays the same from start to start. They get every row exactly in order, from
         the first one they have not had; after a crash some may come again (same id).
+        now_ns: the clock of which an alert's live_until_ns is a reading.
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
         prepare_records(())
         self.path = path
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records
+        self._now_ns = now_ns
         self._opened = opened = open_for_writing(path)
         self._connection, self._head = opened.connection, opened.head
         self._opened_at = opened.head.seq
@@ -94,13 +103,14 @@ class Journal:
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, live_until_ns: int | None = None) -> None:
         """Hand a record in. Returns at once, unless `queue_records` are waiting for the disk.
 
+        live_until_ns: of an alert, the reading of the journal's clock after which it is shown as late; None leaves it.
         Raises JournalError if the writer has stopped: this record is neither durable nor shown. Raises ValueError if
         the record cannot be written as JSON (records.py).
         """
-        entry = _Entry(record, body_from_record(record), time.monotonic_ns())
+        entry = _Entry(record, body_from_record(record), time.monotonic_ns(), live_until_ns)
         failpoint("journal.enqueue")
         with self._lock:
             self._refuse_if_stopped()
@@ -108,7 +118,7 @@ class Journal:
                 self._wait_for_room()
             self._queue.append(entry)
             self._appended += 1
-            if not isinstance(record, Verdict):
+            if not entry.waits:
                 self._commit_now = True
             if self._commit_now or len(self._queue) in (1, self._queue_records):
                 self._work.notify()
@@ -205,7 +215,7 @@ class Journal:
         what = str(cause) if isinstance(cause, JournalError) else f"{self.path}: {type(cause).__name__}: {cause}"
         raise JournalError(
             f"{what} [the journal has stopped: {self._appended - self._shown} of {self._appended} records appended "
-            "were not shown; the same input replayed into it completes it]"
+            "were not shown; the same replay into it completes it]"
         ) from cause
 
     def _raise_sink_failures(self) -> None:
@@ -253,9 +263,10 @@ class Journal:
             self._progress.notify_all()
             return group
 
-    def _commit(self, group: Sequence[_Entry]) -> list[StoredRecord]:
+    def _commit(self, group: Sequence[_Entry]) -> list[Showing]:
         """Make one group durable; returns what of it is to be shown, as stored."""
-        head, to_show = self._head, []
+        head = self._head
+        to_show: list[Showing] = []
         began = time.perf_counter_ns()
         self._connection.execute("BEGIN IMMEDIATE")
         failpoint("journal.before_insert")
@@ -268,7 +279,7 @@ class Journal:
             ).rowcount
             if inserted:
                 head = grown
-                to_show.append(StoredRecord(head.seq, id_, kind, entry.body))
+                to_show.append(Showing(StoredRecord(head.seq, id_, kind, entry.body), entry.live_until_ns))
             else:
                 to_show += self._stored_before(id_)
             failpoint("journal.mid_transaction")
@@ -290,26 +301,26 @@ class Journal:
             self._costs.committed(len(group), inserted_at - began, synced_at - inserted_at)
         return to_show
 
-    def _stored_before(self, id_: str) -> list[StoredRecord]:
+    def _stored_before(self, id_: str) -> list[Showing]:
         """The stored record of that id, unless this object has shown it or is about to."""
         stored = _stored(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
         if stored.seq > self._opened_at or stored.seq in self._shown_again:
             return []
         self._shown_again.add(stored.seq)
-        return [stored]
+        return [Showing(stored, LONG_AGO)]
 
-    def _show(self, group: Sequence[_Entry], to_show: Sequence[StoredRecord]) -> None:
+    def _show(self, group: Sequence[_Entry], to_show: Sequence[Showing]) -> None:
         failpoint("journal.before_emit")
         for number, outlet in enumerate(self._outlets):
             if number:
                 failpoint("journal.between_sinks")
-            outlet.deliver(to_show)
+            outlet.deliver(to_show, self._now_ns)
         failpoint("journal.after_emit")
         shown_ns = time.monotonic_ns()
         with self._lock:
             self._shown += len(group)
             self._group = ()
-            self._costs.shown(shown_ns - entry.appended_ns for entry in group if not isinstance(entry.record, Verdict))
+            self._costs.shown(shown_ns - entry.appended_ns for entry in group if not entry.waits)
             self._progress.notify_all()
 
     def _catch_up(self) -> None:
@@ -320,7 +331,7 @@ class Journal:
                     rows = self._connection.execute(
                         f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT 256", (outlet.cursor,)
                     ).fetchall()
-                outlet.deliver([_stored(row) for row in rows])
+                outlet.deliver([Showing(_stored(row), LONG_AGO) for row in rows], self._now_ns)
         with self._lock:
             self._caught_up = True
             self._progress.notify_all()

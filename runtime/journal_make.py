@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cathrt.runtime.journal_head import Head
 
-SCHEMA_VERSION = 3  # 3: findings name their kind
+SCHEMA_VERSION = 3  # 3: findings name their kind, passes have a start, verdicts say retry
 APPLICATION_ID = int.from_bytes(b"cath", "big")
 SCHEMA = (
     """CREATE TABLE record (

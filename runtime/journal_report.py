@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, Finding, Outcome, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, Finding, Outcome, PassStart, Rate, Record, Refusal, RunSummary, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal_errors import translated
 from cathrt.runtime.journal_file import Row, checked_rows, open_for_reading, real_path, sync_found
@@ -23,11 +23,15 @@ from cathrt.runtime.records import record_from_body
 class PassBooks:
     """One judging of one run. frames: as its summary declares; None while it is incomplete, that is, has no summary.
 
+    source, rate, attempt: as its start declares; None where that is missing.
     anomalies: what does not add up, in words; empty in a sound pass, complete or not.
     """
 
     pass_id: str
     run_id: str
+    source: str | None
+    rate: Rate | None
+    attempt: int | None
     verdicts: dict[Outcome, int]
     alerts: int
     frames: int | None
@@ -60,7 +64,7 @@ class JournalReport:
 
     @property
     def incomplete(self) -> tuple[PassBooks, ...]:
-        """Passes that were cut short; the same input replayed into the journal completes them."""
+        """Passes that were cut short; the same input at the same rate, replayed into the journal, completes them."""
         return tuple(books for books in self.passes if not books.complete)
 
     @property
@@ -134,17 +138,20 @@ class _OpenBooks:
     run_id: str
     verdicts: Counter[Outcome] = field(default_factory=Counter)
     alerts: int = 0
+    start: PassStart | None = None
     summary: RunSummary | None = None
     anomalies: list[str] = field(default_factory=list)
     frame_of: dict[str, int] = field(default_factory=dict)  # verdict id -> frame index
     indices: set[int] = field(default_factory=set)
 
-    def enter(self, record: Verdict | Alert | RunSummary) -> None:
+    def enter(self, record: PassStart | Verdict | Alert | RunSummary) -> None:
         if record.run_id != self.run_id:
             self.anomalies.append(f"{record.type} {record.id} is of run {record.run_id}, the pass of {self.run_id}")
         if self.summary is not None:
             self.anomalies.append(f"{record.type} {record.id} comes after the run's summary")
         match record:
+            case PassStart():
+                self.start = record
             case Verdict():
                 if record.frame_index in self.indices:
                     self.anomalies.append(f"frame {record.frame_index} has more than one verdict")
@@ -173,6 +180,9 @@ class _OpenBooks:
         return PassBooks(
             pass_id=self.pass_id,
             run_id=self.run_id,
+            source=None if self.start is None else self.start.source,
+            rate=None if self.start is None else self.start.rate,
+            attempt=None if self.start is None else self.start.attempt,
             verdicts=dict(self.verdicts),
             alerts=self.alerts,
             frames=None if self.summary is None else self.summary.frames,

@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cathrt.runtime.alert import Percentiles
 
 _NEWEST = 4096  # the percentiles are over this many
@@ -69,16 +67,13 @@ class Costs:
             stored=stored,
             commits=self._commits,
             largest_group=self._largest_group,
-            insert_ms=_percentiles(self._insert_ms),
-            sync_ms=_percentiles(self._sync_ms),
-            shown_ms=_percentiles(self._shown_ms),
+            insert_ms=_over(self._insert_ms),
+            sync_ms=_over(self._sync_ms),
+            shown_ms=_over(self._shown_ms),
             blocked_appends=self._blocked,
             longest_block_ms=self._longest_block_ns / 1e6,
         )
 
 
-def _percentiles(values: Sequence[float]) -> Percentiles | None:
-    if not values:
-        return None
-    p50, p95, p99 = np.percentile(values, [50.0, 95.0, 99.0])
-    return Percentiles(p50=float(p50), p95=float(p95), p99=float(p99), max=max(values))
+def _over(values_ms: Sequence[float]) -> Percentiles | None:
+    return Percentiles.over(values_ms) if values_ms else None

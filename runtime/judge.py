@@ -31,31 +31,49 @@ class Judge:
         run_id: str,
         step: FrameStep,
         model: KeyframeModel,
-        budget_ms: float,
+        budget_ms: float | None,
         now_ns: Callable[[], int],
     ) -> None:
-        """step: of this run; it names the engine that goes into each verdict."""
+        """step: of this run; it names the engine that goes into each verdict. budget_ms: None for no deadline."""
         self._pass_id = pass_id
         self._run_id = run_id
         self._step = step
         self._model = model
         self._budget_ms = budget_ms
         self._now_ns = now_ns
-        self._previous: Frame | None = None
+        self._seen: Frame | None = None  # the newest picture, if it was judged; the first of its repeats
 
     def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict[KeyframeFinding]:
-        """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source."""
+        """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source.
+
+        Only a picture that was judged makes the next frame a DUPLICATE: the repeat of a failed or covered frame is
+        tried again. A frame that was lost in between changes nothing.
+        """
         if isinstance(item, LostFrame):
             outcome = Outcome.FAILED if item.failed else Outcome.DROPPED
-            return self._unjudged(item, waited_ms, outcome, item.reason)
-        previous, self._previous = self._previous, item
+            return self._unjudged(item, waited_ms, outcome, item.reason, retry=item.failed and item.ours)
+        seen, self._seen = self._seen, None
         try:
-            if previous is not None and _repeats(previous, item):
-                return self._unjudged(item, waited_ms, Outcome.DUPLICATE, f"same pixels as frame {previous.index}")
-            return self._judged(item, waited_ms)
+            if seen is not None and _repeats(seen, item):
+                self._seen = seen
+                return self._unjudged(item, waited_ms, Outcome.DUPLICATE, f"same pixels as frame {seen.index}")
+            verdict = self._judged(item, waited_ms)
         except Exception as exc:  # the one place: a frame that cannot be judged is FAILED, and the line goes on
             _log.exception("frame %d of run %s failed", item.index, self._run_id)
-            return self._unjudged(item, waited_ms, Outcome.FAILED, f"{type(exc).__name__}: {exc}")
+            reason = f"{type(exc).__name__}: {exc}"
+            return self._unjudged(item, waited_ms, Outcome.FAILED, reason, retry=True)
+        if verdict.finding is not None:
+            self._seen = item
+        return verdict
+
+    def stands(self, item: Frame | LostFrame, verdict: Verdict) -> None:
+        """Remember the picture of a frame whose verdict is stored already, as if it had been judged here."""
+        picture = item if isinstance(item, Frame) else None
+        if verdict.finding is not None:
+            self._seen = picture
+        elif picture is not None and (self._seen is None or not _repeats(self._seen, picture)):
+            # A stored DUPLICATE is a repeat of a judged picture, which may not have come this time.
+            self._seen = picture if verdict.outcome is Outcome.DUPLICATE else None
 
     def _judged(self, frame: Frame, waited_ms: float) -> Verdict[KeyframeFinding]:
         stepped = self._step(frame.pixels)
@@ -73,47 +91,47 @@ class Judge:
             postprocess=_ms(inferred, done),
             end_to_end=_ms(frame.acquired_ns, done),
         )
-        if times.end_to_end > self._budget_ms:
-            over = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms"
-            return self._verdict(frame, Outcome.LATE, over, times, finding, stepped.engine)
-        return self._verdict(frame, Outcome.MET, None, times, finding, stepped.engine)
+        late = self._budget_ms is not None and times.end_to_end > self._budget_ms
+        return Verdict(
+            id=self._id(frame),
+            pass_id=self._pass_id,
+            run_id=self._run_id,
+            frame_index=frame.index,
+            outcome=Outcome.LATE if late else Outcome.MET,
+            reason=f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None,
+            finding=finding,
+            latency_ms=times,
+            engine=stepped.engine,  # the one that computed the finding; another may be in force by now
+            retry=False,
+        )
 
     def _unjudged(
-        self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str
+        self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str, *, retry: bool = False
     ) -> Verdict[KeyframeFinding]:
         end_to_end = max(_ms(item.acquired_ns, self._now_ns()), 0.0)
-        times = StageTimes(source=waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end)
-        return self._verdict(item, outcome, reason, times)
-
-    def _verdict(
-        self,
-        item: Frame | LostFrame,
-        outcome: Outcome,
-        reason: str | None,
-        times: StageTimes,
-        finding: KeyframeFinding | None = None,
-        engine: str | None = None,
-    ) -> Verdict[KeyframeFinding]:
-        """engine: the one that computed the finding; whoever is in force by now may be another."""
         return Verdict(
-            id=record_id(self._pass_id, "verdict", str(item.index)),
+            id=self._id(item),
             pass_id=self._pass_id,
             run_id=self._run_id,
             frame_index=item.index,
             outcome=outcome,
             reason=reason,
-            finding=finding,
-            latency_ms=times,
-            engine=engine,
+            finding=None,
+            latency_ms=StageTimes(waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end),
+            engine=None,
+            retry=retry,
         )
 
+    def _id(self, item: Frame | LostFrame) -> str:
+        return record_id(self._pass_id, "verdict", str(item.index))
 
-def _repeats(previous: Frame, frame: Frame) -> bool:
+
+def _repeats(seen: Frame, frame: Frame) -> bool:
     """Whether every pixel is the same. Of frames that differ, as live ones do, only the first pixels are read.
 
     Never of frames that lie on a device, where the host does not look.
     """
-    before, now = previous.pixels, frame.pixels
+    before, now = seen.pixels, frame.pixels
     if not (isinstance(before, np.ndarray) and isinstance(now, np.ndarray)):
         return False
     if before.shape != now.shape or before.dtype != now.dtype:

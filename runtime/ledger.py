@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import fields
 
-import numpy as np
-
 from cathrt.runtime.alert import KeyframeFinding, Outcome, Percentiles, RunSummary, StageTimes, Verdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import PolicyConfig
@@ -42,8 +40,8 @@ class Ledger:
         """The newest judged frame."""
         return self._scored[-1] if self._scored else None
 
-    def enter(self, verdict: Verdict[KeyframeFinding]) -> Scored | None:
-        """Book one verdict; returns the frame as the policy sees it if it was judged."""
+    def enter(self, verdict: Verdict[KeyframeFinding], due_ns: int | None) -> Scored | None:
+        """Book one verdict; returns the frame as the policy sees it if it was judged. due_ns: as Scored has it."""
         self._counts[verdict.outcome] += 1
         if verdict.finding is None or verdict.engine is None:
             return None
@@ -57,6 +55,7 @@ class Ledger:
             laterality=verdict.finding.laterality,
             verdict_id=verdict.id,
             engine=verdict.engine,
+            due_ns=due_ns,
         )
         self._scored.append(scored)
         if scored.laterality != "unknown":
@@ -89,7 +88,7 @@ class Ledger:
             positioner_primary_angle_deg=primary,
             positioner_secondary_angle_deg=secondary,
             laterality_mismatch=laterality_mismatch(laterality, primary, secondary),
-            latency_ms={stage: _percentiles(values) for stage, values in self._latencies.items() if values},
+            latency_ms={stage: Percentiles.over(values) for stage, values in self._latencies.items() if values},
             frame_rate_hz=run.timing.frame_rate_hz,
             frame_rate_origin=run.timing.origin,
             flags=run.flags,
@@ -97,8 +96,3 @@ class Ledger:
             manifest_sha256=bundle.manifest_sha256,
             engine=", ".join(self._engines) or engine,
         )
-
-
-def _percentiles(values: list[float]) -> Percentiles:
-    p50, p95, p99 = np.percentile(values, [50.0, 95.0, 99.0])
-    return Percentiles(p50=float(p50), p95=float(p95), p99=float(p99), max=max(values))

@@ -8,13 +8,17 @@ sink sees them. Not for: judging one frame (judge.py), opening things (replay.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from functools import partial
+from typing import Protocol
 
-from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import Alert, KeyframeFinding, PassStart, Rate, Record, RunSummary, StoredRecord
+from cathrt.runtime.attempts import attempt_to_judge
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
+from cathrt.runtime.errors import SourceError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.frame_step import frame_step
@@ -24,18 +28,21 @@ from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.ledger import Ledger
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
+from cathrt.runtime.pass_identity import pass_values
 from cathrt.runtime.policy import KeyFramePolicy, Scored
 from cathrt.runtime.ports import Engine, Source
-from cathrt.runtime.records import prepare_records, record_from_body
+from cathrt.runtime.records import prepare_records
 
-Rate = Literal["realtime", "max"]
-RULES_VERSION = 1  # raise it when the same frames may get other verdicts or alerts than before
+_log = logging.getLogger(__name__)
 
 
 class Recorder(Protocol):
-    """What the line needs of the journal: to hand records in, and what it already holds of a pass cut short."""
+    """What the line needs of the journal: to hand records in, and what it already holds of a pass.
 
-    def append(self, record: Record) -> None: ...
+    live_until_ns: of an alert, the clock reading after which a sink is given it as late; None: it stays as it is.
+    """
+
+    def append(self, record: Record, live_until_ns: int | None = None) -> None: ...
     def stored(self, pass_id: str) -> tuple[StoredRecord, ...]: ...
 
 
@@ -51,70 +58,93 @@ class Line:
     keep_warm: KeepWarm | None = None
 
 
-def watch(source: Source, line: Line, journal: Recorder) -> RunSummary:
+def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) -> RunSummary:
     """Judge one run. Every frame it has ends as exactly one verdict; the journal has all of it on return.
 
     A pass that the journal holds in part (a kill, a power cut) is taken up: stored verdicts stand, the rest is judged.
-    Raises SourceError or ManifestError before the first frame if run and bundle do not fit each other, JournalError
-    where records cannot be kept: then nothing that was not durable has been shown.
+    retry: where the journal holds a complete pass with frames that failed for a reason of ours, judge a new one.
+    Raises SourceError, ManifestError or EngineError before the first frame if run, bundle and engine do not fit each
+    other, JournalError where records cannot be kept: then nothing that was not durable has been shown. A source that
+    breaks off later fails the frames that it still owes.
     """
     run, manifest = source.run, line.bundle.manifest
     step = frame_step(line.engine, run, manifest.preprocessing, line.clock.now_ns)  # an engine may be lost here
-    this_pass = pass_id(run.run_id, line.bundle.manifest_sha256, _rules(line))
+    attempt = attempt_to_judge(partial(_start, run, line), journal.stored, retry=retry)
+    this_pass = attempt.start.pass_id
     model = KeyframeModel(manifest.keyframe)
     judge = Judge(
         pass_id=this_pass,
         run_id=run.run_id,
         step=step,
         model=model,
-        budget_ms=line.config.line.budget_ms,
+        budget_ms=line.config.line.budget_ms if line.rate == "realtime" else None,
         now_ns=line.clock.now_ns,
     )
     policy = KeyFramePolicy(manifest.keyframe.key_frame_threshold, line.config.policy)
     ledger = Ledger(run, model)
     prepare_records((KeyframeFinding,))  # the first frame does not pay for it
-    stands = _verdicts(journal.stored(this_pass))
+    journal.append(attempt.start)
 
-    for item, waited_ms in _timed(_complete(source, _paced(source, line)), line.clock):
+    for item, waited_ms in _timed(_complete(source, _paced(source, line), line.clock), line.clock):
         failpoint("line.received")
-        verdict = stands.get(item.index) or judge(item, waited_ms)
+        verdict = attempt.stands.get(item.index)
+        if verdict is None:
+            verdict, due_ns = judge(item, waited_ms), item.acquired_ns
+        else:
+            judge.stands(item, verdict)
+            due_ns = None
         failpoint("line.judged")
         journal.append(verdict)
-        scored = ledger.enter(verdict)
+        scored = ledger.enter(verdict, due_ns)
         if scored is not None and (key := policy.observe(scored)) is not None:
-            journal.append(_alert(key, scored, this_pass, run, line))
-            failpoint("line.alerted")
+            _announce(key, scored, attempt.start, line, journal)
 
     last = ledger.last_scored
     if last is not None and (key := policy.finish()) is not None:
-        journal.append(_alert(key, last, this_pass, run, line))
-        failpoint("line.alerted")
+        _announce(key, last, attempt.start, line, journal)
     summary = ledger.summary(this_pass, line.bundle, line.engine.name, line.config.policy)
     journal.append(summary)
     failpoint("line.summarised")
     return summary
 
 
-def _verdicts(stored: Iterable[StoredRecord]) -> dict[int, Verdict[KeyframeFinding]]:
-    """The verdicts among these records, by frame."""
-    records = (record_from_body(row.body, (KeyframeFinding,)) for row in stored)
-    return {record.frame_index: record for record in records if isinstance(record, Verdict)}
-
-
-def _alert(key: Scored, raised_at: Scored, pass_id_: str, run: Run, line: Line) -> Alert:
-    return Alert(
-        id=record_id(pass_id_, "alert", f"key_frame|{key.index}"),
-        pass_id=pass_id_,
+def _start(run: Run, line: Line, attempt: int) -> PassStart:
+    sha256, engine = line.bundle.manifest_sha256, line.engine.name
+    this_pass = pass_id(pass_values(run.run_id, sha256, engine, line.rate, line.config, attempt=attempt))
+    return PassStart(
+        id=record_id(this_pass, "pass", ""),
+        pass_id=this_pass,
         run_id=run.run_id,
+        source=run.source,
+        rate=line.rate,
+        attempt=attempt,
+        engine=engine,
+        manifest_sha256=sha256,
+    )
+
+
+def _announce(key: Scored, raised_at: Scored, start: PassStart, line: Line, journal: Recorder) -> None:
+    """Hand in the alert about `key`. In real time it is live until its frame is policy.stale_s old by the clock."""
+    late, live_until_ns = None, None
+    if start.rate == "realtime":
+        # A frame that an earlier process judged was due long ago, whatever the clock of this one says.
+        live_until_ns = None if key.due_ns is None else key.due_ns + round(line.config.policy.stale_s * 1e9)
+        late = live_until_ns is None or line.clock.now_ns() > live_until_ns
+    alert = Alert(
+        id=record_id(start.pass_id, "alert", f"key_frame|{key.index}"),
+        pass_id=start.pass_id,
+        run_id=start.run_id,
         kind="key_frame",
         frame_index=key.index,
         raised_at_frame=raised_at.index,
         laterality=key.laterality,
         score=key.key_frame_score,
         verdict_id=key.verdict_id,
-        late=raised_at.due_ms - key.due_ms > line.config.policy.stale_s * 1000.0,
+        late=late,
         engine=key.engine,
     )
+    journal.append(alert, live_until_ns)
+    failpoint("line.alerted")
 
 
 def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:
@@ -123,19 +153,24 @@ def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:
     return as_taken(source)
 
 
-def _complete(source: Source, items: Iterator[Frame | LostFrame]) -> Iterator[Frame | LostFrame]:
-    """Name every index that the source skipped or still owes, so that the books balance."""
-    expected, acquired_ns = 0, 0
-    for item in items:
-        if item.index < expected:
-            raise AssertionError(f"source delivered frame {item.index} after frame {expected - 1}")
-        acquired_ns = item.acquired_ns
-        for index in range(expected, item.index):
-            yield LostFrame(index, acquired_ns, "missing upstream: the source skipped it", failed=False)
-        expected = item.index + 1
-        yield item
-    for index in range(expected, source.run.frame_count or 0):
-        yield LostFrame(index, acquired_ns, "missing upstream: the source ended early", failed=False)
+def _complete(source: Source, items: Iterator[Frame | LostFrame], clock: Clock) -> Iterator[Frame | LostFrame]:
+    """Name every index that the source skipped or still owes, so that the books balance, also where it breaks off."""
+    declared, expected = source.run.frame_count, 0
+    reason, failed, ours = "missing upstream: the source ended early", False, False
+    try:
+        for item in items:
+            if item.index < expected:
+                raise AssertionError(f"source delivered frame {item.index} after frame {expected - 1}")
+            for index in range(expected, item.index):
+                yield LostFrame(index, item.acquired_ns, "missing upstream: the source skipped it", failed=False)
+            expected = item.index + 1
+            yield item
+    except (SourceError, MemoryError) as exc:
+        _log.warning("%s: the source broke off before frame %d: %s", source.run.source, expected, exc)
+        reason, failed, ours = f"the source broke off: {exc or type(exc).__name__}", True, isinstance(exc, MemoryError)
+        declared = expected + 1 if declared is None else declared  # of a live run one frame at least says what happened
+    for index in range(expected, declared or 0):
+        yield LostFrame(index, clock.now_ns(), reason, failed=failed, ours=ours)
 
 
 def _timed(items: Iterator[Frame | LostFrame], clock: Clock) -> Iterator[tuple[Frame | LostFrame, float]]:
@@ -147,8 +182,3 @@ def _timed(items: Iterator[Frame | LostFrame], clock: Clock) -> Iterator[tuple[F
         except StopIteration:
             return
         yield item, (clock.now_ns() - asked_ns) / 1e6
-
-
-def _rules(line: Line) -> str:
-    """Everything beside run and model that decides verdicts and alerts: part of a pass's identity."""
-    return f"{RULES_VERSION}|{line.rate}|{line.engine.name}|{line.config.line}|{line.config.policy}"

@@ -21,7 +21,10 @@ PLAIN_TILT_DEG = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A judged frame as the policy sees it. due_ms counts from the run's first frame."""
+    """A judged frame as the policy sees it. due_ms counts from the run's first frame.
+
+    due_ns: the clock reading when it was due; None for a frame that an earlier process judged. No rule looks at it.
+    """
 
     index: int
     due_ms: float
@@ -29,6 +32,7 @@ class Scored:
     laterality: Laterality
     verdict_id: str
     engine: str
+    due_ns: int | None = None
 
 
 class KeyFramePolicy:

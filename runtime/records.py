@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
 
-from cathrt.runtime.alert import NOTICE, Alert, Finding, Outcome, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import NOTICE, Alert, Finding, Outcome, PassStart, Record, Refusal, RunSummary, Verdict
 from cathrt.runtime.validation import faults_of, shown
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _NOTICE = f',"notice":"{NOTICE}"}}'.encode()  # how every body ends
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _Found = TypeVar("_Found", bound=Finding)
+_Read = PassStart | Verdict[_Found] | Alert | RunSummary | Refusal
 
 
 def body_from_record(record: Record) -> bytes:
@@ -42,7 +43,7 @@ def body_from_record(record: Record) -> bytes:
     return body[:-1] + _NOTICE
 
 
-def record_from_body(body: bytes, findings: tuple[type[_Found], ...]) -> Verdict[_Found] | Alert | RunSummary | Refusal:
+def record_from_body(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
     """The record of one canonical JSON line. findings: the classes that a verdict's finding may be of, by their kind.
 
     Raises ValueError naming each key that does not fit, what was found and what was expected.
@@ -58,11 +59,11 @@ def prepare_records(findings: tuple[type[Finding], ...]) -> None:
     _adapter(findings)
 
 
-def _checked(body: bytes, findings: tuple[type[_Found], ...]) -> Verdict[_Found] | Alert | RunSummary | Refusal:
+def _checked(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
     """The record of a body without its notice."""
     from pydantic import ValidationError
 
-    record: Verdict[_Found] | Alert | RunSummary | Refusal
+    record: _Read[_Found]
     try:
         record = _adapter(findings).validate_json(body)
     except ValidationError as exc:
@@ -82,6 +83,8 @@ def _check_verdict(verdict: Verdict) -> None:
             raise ValueError(
                 f"{key}: found {shown(value)}, expected {expected} for a frame that ended {verdict.outcome}"
             )
+    if verdict.retry and verdict.outcome is not Outcome.FAILED:
+        raise ValueError(f"retry: found true, expected false for a frame that ended {verdict.outcome}")
 
 
 def _check_summary(run: RunSummary) -> None:
@@ -126,5 +129,5 @@ def _adapter(findings: tuple[type[Finding], ...]) -> TypeAdapter[Any]:
 
     finding: Any = Annotated[Union[findings], Discriminator("kind")] if findings else None  # noqa: UP007 (made at run time)
     verdict: Any = Verdict
-    union = Union[verdict[finding], Alert, RunSummary, Refusal]  # noqa: UP007
+    union = Union[PassStart, verdict[finding], Alert, RunSummary, Refusal]  # noqa: UP007
     return TypeAdapter(Annotated[union, Discriminator("type")], config=strict)

@@ -1,6 +1,7 @@
 """Recorded runs through the line, one after another: what `cathrt replay` and `cathrt demo` share.
 
-An input that cannot be read becomes a Refusal in the journal; the others go on. Not for: printing (sinks do) and exits.
+An input that cannot be read or judged becomes a Refusal in the journal; the others go on. Not for: printing (sinks do)
+and exits.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cathrt.runtime.alert import Refusal, RunSummary
+from cathrt.runtime.alert import Rate, Refusal, RunSummary
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.errors import ManifestError, SourceError
+from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SourceError
 from cathrt.runtime.failover import open_with_fallback
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.pace import MonotonicClock
-from cathrt.runtime.pipeline import Line, Rate, watch
+from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Sink, Source
+
+# What one input can meet before its first frame without any harm to the next input.
+_OF_ONE_INPUT = (SourceError, ManifestError, ConfigError, EngineError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +50,31 @@ def replay(
 ) -> Replayed:
     """Judge each input in turn; on return all records are durable and shown. opened(run) comes before its frames.
 
+    A run that comes twice is judged once, also where frames of it failed: a later replay judges those again.
     Raises JournalError where records cannot be kept, SinkError where they are kept but a sink does not take them.
     """
     summaries: list[RunSummary] = []
     refusals: list[Refusal] = []
+    judged: set[str] = set()
     for opening in openings:
         try:
-            source = opening.open()
-        except SourceError as exc:
-            refusal = Refusal(
-                id=record_id("refusal", opening.name, str(exc)),
-                source=opening.name,
-                error=type(exc).__name__,
-                message=str(exc),
-            )
-            journal.append(refusal)
-            refusals.append(refusal)
-            continue
-        try:
-            opened(source.run)
-            summaries.append(watch(source, line, journal))
-        finally:
-            source.close()
+            with ExitStack() as stack:
+                source = opening.open()
+                stack.callback(source.close)
+                opened(source.run)
+                run_id = source.run.run_id
+                summaries.append(watch(source, line, journal, retry=run_id not in judged))
+                judged.add(run_id)
+        except _OF_ONE_INPUT as exc:
+            refusals.append(_refusal(opening.name, exc))
+            journal.append(refusals[-1])
         journal.sync()  # a reader that has gone is noticed here, not after the whole archive
     journal.sync()
     return Replayed(tuple(summaries), tuple(refusals))
+
+
+def _refusal(name: str, exc: CathrtError) -> Refusal:
+    return Refusal(id=record_id("refusal", name, str(exc)), source=name, error=type(exc).__name__, message=str(exc))
 
 
 @contextmanager

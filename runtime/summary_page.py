@@ -90,7 +90,8 @@ def _run(run: JudgedRun) -> str:
         facts.append(_view(summary.positioner_primary_angle_deg, summary.positioner_secondary_angle_deg))
     if summary.laterality_mismatch:
         facts.append("C-arm angle unusual for this side")
-    facts.append(f"alerts while it ran: {len(run.alerts)}")
+    late = sum(alert.late is True for alert in run.alerts)
+    facts.append(f"alerts while it ran: {len(run.alerts)}" + (f", {late} of them late" if late else ""))
     facts.append(f"{summary.bundle} on {summary.engine}")
     if run.remark:
         facts.append(run.remark)
@@ -164,7 +165,8 @@ def _timeline(run: JudgedRun) -> str:
 
 
 def _mark(x: float, y: float, alert: Alert) -> str:
+    dashes, late = (' stroke-dasharray="2 2"', ", late: not a live alert") if alert.late else ("", "")
     return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="#f2d06b" stroke-width="2">'
-        f"<title>alert: frame {alert.frame_index}, told at frame {alert.raised_at_frame}</title></circle>"
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="#f2d06b" stroke-width="2"{dashes}>'
+        f"<title>alert: frame {alert.frame_index}, raised at frame {alert.raised_at_frame}{late}</title></circle>"
     )

@@ -13,6 +13,7 @@ from cathrt.runtime.alert import (
     Alert,
     KeyframeFinding,
     Outcome,
+    PassStart,
     Percentiles,
     Record,
     Refusal,
@@ -32,6 +33,20 @@ GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)
 
 
+def start(name: str = "run a", attempt: int = 1) -> PassStart:
+    """The start of a pass over the run of that name."""
+    return PassStart(
+        id=record_id(pass_of(name), "pass", ""),
+        pass_id=pass_of(name),
+        run_id=run_id(name),
+        source=f"{name}.dcm",
+        rate="max",
+        attempt=attempt,
+        engine="fake",
+        manifest_sha256="0" * 64,
+    )
+
+
 def verdict(
     index: int, name: str = "run a", outcome: Outcome = Outcome.MET, end_to_end_ms: float = 7.5
 ) -> Verdict[KeyframeFinding]:
@@ -48,6 +63,7 @@ def verdict(
         finding=finding,
         latency_ms=StageTimes(1.0, 2.0, 3.0, 0.5, end_to_end_ms),
         engine="fake" if judged else None,
+        retry=False,
     )
 
 
@@ -63,7 +79,7 @@ def alert(index: int, name: str = "run a") -> Alert:
         laterality="left",
         score=0.9,
         verdict_id=record_id(pass_of(name), "verdict", str(index)),
-        late=False,
+        late=None,
         engine="fake",
     )
 
@@ -101,8 +117,9 @@ def refusal(name: str = "broken.dcm") -> Refusal:
 
 
 def whole_pass(frames: int = 20, name: str = "run a") -> list[Record]:
-    """A pass from first verdict to summary: every tenth frame raises an alert, every seventh was dropped."""
-    verdicts = [verdict(i, name, Outcome.DROPPED if i % 7 == 6 else Outcome.MET) for i in range(frames)]
+    """A pass from first verdict to summary: every tenth frame raises an alert, some repeat, some drop."""
+    endings = {3: Outcome.DUPLICATE, 6: Outcome.DROPPED}
+    verdicts = [verdict(i, name, endings.get(i % 7, Outcome.MET)) for i in range(frames)]
     records: list[Record] = []
     for made in verdicts:
         records.append(made)
@@ -118,7 +135,7 @@ def stored(record: Record, seq: int = 1) -> StoredRecord:
 
 def pass_of(name: str) -> str:
     """The pass id of the run of that name."""
-    return pass_id(run_id(name), "0" * 64, "rules")
+    return pass_id({"run": run_id(name)})
 
 
 class Shown:

@@ -10,6 +10,7 @@ from itertools import permutations
 import pytest
 
 from cathrt.runtime import failover
+from cathrt.runtime.alert import Record, Verdict
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines.fake import FakeEngine
@@ -200,8 +201,10 @@ def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
     engine = FailoverEngine([gpu, Mortal("cpu")])
 
     class Pausing(ListJournal):
-        def append(self, record: object) -> None:
-            super().append(record)  # type: ignore[arg-type]
+        def append(self, record: Record, live_until_ns: int | None = None) -> None:
+            super().append(record, live_until_ns)
+            if not isinstance(record, Verdict):
+                return
             engine.keep_warm()  # the pause after each frame
 
     journal = Pausing()

@@ -108,7 +108,7 @@ def refused(path: Path, match: str) -> None:
         ("UPDATE meta SET head_chain = zeroblob(32)", "hash differs"),
         ("UPDATE meta SET head_chain = zeroblob(7)", "hash differs"),
         ("DELETE FROM meta", "0 heads, expected one"),
-        ("PRAGMA user_version = 1", "journal schema 1, expected 3"),
+        ("PRAGMA user_version = 2", "journal schema 2, expected 3"),
         ("PRAGMA user_version = 4", "journal schema 4, expected 3"),
         ("PRAGMA application_id = 7", "no cathrt journal: an SQLite file of another program"),
         ("DROP INDEX record_of_pass", "not those of journal schema 3"),

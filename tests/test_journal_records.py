@@ -19,7 +19,9 @@ from cathrt.runtime.alert import (
     KeyframeFinding,
     Laterality,
     Outcome,
+    PassStart,
     Percentiles,
+    Rate,
     Record,
     Refusal,
     RunSummary,
@@ -28,7 +30,7 @@ from cathrt.runtime.alert import (
 )
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.records import body_from_record, record_from_body
-from tests.passes import alert, refusal, summary, verdict
+from tests.passes import alert, refusal, start, summary, verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 scores = st.floats(0.0, 1.0)
@@ -49,6 +51,7 @@ judged = st.builds(
     findings,
     stage_times,
     texts,
+    st.just(False),
 )
 unjudged = st.builds(
     Verdict,
@@ -61,8 +64,14 @@ unjudged = st.builds(
     st.none(),
     stage_times,
     st.none(),
+    st.just(False),
 )
-alerts = st.builds(Alert, ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids, st.booleans(), texts)
+failed = st.builds(
+    Verdict, ids, ids, ids, counts, st.just(Outcome.FAILED), texts, st.none(), stage_times, st.none(), st.booleans()
+)
+lateness = st.none() | st.booleans()
+alerts = st.builds(Alert, ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids, lateness, texts)
+starts = st.builds(PassStart, ids, ids, ids, texts, st.sampled_from(get_args(Rate)), st.integers(1, 9), texts, texts)
 
 
 @st.composite
@@ -93,11 +102,11 @@ def summaries(draw: st.DrawFn) -> RunSummary:
     )
 
 
-records = judged | unjudged | alerts | summaries() | st.builds(Refusal, ids, texts, texts, texts)
+records = starts | judged | unjudged | failed | alerts | summaries() | st.builds(Refusal, ids, texts, texts, texts)
 
 
 GONE = object()
-ONE_OF_EACH = [verdict(0), verdict(1, outcome=Outcome.FAILED), alert(9), summary([verdict(0)]), refusal()]
+ONE_OF_EACH = [start(), verdict(0), verdict(1, outcome=Outcome.FAILED), alert(9), summary([verdict(0)]), refusal()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +187,7 @@ def test_no_text_stops_a_record(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "to", "match"),
     [
-        (("type",), "rumour", "^type: found 'rumour', expected one of 'verdict', 'alert', 'run', 'refusal'$"),
+        (("type",), "rumour", "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal'$"),
         (("type",), None, "^type: found 'None', expected one of"),
         (("notice",), "approved", "found .*approved.*, expected the notice 'Research use only"),
         (("extra",), 1, "^verdict.extra: unknown key: remove it$"),
@@ -195,6 +204,8 @@ def test_no_text_stops_a_record(text: str) -> None:
         (("finding",), None, "^finding: found None, expected one for a frame that ended MET$"),
         (("engine",), None, "^engine: found None, expected one for a frame that ended MET$"),
         (("engine",), 3, "^verdict.engine: found 3, expected a valid string$"),
+        (("retry",), True, "^retry: found true, expected false for a frame that ended MET$"),
+        (("retry",), None, "^verdict.retry: found None, expected a valid boolean$"),
         (("finding",), [], "^verdict.finding: found .*, expected"),
         (("finding", "kind"), "hearsay", "^verdict.finding.kind: found 'hearsay', expected one of 'keyframe'$"),
         (("finding", "laterality"), "both", "^verdict.finding.keyframe.laterality: found 'both', expected 'left'"),

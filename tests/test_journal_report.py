@@ -17,7 +17,7 @@ from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_head import Head
 from cathrt.runtime.journal_report import JournalReport, verify_journal
 from cathrt.runtime.models import FINDINGS
-from tests.passes import GROUPED, alert, pass_of, refusal, summary, verdict, whole_pass, write
+from tests.passes import GROUPED, alert, pass_of, refusal, start, summary, verdict, whole_pass, write
 
 
 def reported(tmp_path: Path, records: Sequence[Record]) -> JournalReport:
@@ -34,7 +34,7 @@ def test_whole_passes_balance(tmp_path: Path) -> None:
     assert report.incomplete == ()
     first, second = report.passes
     assert (first.pass_id, first.run_id, first.frames, first.alerts) == (pass_of("run a"), run_id("run a"), 20, 2)
-    assert first.verdicts == {Outcome.MET: 18, Outcome.DROPPED: 2}
+    assert first.verdicts == {Outcome.MET: 15, Outcome.DUPLICATE: 3, Outcome.DROPPED: 2}
     assert (second.frames, second.alerts, second.balanced) == (10, 1, True)
 
 
@@ -62,6 +62,13 @@ def test_a_pass_without_summary_is_incomplete_and_says_no_worse(tmp_path: Path) 
     assert not report.sound
     (books,) = report.incomplete
     assert (books.frames, books.complete, books.balanced, books.anomalies) == (None, False, False, ())
+    assert (books.source, books.rate, books.attempt) == (None, None, None)
+
+
+def test_an_incomplete_pass_is_known_by_its_source_its_rate_and_its_attempt(tmp_path: Path) -> None:
+    (books,) = reported(tmp_path, [start(attempt=2), *whole_pass()[:-1]]).incomplete
+
+    assert (books.source, books.rate, books.attempt, books.anomalies) == ("run a.dcm", "max", 2, ())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,7 @@ def test_what_does_not_add_up_is_named(tmp_path: Path, records: list[Record], an
 def test_the_report_is_json_as_it_stands(tmp_path: Path) -> None:
     document = json.loads(json.dumps(asdict(reported(tmp_path, whole_pass()))))
 
-    assert document["passes"][0]["verdicts"] == {"MET": 18, "DROPPED": 2}
+    assert document["passes"][0]["verdicts"] == {"MET": 15, "DUPLICATE": 3, "DROPPED": 2}
 
 
 def test_verifying_runs_beside_the_writer_and_takes_no_lock(tmp_path: Path) -> None:

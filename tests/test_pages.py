@@ -15,9 +15,8 @@ from cathrt.runtime.summary_page import JudgedRun, summary_page
 def verdict(index: int, score: float | None) -> Verdict[KeyframeFinding]:
     finding = None if score is None else KeyframeFinding("left", 0.9, score, (score, 1.0 - score))
     outcome = Outcome.DROPPED if score is None else Outcome.MET
-    return Verdict(
-        f"v{index}", "p", "r", index, outcome, None, finding, StageTimes(0.0, 0.0, 0.0, 0.0, 0.0), finding and "fake"
-    )
+    times, engine = StageTimes(0.0, 0.0, 0.0, 0.0, 0.0), finding and "fake"
+    return Verdict(f"v{index}", "p", "r", index, outcome, None, finding, times, engine, retry=False)
 
 
 def judged_run(source: str = "run") -> JudgedRun:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from cathrt.runtime.alert import NOTICE, Alert, Outcome, Record, Refusal, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import NOTICE, Alert, Outcome, PassStart, Record, Refusal, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.records import record_from_body
 
@@ -26,6 +26,8 @@ class ConsoleSink:
         if stored.type == "verdict":
             return
         lines = lines_from_record(record_from_body(stored.body, ()))
+        if not lines:
+            return
         if self._styled:
             lines = [f"{_BOLD}{lines[0]}{_PLAIN}", *lines[1:-1], f"{_DIM}{lines[-1]}{_PLAIN}"]
         text = "".join(f"{line}\n" for line in lines)
@@ -43,10 +45,21 @@ class ConsoleSink:
 
 
 def lines_from_record(record: Record) -> list[str]:
-    """What a person is shown of a record, the notice last; empty for a verdict. Frame numbers are 0-based."""
+    """What a person is shown of a record, the notice last; empty for a verdict and for the start of a first attempt.
+
+    Frame numbers are 0-based.
+    """
     match record:
         case Verdict():
             return []
+        case PassStart():
+            if record.attempt == 1:
+                return []
+            return [
+                f"JUDGED AGAIN {_shown(record.source)}: attempt {record.attempt}, because frames FAILED in the attempt "
+                "before though the file may be whole",
+                f"  {NOTICE}",
+            ]
         case Alert():
             late = " (late: not a live alert)" if record.late else ""
             return [

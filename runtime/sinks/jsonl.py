@@ -1,6 +1,6 @@
 """Records as JSON Lines: one compact UTF-8 object a line, the same bytes that the journal stores.
 
-Not for: people (console.py).
+Only an alert may differ, in `late`: it was live when it was stored, and is not any more. Not for: people (console.py).
 """
 
 from __future__ import annotations

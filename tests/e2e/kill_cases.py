@@ -12,15 +12,24 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.failpoints import JOURNAL_POINTS, LINE_POINTS, arm, kill
+from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.lines import ArraySource, line
+from tests.lines import ArraySource, line, picture
 
-# Two stretches worth a key frame, a duplicate and a lost frame: every kind of record and verdict is on the way.
-SCORES = [0.1, 0.2, 0.6, 0.9, 0.7, 0.2, 0.1, 0.1, None, *[0.15] * 12, 0.8, 0.85, 0.3, 0.1, 0.95]
+FROZEN = picture(0.15)
+# Two stretches worth a key frame, repeats of judged pictures before, across and after frames that are lost or broken:
+# every kind of record, and every outcome that a pass at full speed can have.
+ITEMS: list[float | np.ndarray | LostFrame | None] = [
+    *[0.1, 0.2, 0.6, 0.9, 0.7, 0.2, 0.1, FROZEN, FROZEN, None, FROZEN, FROZEN],
+    *[LostFrame(12, 0, "broken", failed=True), FROZEN, 0.15, *[picture(0.1)] * 6],
+    *[0.8, 0.85, 0.3, 0.1, 0.95, picture(0.2), picture(0.2)],
+]
 POINTS = LINE_POINTS + JOURNAL_POINTS
 AFTER = (0, 1, 4, 11)
 CASES = [f"{point}+{after}" for point, after in product(POINTS, AFTER)]
@@ -38,7 +47,7 @@ def start(folder: Path, shown: str, kill_at: str | None) -> int:
             arm(point, kill, int(after))
         with (folder / shown).open("wb") as stream:
             journal = Journal(folder / "journal.db", JournalConfig(group_commit_ms=5.0), [JsonlSink(stream)])
-            watch(ArraySource(SCORES), line(), journal)
+            watch(ArraySource(ITEMS), line(), journal)
             journal.close()
         status = 0
     finally:

@@ -13,7 +13,7 @@ import pytest
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.conftest import ROOT
-from tests.e2e.kill_cases import CASES, POINTS, SCORES
+from tests.e2e.kill_cases import CASES, ITEMS, POINTS
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_killed_line_loses_nothing_shown_and_doubles_nothing(killed: dict[str,
     (books,) = report.passes
     assert books.complete
     assert books.balanced, books.anomalies
-    assert books.frames == len(SCORES)
+    assert books.frames == len(ITEMS)
 
 
 def test_every_fail_point_killed_the_line_at_least_once(killed: dict[str, dict]) -> None:
@@ -66,6 +66,24 @@ def test_every_fail_point_killed_the_line_at_least_once(killed: dict[str, dict])
     assert struck == set(POINTS) - {"journal.between_sinks"}
 
 
-def test_the_uninterrupted_and_the_restarted_line_keep_the_same_records(killed: dict[str, dict]) -> None:
-    ids = {case: set(bodies(result["folder"] / case / "journal.db")) for case, result in killed.items()}
-    assert len({frozenset(kept) for kept in ids.values()}) == 1
+def untimed(stored: dict[str, dict]) -> dict[str, dict]:
+    """Everything that is stored but the times."""
+    return {id_: {key: value for key, value in body.items() if key != "latency_ms"} for id_, body in stored.items()}
+
+
+def test_the_uninterrupted_and_the_restarted_line_store_the_same_but_for_the_times(killed: dict[str, dict]) -> None:
+    kept = {case: untimed(bodies(result["folder"] / case / "journal.db")) for case, result in killed.items()}
+    whole = next(kept[case] for case, result in killed.items() if not result["killed"])
+    different = [case for case, stored in kept.items() if stored != whole]
+    assert not different
+    assert list(whole.values()) == [*kept.popitem()[1].values()], "and in the same order"
+
+
+def test_the_data_hold_every_outcome_of_full_speed_and_repeats_across_lost_frames(killed: dict[str, dict]) -> None:
+    stored = bodies(killed[CASES[0]]["folder"] / CASES[0] / "journal.db")
+    outcomes = [body["outcome"] for body in stored.values() if body["type"] == "verdict"]
+    assert set(outcomes) == {"MET", "DUPLICATE", "DROPPED", "FAILED"}
+    text = " ".join(outcomes)
+    for stretch in ("MET DUPLICATE DROPPED DUPLICATE", "FAILED DUPLICATE", "DUPLICATE DUPLICATE DUPLICATE MET"):
+        assert stretch in text
+    assert {body["type"] for body in stored.values()} == {"pass", "verdict", "alert", "run"}

@@ -15,9 +15,9 @@ from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import AT_ONCE, whole_pass
+from tests.passes import AT_ONCE, start, whole_pass
 
-RECORDS = whole_pass(20)
+RECORDS = [start(), *whole_pass(20)]
 SYNC_EVERY = 3  # records, so that a pass has at least eight groups
 GROUPS = -(-len(RECORDS) // SYNC_EVERY)
 PASSES = {  # how often a pass goes by each fail point

@@ -66,6 +66,11 @@ def test_every_fail_point_of_the_journal_has_its_cases() -> None:
     assert set(PASSES) == set(JOURNAL_POINTS)
 
 
+def test_the_killed_pass_holds_every_kind_of_record_and_a_duplicate() -> None:
+    assert {record.type for record in RECORDS} == {"pass", "verdict", "alert", "run"}
+    assert {record.outcome for record in RECORDS if isinstance(record, Verdict)} == {"MET", "DUPLICATE", "DROPPED"}
+
+
 @pytest.mark.parametrize(
     ("point", "after"),
     [(point, after) for point, passes in PASSES.items() for after in sorted({0, passes // 2, passes - 1})],
