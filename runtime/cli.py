@@ -177,12 +177,14 @@ def verify_command(
             "head": journal.head,
             "head_noted": journal.head_noted,
             "passes": len(journal.passes),
-            "incomplete": [books.pass_id for books in journal.incomplete],
+            "incomplete": [books.identity for books in journal.incomplete],
             "anomalies": [text for books in journal.passes for text in books.anomalies],
             "refusals": journal.refusals,
             "sound": journal.sound,
         }
         sound = journal.sound
+        for books in journal.incomplete:
+            say(f"incomplete: {books.source} at --rate {books.rate}: the same replay at that rate completes it")
     if json_:
         print(json.dumps({**report, "notice": NOTICE}, ensure_ascii=False))
     else:

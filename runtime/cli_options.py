@@ -16,12 +16,13 @@ import typer
 
 from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import Config, load_config
-from cathrt.runtime.errors import ConfigError, SourceError
+from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
 from cathrt.runtime.ports import Sink
 
 if TYPE_CHECKING:
     from cathrt.runtime.replay import Replayed
 
+_EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError, EngineError, EngineLostError)}
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")]
@@ -83,9 +84,13 @@ def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], Non
 
 
 def exit_code_of(done: Replayed) -> int:
-    """0, or what the exit codes of the README say of runs that were refused, or not judged to the last frame."""
+    """0, or what the exit codes of the README say of runs that were refused, or not judged to the last frame.
+
+    Where every input was refused for the bundle's or the engine's sake, that has its own code.
+    """
     if not done.summaries:
-        return SourceError.exit_code
+        codes = {_EXIT_CODES.get(refusal.error, SourceError.exit_code) for refusal in done.refusals}
+        return codes.pop() if len(codes) == 1 else SourceError.exit_code
     judged = all(run.verdicts["FAILED"] == 0 and run.verdicts["DROPPED"] == 0 for run in done.summaries)
     return 0 if judged and not done.refusals else UNJUDGED
 

@@ -88,9 +88,9 @@ def demo(
             opened_journal(None, config, (*sinks, seen)) as journal,
         ):
             replayed = replay(openings, line, journal)
+    names = [Path(summary.source).stem for summary in replayed.summaries]  # a run that was refused has no summary
     pages = [
-        _judged(summary, seen, phantom, name)
-        for summary, (name, phantom) in zip(replayed.summaries, phantoms.items(), strict=True)
+        _judged(summary, seen, phantoms[name], name) for summary, name in zip(replayed.summaries, names, strict=True)
     ]
     engines = "; ".join(dict.fromkeys(summary.engine for summary in replayed.summaries))
     page, sheet = out / "summary.html", out / "key_frames.png"
@@ -102,7 +102,7 @@ def demo(
         ),
         encoding="utf-8",
     )
-    contact_sheet([tile for name, run in zip(phantoms, pages, strict=True) for tile in _tiles(name, run)]).save(sheet)
+    contact_sheet([tile for name, run in zip(names, pages, strict=True) for tile in _tiles(name, run)]).save(sheet)
     return Demo(replayed, page, sheet)
 
 

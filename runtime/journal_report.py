@@ -38,6 +38,11 @@ class PassBooks:
     anomalies: tuple[str, ...]
 
     @property
+    def identity(self) -> dict[str, str | int | None]:
+        """Which pass it is, in the words of the command that completes it."""
+        return {"pass_id": self.pass_id, "source": self.source, "rate": self.rate, "attempt": self.attempt}
+
+    @property
     def complete(self) -> bool:
         """The run's summary is there: its last frame was judged."""
         return self.frames is not None

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cathrt.runtime.alert import Outcome, Record, StoredRecord
+from cathrt.runtime.alert import Outcome, Percentiles, Record, StoredRecord
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, POINTS, arm, armed, disarm, failpoint
@@ -133,6 +134,14 @@ def test_append_does_not_wait_for_a_slow_disk(path: Path) -> None:
         journal.sync()
 
     assert len(sink.records) == 300
+
+
+def test_percentiles_lie_between_the_values_they_are_of() -> None:
+    times = Percentiles.over([float(value) for value in range(101)])
+
+    assert (times.p50, times.p95, times.p99, times.max) == (50.0, 95.0, 99.0, 100.0)
+    assert Percentiles.over([7.0]) == Percentiles(7.0, 7.0, 7.0, 7.0)
+    assert Percentiles.over(deque([1.0, 2.0])).p50 == 1.5
 
 
 def test_append_blocks_only_at_the_bound_and_the_stats_tell(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,6 +18,9 @@ def verdict(index: int, score: float | None) -> Verdict[KeyframeFinding]:
     outcome = Outcome.DROPPED if score is None else Outcome.MET
     times, engine = StageTimes(0.0, 0.0, 0.0, 0.0, 0.0), finding and "fake"
     return Verdict(f"v{index}", "p", "r", index, outcome, None, finding, times, engine, retry=False)
+
+
+LATE = (True, False, None)
 
 
 def judged_run(source: str = "run") -> JudgedRun:
@@ -63,6 +67,14 @@ def test_the_page_tells_side_books_key_frames_and_the_notice() -> None:
     assert reader.tags.count("img") == 1
     assert reader.tags.count("polyline") == 2, "the dropped frame must leave a gap in the curve"
     assert reader.tags.count("circle") == 1
+
+
+def test_the_page_marks_alerts_that_were_late_when_they_were_shown() -> None:
+    run = judged_run()
+    page = {late: summary_page("t", "s", [replace(run, alerts=[replace(run.alerts[0], late=late)])]) for late in LATE}
+    assert "late: not a live alert" in page[True]
+    assert "alerts while it ran: 1, 1 of them late" in page[True]
+    assert "live alert" not in page[False] + page[None]
 
 
 def test_the_page_fetches_nothing_and_runs_nothing() -> None:

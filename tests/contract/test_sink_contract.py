@@ -25,7 +25,7 @@ from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, record_from_body
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import GROUPED, Shown, alert, refusal, rows, stored, summary, verdict, whole_pass
+from tests.passes import GROUPED, Shown, alert, refusal, rows, start, stored, summary, verdict, whole_pass
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Port:
 
 
 SINKS = {"jsonl": Port(JsonlSink, "wb"), "console": Port(ConsoleSink, "w", "utf-8")}
-RECORDS = {"alert": alert(9), "run": summary([verdict(0)]), "refusal": refusal()}
+RECORDS = {"pass": start(attempt=2), "alert": alert(9), "run": summary([verdict(0)]), "refusal": refusal()}
 
 
 @pytest.fixture(params=SINKS)
@@ -208,6 +208,10 @@ except SinkError as exc:
 
 def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
     assert lines_from_record(verdict(0)) == []
+    assert lines_from_record(start()) == []
+    assert lines_from_record(start(attempt=2))[0] == (
+        "JUDGED AGAIN run a.dcm: attempt 2, because frames FAILED in the attempt before though the file may be whole"
+    )
     assert lines_from_record(alert(9))[0] == "KEY FRAME 9: left coronary, score 0.90, raised at frame 14, on fake"
     assert lines_from_record(replace(alert(9), late=True))[0].startswith("KEY FRAME 9 (late: not a live alert)")
 

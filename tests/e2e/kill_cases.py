@@ -7,20 +7,23 @@ single-threaded process, so that a case costs milliseconds. Not for: judging the
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cathrt.runtime.config import JournalConfig
+from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, LINE_POINTS, arm, kill
 from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.lines import ArraySource, line, picture
+from tests.lines import ArraySource, Tensors, brightness, line, picture
 
 FROZEN = picture(0.15)
 # Two stretches worth a key frame, repeats of judged pictures before, across and after frames that are lost or broken:
@@ -33,9 +36,20 @@ ITEMS: list[float | np.ndarray | LostFrame | None] = [
 POINTS = LINE_POINTS + JOURNAL_POINTS
 AFTER = (0, 1, 4, 11)
 CASES = [f"{point}+{after}" for point, after in product(POINTS, AFTER)]
+# The same in the second attempt, which judges again what the engine failed in the first.
+AGAIN = "again "
+CASES_AGAIN = [f"{AGAIN}{point}+{after}" for point, after in product(POINTS, (0, 5))]
+FAILS_ON = 3  # index of the frame
 
 
-def start(folder: Path, shown: str, kill_at: str | None) -> int:
+def failing(inputs: Tensors, outputs: Tensors) -> None:
+    """An engine that does not take the brightest frame of the first stretch."""
+    if 0.88 < inputs["image"].mean() < 0.92:
+        raise EngineError("the device was busy")
+    brightness(inputs, outputs)
+
+
+def start(folder: Path, shown: str, kill_at: str | None, compute: Any = brightness) -> int:
     """Fork, run the line in the child, return the child's wait status."""
     pid = os.fork()
     if pid:
@@ -47,7 +61,7 @@ def start(folder: Path, shown: str, kill_at: str | None) -> int:
             arm(point, kill, int(after))
         with (folder / shown).open("wb") as stream:
             journal = Journal(folder / "journal.db", JournalConfig(group_commit_ms=5.0), [JsonlSink(stream)])
-            watch(ArraySource(ITEMS), line(), journal)
+            watch(ArraySource(ITEMS), line(compute), journal)
             journal.close()
         status = 0
     finally:
@@ -56,10 +70,13 @@ def start(folder: Path, shown: str, kill_at: str | None) -> int:
 
 def main() -> None:
     root = Path(sys.argv[1])
-    for case in CASES:
+    logging.disable()
+    for case in (*CASES, *CASES_AGAIN):
         folder = root / case
         folder.mkdir()
-        first = start(folder, "first.jsonl", case)
+        if case.startswith(AGAIN):
+            start(folder, "zeroth.jsonl", None, failing)
+        first = start(folder, "first.jsonl", case.removeprefix(AGAIN))
         second = start(folder, "second.jsonl", None)
         killed = os.WIFSIGNALED(first) and os.WTERMSIG(first) == 9
         print(json.dumps({"case": case, "killed": killed, "first": first, "second": second}), flush=True)

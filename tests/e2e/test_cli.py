@@ -6,15 +6,26 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.bundle.shipped import demonstration_bundle
+from cathrt.runtime.alert import NOTICE, Refusal
+from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.cli_options import exit_code_of
+from cathrt.runtime.config import Config, JournalConfig, LimitsConfig
+from cathrt.runtime.demo import demo
+from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_file import open_for_reading
+from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.phantom.dicom import write_xa
+from cathrt.runtime.records import record_from_body
+from cathrt.runtime.replay import Replayed
 from tests.lines import SIZE, ArraySource, picture
 
 
@@ -113,6 +124,44 @@ def test_a_replay_repeated_on_its_journal_adds_nothing(tmp_path: Path, dicom_run
     assert head == again
     assert head["rows"] == len(records(first))
     assert head["sound"]
+
+
+def test_verify_names_the_source_and_the_rate_of_a_pass_that_was_cut_short(tmp_path: Path, dicom_run: Path) -> None:
+    whole, cut = tmp_path / "whole.db", tmp_path / "cut.db"
+    assert cathrt("replay", "--journal", whole, dicom_run).returncode == 0
+    with closing(open_for_reading(whole)) as connection, Journal(cut, JournalConfig()) as journal:
+        for (body,) in connection.execute("SELECT body FROM record ORDER BY seq LIMIT 5"):
+            journal.append(record_from_body(body, FINDINGS))
+    told = cathrt("verify", "--json", cut)
+    assert told.returncode == 9
+    (incomplete,) = json.loads(told.stdout)["incomplete"]
+    assert (incomplete["source"], incomplete["rate"], incomplete["attempt"]) == ("run.dcm", "max", 1)
+    assert "incomplete: run.dcm at --rate max: the same replay at that rate completes it" in told.stderr
+    assert cathrt("replay", "--rate", "max", "--journal", cut, dicom_run).returncode == 0
+    assert json.loads(cathrt("verify", "--json", cut).stdout)["incomplete"] == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        (["SourceError"], 4),
+        (["ManifestError", "ManifestError"], 5),
+        (["EngineError"], 6),
+        (["ManifestError", "SourceError"], 4),
+        ([], 4),
+    ],
+)
+def test_where_nothing_was_judged_the_exit_code_says_whose_fault_it_was(errors: list[str], code: int) -> None:
+    refusals = tuple(Refusal(str(number), "a.dcm", error, "why") for number, error in enumerate(errors))
+    assert exit_code_of(Replayed((), refusals)) == code
+
+
+def test_a_demo_whose_runs_are_all_refused_says_so_on_its_page(tmp_path: Path) -> None:
+    small = replace(Config(), limits=LimitsConfig(max_rows=8))
+    bundle = open_bundle(demonstration_bundle(), shipped_keys())
+    done = demo(tmp_path, bundle, small, (), seed=7)
+    assert (len(done.replayed.summaries), len(done.replayed.refusals)) == (0, 3)
+    assert "No run was judged" in done.page.read_text(encoding="utf-8")
 
 
 def test_without_a_journal_nothing_is_left_behind(tmp_path: Path, dicom_run: Path) -> None:

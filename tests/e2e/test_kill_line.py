@@ -13,7 +13,7 @@ import pytest
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.conftest import ROOT
-from tests.e2e.kill_cases import CASES, ITEMS, POINTS
+from tests.e2e.kill_cases import AGAIN, CASES, CASES_AGAIN, FAILS_ON, ITEMS, POINTS
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,10 @@ def test_a_killed_line_loses_nothing_shown_and_doubles_nothing(killed: dict[str,
 
 
 def test_every_fail_point_killed_the_line_at_least_once(killed: dict[str, dict]) -> None:
-    struck = {case.rpartition("+")[0] for case, result in killed.items() if result["killed"]}
     # with a single sink there is nothing between sinks; tests/faults/test_kill.py kills there
-    assert struck == set(POINTS) - {"journal.between_sinks"}
+    reachable = set(POINTS) - {"journal.between_sinks"}
+    for prefix, cases in (("", CASES), (AGAIN, CASES_AGAIN)):
+        assert {case.rpartition("+")[0] for case in cases if killed[case]["killed"]} == {prefix + p for p in reachable}
 
 
 def untimed(stored: dict[str, dict]) -> dict[str, dict]:
@@ -72,11 +73,30 @@ def untimed(stored: dict[str, dict]) -> dict[str, dict]:
 
 
 def test_the_uninterrupted_and_the_restarted_line_store_the_same_but_for_the_times(killed: dict[str, dict]) -> None:
-    kept = {case: untimed(bodies(result["folder"] / case / "journal.db")) for case, result in killed.items()}
-    whole = next(kept[case] for case, result in killed.items() if not result["killed"])
-    different = [case for case, stored in kept.items() if stored != whole]
-    assert not different
-    assert list(whole.values()) == [*kept.popitem()[1].values()], "and in the same order"
+    for cases in (CASES, CASES_AGAIN):
+        kept = {case: untimed(bodies(killed[case]["folder"] / case / "journal.db")) for case in cases}
+        whole = next(kept[case] for case in cases if not killed[case]["killed"])
+        different = [case for case, stored in kept.items() if list(stored.items()) != list(whole.items())]
+        assert not different
+
+
+@pytest.mark.parametrize("case", CASES_AGAIN)
+def test_a_line_killed_while_it_judges_again_keeps_the_first_attempt_and_finishes_the_second(
+    killed: dict[str, dict], case: str
+) -> None:
+    result = killed[case]
+    folder: Path = result["folder"] / case
+    assert result["second"] == 0, "the restarted line did not finish"
+    stored = bodies(folder / "journal.db")
+    zeroth, second = complete_lines(folder / "zeroth.jsonl"), complete_lines(folder / "second.jsonl")
+    assert list(stored.values())[: len(zeroth)] == zeroth, "the first attempt is not what it was"
+    assert list(stored.values())[len(zeroth) :] == second, "the second attempt was not shown whole"
+    report = verify_journal(folder / "journal.db", FINDINGS)
+    assert report.sound
+    assert [books.attempt for books in report.passes] == [1, 2]
+    failed = [body["frame_index"] for body in zeroth if body.get("retry")]
+    assert failed == [FAILS_ON]
+    assert not [body for body in second if body.get("retry")]
 
 
 def test_the_data_hold_every_outcome_of_full_speed_and_repeats_across_lost_frames(killed: dict[str, dict]) -> None:
