@@ -50,7 +50,7 @@ def in_real_time(
 
     At most queue_frames frames wait; one more overruns the oldest, which comes out in its place as a LostFrame:
     the newest picture matters most, and none vanishes. Errors of the source surface here.
-    keep_warm: is told of each frame that was judged, and gets its turn while none waits.
+    keep_warm: runs while no frame waits.
     """
     waiting: deque[Frame | LostFrame] = deque()
     changed = threading.Condition()

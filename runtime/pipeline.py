@@ -127,7 +127,7 @@ def _announce(key: Scored, raised_at: Scored, start: PassStart, line: Line, jour
     """Hand in the alert about `key`. In real time it is live until its frame is policy.stale_s old by the clock."""
     late, live_until_ns = None, None
     if start.rate == "realtime":
-        # A frame that an earlier process judged was due long ago, whatever the clock of this one says.
+        # A frame that an earlier process judged was due before this process began.
         live_until_ns = None if key.due_ns is None else key.due_ns + round(line.config.policy.stale_s * 1e9)
         late = live_until_ns is None or line.clock.now_ns() > live_until_ns
     alert = Alert(
@@ -166,8 +166,12 @@ def _complete(source: Source, items: Iterator[Frame | LostFrame], clock: Clock) 
             expected = item.index + 1
             yield item
     except (SourceError, MemoryError) as exc:
-        _log.warning("%s: the source broke off before frame %d: %s", source.run.source, expected, exc)
-        reason, failed, ours = f"the source broke off: {exc or type(exc).__name__}", True, isinstance(exc, MemoryError)
+        reason, failed, ours = (
+            f"the source broke off: {str(exc) or type(exc).__name__}",
+            True,
+            not isinstance(exc, SourceError),
+        )
+        _log.warning("run %s, before frame %d: %s", source.run.run_id, expected, reason)
         declared = expected + 1 if declared is None else declared  # of a live run one frame at least says what happened
     for index in range(expected, declared or 0):
         yield LostFrame(index, clock.now_ns(), reason, failed=failed, ours=ours)

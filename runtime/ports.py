@@ -43,7 +43,8 @@ class Source(Protocol):
     """Where the frames of one run come from. frames() may be walked once; indices rise by one from 0.
 
     With run.frame_count set, exactly that many items come out, broken ones as LostFrame.
-    Raises SourceError from its constructor-function when the input is no run at all. Not thread-safe.
+    Raises SourceError from its constructor-function when the input is no run at all. Where frames() raises it, the
+    frames that are still owed end FAILED. Not thread-safe.
     """
 
     @property

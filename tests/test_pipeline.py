@@ -14,6 +14,7 @@ from cathrt.runtime.alert import Outcome, Record, RunSummary, StageTimes, Verdic
 from cathrt.runtime.config import Config, LineConfig
 from cathrt.runtime.errors import EngineError, JournalError
 from cathrt.runtime.frame import Geometry, LostFrame
+from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import watch
 from tests.lines import ArraySource, ListJournal, Tensors, brightness, fake_engine, line, picture
 
@@ -112,7 +113,7 @@ class Crawling:
     """A clock by which every step takes seconds, as on a machine that does something else most of the time."""
 
     def __init__(self) -> None:
-        self.time_ns = 0
+        self.time_ns = MonotonicClock().now_ns()  # the source's clock: frames are handed over now
 
     def now_ns(self) -> int:
         self.time_ns += 7_000_000_000
@@ -145,6 +146,8 @@ def test_at_full_speed_the_same_input_gives_the_same_records_under_any_load(capl
     watch(ArraySource(items), line(failing), quick)
     watch(ArraySource(items), line(failing, clock=Crawling()), slow)
     assert untimed(quick) == untimed(slow)
+    judged = [verdict for verdict in slow.verdicts if verdict.finding is not None]
+    assert min(verdict.latency_ms.end_to_end for verdict in judged) > Config().line.budget_ms
     assert {v.outcome for v in slow.verdicts} == {"MET", "DUPLICATE", "FAILED", "DROPPED"}
     assert slow.alerts
     assert "this one frame" in caplog.text

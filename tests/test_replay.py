@@ -106,7 +106,9 @@ def test_a_source_that_breaks_off_behind_its_last_frame_owes_nothing(
 
 def test_memory_that_runs_out_while_a_frame_is_read_is_ours_and_is_tried_again(tmp_path: Path) -> None:
     path, short = tmp_path / "journal.db", BreaksOff([0.1] * 4, name="run", error=MemoryError())
-    assert done(path, openings(short))[0].summaries[0].verdicts["FAILED"] == 2
+    replayed, shown = done(path, openings(short))
+    assert replayed.summaries[0].verdicts["FAILED"] == 2
+    assert verdicts(shown, short.run.run_id)[-1].reason == "the source broke off: MemoryError"
     assert done(path, openings(ArraySource([0.1] * 4, name="run")))[0].summaries[0].verdicts["FAILED"] == 0
     assert [books.attempt for books in verify_journal(path, FINDINGS).passes] == [1, 2]
 
