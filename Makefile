@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp tests/kernels/*.cpp)
-NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* runtime/phantom/src/*)
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp runtime/sources/src/*.*pp tests/kernels/*.cpp tests/sources/*.cpp)
+NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* runtime/phantom/src/* runtime/sources/src/*)
 
 .PHONY: demo test test-slow gpu-check check format native bench clean help
 help:

@@ -1,6 +1,6 @@
-"""What a JPEG, JPEG-LS or JPEG 2000 code stream says of itself, read from its first markers without decoding.
+"""What a JPEG, JPEG-LS or JPEG 2000 code stream says of itself, and whether all of it is there, without decoding.
 
-Checked before a decoder allocates what the stream declares. Not for: decoding (dicom/decoders.py, stills.py).
+Sizes are checked before a decoder allocates what the stream declares. Not for: decoding (dicom/decoders.py, stills.py).
 Source: ITU-T T.81 B.2.2 (SOF), T.87 C.2.2 (SOF55), T.800 A.5.1 (SIZ).
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from typing import Literal
+
+from cathrt.runtime.sources._completeness import check_jpeg, check_jpeg2000, check_rle
 
 Family = Literal["JPEG", "JPEG lossless", "JPEG-LS", "JPEG 2000"]
 
@@ -20,7 +22,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
 class CodeStreamError(ValueError):
-    """The bytes do not begin as a code stream this project decodes."""
+    """The bytes do not begin as a code stream this project decodes, or are not all of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,33 @@ def read_code_stream_header(data: bytes) -> CodeStreamHeader:
     raise CodeStreamError(f"begins with {data[:4].hex() or 'nothing'}, not with a JPEG or JPEG 2000 marker")
 
 
-def require_end_of_stream(data: bytes) -> None:
-    """Raise CodeStreamError unless the stream ends with its end marker (EOI, EOC: both FFD9) and padding.
+def require_whole_stream(data: bytes, family: Family) -> None:
+    """Raise CodeStreamError, saying what is missing, unless every coded sample is in the stream.
 
-    libjpeg and OpenJPEG decode a stream that was cut off to a picture that looks like one; this is how we know.
+    libjpeg, OpenJPEG and OpenJPH draw a whole picture from a part of a stream and do not say so, even where an end
+    marker closes that part: their streams are walked over first. CharLS refuses a scan that ends early itself.
+    Check the sizes of the header first: the walk takes memory by them.
     """
-    if data.rfind(b"\xff\xd9", max(0, len(data) - _MAX_PADDING)) < 0:
-        raise CodeStreamError("no end marker: the stream is cut off")
+    if family == "JPEG-LS":
+        if data.rfind(b"\xff\xd9", max(0, len(data) - _MAX_PADDING)) < 0:
+            raise CodeStreamError("no end marker (EOI)")
+        return
+    try:
+        (check_jpeg2000 if family == "JPEG 2000" else check_jpeg)(data)
+    except ValueError as exc:
+        raise CodeStreamError(str(exc)) from exc
+
+
+def require_whole_rle(data: bytes, samples: int, segments: int) -> None:
+    """Raise CodeStreamError unless each RLE segment (one for each byte of a sample) comes to exactly so many samples.
+
+    pylibjpeg-rle accepts segments that are too long, and panics at some; its panic is no Exception and would end the
+    decoder process.
+    """
+    try:
+        check_rle(data, samples, segments)
+    except ValueError as exc:
+        raise CodeStreamError(str(exc)) from exc
 
 
 def _jpeg_header(data: bytes) -> CodeStreamHeader:

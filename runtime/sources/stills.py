@@ -20,10 +20,11 @@ from cathrt.runtime.sources.code_stream import (
     CodeStreamError,
     CodeStreamHeader,
     read_code_stream_header,
-    require_end_of_stream,
+    require_whole_stream,
 )
 from cathrt.runtime.sources.content import content_sha256, open_content
 from cathrt.runtime.sources.messages import Request, pixel_dtype
+from cathrt.runtime.sources.whole_picture import require_whole_picture
 
 DEFAULT_RATE_HZ = 15.0  # stills carry no rate; the usual cine rate, flagged
 _CODE_STREAM_STARTS = (b"\xff\xd8", b"\xff\x4f")
@@ -109,9 +110,14 @@ def _read(path: str, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any
             data = file.read()
             try:
                 header = read_code_stream_header(data)
-                require_end_of_stream(data)
             except CodeStreamError as exc:
                 raise _StillError(f"no code stream: {exc}") from exc
+            _check_size(header.rows, header.columns, limits)
+            if header.components == 1 or header.family in ("JPEG", "JPEG lossless"):
+                try:
+                    require_whole_stream(data, header.family)
+                except CodeStreamError as exc:
+                    raise _StillError(f"incomplete code stream: {exc}") from exc
             if header.components == 1:
                 return _decode_code_stream(data, header, limits)
             file.seek(0)
@@ -147,9 +153,12 @@ def _decode_picture(file: BinaryIO, limits: LimitsConfig, flags: set[str]) -> tu
             if picture.mode not in _BITS_OF_MODE:
                 raise _StillError(f"Pillow mode {picture.mode}: expected 8 or 16 bit grey, or RGB")
             bits = _BITS_OF_MODE[picture.mode]
+            require_whole_picture(picture, file)
             pixels = np.asarray(picture)
     except UnidentifiedImageError as exc:
         raise _StillError("not a PNG, BMP, TIFF or JPEG picture, nor a J2K or JPEG-LS code stream") from exc
+    except CodeStreamError as exc:
+        raise _StillError(f"incomplete picture: {exc}") from exc
     # What Pillow raises on damaged pictures.
     except (OSError, SyntaxError, ValueError, ArithmeticError, TypeError, KeyError, IndexError) as exc:
         raise _StillError(f"damaged picture ({type(exc).__name__}: {exc})") from exc

@@ -13,8 +13,10 @@ import numpy as np
 
 from tests.faults.malformed_case import FINE, Case, Read, Refused, flagged, xa
 from tests.sources.dicom_bytes import (
+    HTJ2K_LOSSLESS,
     J2K_LOSSLESS,
     JPEG_BASELINE,
+    JPEG_LS,
     JPEG_SV1,
     RLE,
     Value,
@@ -41,6 +43,17 @@ def _j2k(frame: np.ndarray, bits: int) -> bytes:
     return bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0, bitspersample=bits))
 
 
+def _htj2k(frame: np.ndarray) -> bytes:
+    return bytes(imagecodecs.htj2k_encode(frame, reversible=True))
+
+
+def _cut_tile_part(stream: bytes) -> bytes:
+    """Without the last 40 bytes of the one tile part, its length true."""
+    start = stream.index(b"\xff\x90\x00\x0a")
+    shorter = stream[:-42]
+    return shorter[: start + 6] + struct.pack(">I", len(shorter) - start) + shorter[start + 10 :] + b"\xff\xd9"
+
+
 def _native_with(pixel_data: bytes, **changes: Value) -> Callable[[], bytes]:
     elements = xa_elements() | {int(name.removeprefix("_"), 16): value for name, value in changes.items()}
     return lambda: part10(elements, pixel_data)
@@ -48,6 +61,8 @@ def _native_with(pixel_data: bytes, **changes: Value) -> Callable[[], bytes]:
 
 _S = _streams()
 _RAW = pictures().astype("<u2").tobytes()
+# Five runs of 128 samples in each of two segments, where a frame has 384.
+_LONG_RLE = struct.pack("<16I", 2, 64, 74, *[0] * 13) + bytes([129, 7] * 5) * 2
 _OW = b"\xe0\x7f\x10\x00OW\0\0"
 M4: list[Case] = [
     *(
@@ -185,6 +200,27 @@ M4: list[Case] = [
         Read(lost=3),
     ),
     Case("M4-j2k-cut", _sv1([_j2k(f, 10)[:60] for f in pictures()], syntax=J2K_LOSSLESS), Read(lost=3)),
+    Case(
+        "M4-j2k-cut-and-closed",
+        _sv1([_cut_tile_part(_j2k(f, 10)) for f in pictures()], syntax=J2K_LOSSLESS),
+        Read(lost=3),
+    ),
+    Case(
+        "M4-htj2k-cut-and-closed",
+        _sv1([_cut_tile_part(_htj2k(f)) for f in pictures()], syntax=HTJ2K_LOSSLESS),
+        Read(lost=3),
+    ),
+    Case("M4-jpeg-cut-and-closed", _sv1([_S[0], _S[1][:-40] + b"\xff\xd9", _S[2]]), Read(lost=1)),
+    Case(
+        "M4-jpeg-ls-cut-and-closed",
+        _sv1([bytes(imagecodecs.jpegls_encode(f))[:-40] + b"\xff\xd9" for f in pictures()], syntax=JPEG_LS),
+        Read(lost=3),
+    ),
+    Case(
+        "M4-rle-that-makes-too-many-samples",  # pylibjpeg-rle panics at it
+        lambda: part10(xa_elements(1), encapsulated([_LONG_RLE]), RLE),
+        Read(1, 1),
+    ),
     Case(
         "M4-rle-bomb",
         lambda: part10(xa_elements(1, 65535, 65535), encapsulated([bytes(68)]), RLE),

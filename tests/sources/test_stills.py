@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import imagecodecs
@@ -129,4 +135,109 @@ def test_several_pictures_in_one_tiff_are_refused(tmp_path: Path) -> None:
     first = Image.fromarray(GREY8)
     first.save(tmp_path / "f.tif", save_all=True, append_images=[first])
     with pytest.raises(SourceError, match="several pictures in one file"):
+        read(tmp_path / "f.tif")
+
+
+def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+    found, at = [], 8
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return found
+
+
+def _png(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    body = (struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def _saved(pixels: NDArray[np.generic], fmt: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, fmt, **options)
+    return out.getvalue()
+
+
+def _zeroed(data: bytes, at: int, count: int) -> bytes:
+    return data[:at] + bytes(count) + data[at + count :]
+
+
+LARGE8 = pictures(1, 97, 131, 8)[0].astype(np.uint8)
+COLOUR = np.dstack([LARGE8, LARGE8[::-1], LARGE8[:, ::-1]])
+
+
+def _png_damage() -> Iterator[tuple[str, bytes]]:
+    """Image data cut and closed, a chunk of it missing, and bytes of it zero."""
+    whole = _saved(pictures(1, 97, 131, 16)[0], "PNG")
+    data = b"".join(data for kind, data in _chunks(whole) if kind == b"IDAT")
+    head = [chunk for chunk in _chunks(whole) if chunk[0] not in (b"IDAT", b"IEND")]
+    step = len(data) // 32
+    pieces = [(b"IDAT", data[at : at + step]) for at in range(0, len(data), step)]
+    end = [(b"IEND", b"")]
+    yield "f.png", _png([*head, *pieces, *end])
+    for i in range(32):
+        yield f"cut at {i}/32", _png([*head, *pieces[:i], *end])
+        yield f"without piece {i}", _png([*head, *pieces[:i], *pieces[i + 1 :], *end])
+        yield f"zeros at {i}/32", _zeroed(whole, len(whole) * i // 32 + 60, 200)
+
+
+def _jpeg_damage(colour: bool, **options: object) -> Iterator[tuple[str, bytes]]:
+    whole = _saved(COLOUR if colour else LARGE8, "JPEG", quality=90, **options)
+    yield "f.jpg", whole
+    for i in range(1, 32):
+        yield f"cut at {i}/32", whole[: len(whole) * i // 32] + b"\xff\xd9"
+
+
+def _tiff_damage(compression: str, colour: bool) -> Iterator[tuple[str, bytes]]:
+    """Strips cut, the number of their bytes true again."""
+    whole = _saved(COLOUR if colour else LARGE8, "TIFF", compression=compression)
+    yield "f.tif", whole
+    with Image.open(io.BytesIO(whole)) as picture:
+        (start,), (count,) = picture.tag_v2[273], picture.tag_v2[279]
+    at = whole.index(struct.pack("<HHII", 279, 4, 1, count)) + 8
+    for i in range(1, 32):
+        length = count * i // 32
+        fitting = whole[:at] + struct.pack("<I", length) + whole[at + 4 :]
+        yield f"cut at {i}/32", fitting
+        if compression == "jpeg":
+            yield f"cut at {i}/32 and closed", fitting[: start + length - 2] + b"\xff\xd9" + fitting[start + length :]
+        if compression == "tiff_adobe_deflate":
+            yield f"zeros at {i}/32", _zeroed(whole, start + length, 60)
+
+
+DAMAGE = {
+    "png": _png_damage,
+    "jpeg": partial(_jpeg_damage, False),
+    "jpeg-colour": partial(_jpeg_damage, True),
+    "jpeg-colour-progressive": partial(_jpeg_damage, True, progressive=True),
+    **{
+        f"tiff-{compression}-{'colour' if colour else 'grey'}": partial(_tiff_damage, compression, colour)
+        for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+        for colour in (False, True)
+    },
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_still_with_a_part_missing_is_refused_or_is_the_whole_picture(name: str, tmp_path: Path) -> None:
+    (file_name, whole), *damaged = DAMAGE[name]()
+    path = tmp_path / file_name
+    path.write_bytes(whole)
+    _, (item,) = read(path)
+    expected = pixels_of(item)
+    wrong = []
+    for done, data in damaged:
+        path.write_bytes(data)
+        with contextlib.suppress(SourceError):
+            _, (item,) = read(path)
+            if not np.array_equal(pixels_of(item), expected):
+                wrong.append(done)
+    assert wrong == []
+
+
+def test_a_tiff_of_the_old_jpeg_compression_is_refused_by_name(tmp_path: Path) -> None:
+    whole = _saved(LARGE8, "TIFF", compression="jpeg")
+    old = whole.replace(struct.pack("<HHIHH", 259, 3, 1, 7, 0), struct.pack("<HHIHH", 259, 3, 1, 6, 0))
+    (tmp_path / "f.tif").write_bytes(old)
+    with pytest.raises(SourceError, match=r"old JPEG compression \(6\)"):
         read(tmp_path / "f.tif")

@@ -6,14 +6,22 @@ Times per frame: docs/decisions/0003-decoders.md. Not for: finding the bytes of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.sources.code_stream import CodeStreamError, Family, read_code_stream_header, require_end_of_stream
+from cathrt.runtime.sources.code_stream import (
+    CodeStreamError,
+    Family,
+    read_code_stream_header,
+    require_whole_rle,
+    require_whole_stream,
+)
 
 # What imagecodecs (RuntimeError, ValueError) and pylibjpeg-rle (ValueError, pyo3's IndexError) raise on damaged data.
 _VENDOR_ERRORS = (RuntimeError, ValueError, IndexError, OverflowError, TypeError)
@@ -62,6 +70,8 @@ def decode_frame(decoder: Decoder, data: bytes, layout: PixelLayout) -> NDArray[
         cell_bits = _check_header(decoder, data, layout)
     try:
         cells = decoder.decode(data, layout)
+    except CodeStreamError as exc:
+        raise FrameDecodeError(f"incomplete code stream: {exc}") from exc
     except _VENDOR_ERRORS as exc:
         raise FrameDecodeError(f"damaged code stream ({type(exc).__name__}: {exc})") from exc
     if cells.shape != (layout.rows, layout.columns) or cells.dtype.kind != "u":
@@ -86,10 +96,9 @@ def stored_values(cells: NDArray[Any], layout: PixelLayout, *, cell_bits: int, c
 
 
 def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
-    """Compare the stream's own header with the layout; returns its precision."""
+    """Compare the stream's own header with the layout, and see that all of it is there; returns its precision."""
     try:
         header = read_code_stream_header(data)
-        require_end_of_stream(data)
     except CodeStreamError as exc:
         raise FrameDecodeError(f"no code stream: {exc}") from exc
     if header.family not in decoder.families:
@@ -105,6 +114,10 @@ def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
         raise FrameDecodeError(
             f"the stream has {header.bits} bits, expected {layout.bits_stored} to {layout.bits_allocated}"
         )
+    try:
+        require_whole_stream(data, header.family)
+    except CodeStreamError as exc:
+        raise FrameDecodeError(f"incomplete code stream: {exc}") from exc
     return header.bits
 
 
@@ -131,12 +144,28 @@ def _htj2k(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
     # OpenJPEG clamps.
     from imagecodecs import htj2k_decode
 
-    return np.asarray(htj2k_decode(data))
+    with _swallowed_errors_raised():
+        return np.asarray(htj2k_decode(data))
+
+
+@contextmanager
+def _swallowed_errors_raised() -> Iterator[None]:
+    """imagecodecs 2026.3 loses what OpenJPH throws in mid-picture and returns the picture as far as it got."""
+    swallowed: list[str] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda event: swallowed.append(str(event.exc_value))
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if swallowed:
+        raise RuntimeError(swallowed[0])
 
 
 def _rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
     from rle.rle import decode_frame as rle_decode_frame
 
+    require_whole_rle(data, layout.rows * layout.columns, layout.bits_allocated // 8)
     cells = rle_decode_frame(data, layout.rows * layout.columns, layout.bits_allocated, "<")
     dtype = np.uint8 if layout.bits_allocated == 8 else np.dtype("<u2")
     return np.frombuffer(cells, dtype).reshape(layout.rows, layout.columns)
