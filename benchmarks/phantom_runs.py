@@ -7,6 +7,7 @@ Not for: how real the pictures are (realism.py).
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from typing import Any
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, LineRecipe, hit, judge
 from cathrt.runtime.bundle.manifest import KeyframeLabel
+from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.pipeline import Line
 
@@ -71,7 +73,7 @@ def judge_phantoms(seeds: Sequence[int], matrix: int, recipe: LineRecipe, worker
         return
     batches = [tuple(seeds[start : start + _BATCH]) for start in range(0, len(seeds), _BATCH)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),)) as pool:
         for judged in pool.map(_judge_batch, batches, repeat(matrix), repeat(recipe)):
             yield from judged
             _tell(done := done + len(judged), len(seeds))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.manifest import KeyframeLabel, Preprocessing
+from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.preprocess import Preprocessor
@@ -147,7 +149,7 @@ def load_scenes(seeds: Iterable[int], folder: Path, rendering: Rendering, *, wor
     paths = {seed: folder / _file_name(seed, rendering) for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(max_workers=workers, mp_context=context)
+    pool = ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),))
     try:
         jobs = {seed: pool.submit(_render_to, paths[seed], seed, rendering) for seed in missing}
         for seed, path in paths.items():

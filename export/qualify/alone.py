@@ -6,6 +6,7 @@ Not for: comparing engines with each other (benchmarks/engines.py), or with thei
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,7 @@ from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.lifeline import die_with_parent
 
 ALONE_CALLS = 500
 
@@ -57,7 +59,7 @@ def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int 
     """
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, context, die_with_parent, (os.getpid(),)) as pool:
             return pool.submit(_alone, bundle.path, bundle.signed_by, engine, config, calls).result()
     except BrokenProcessPool as exc:
         raise EngineError(

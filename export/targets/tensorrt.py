@@ -103,6 +103,7 @@ def build_plan(onnx_bytes: bytes, request: PlanRequest, *, program: Sequence[str
             "module": package.module,
             "install": package.install,
             "chooses_device": package.sm is not None,
+            "parent_pid": os.getpid(),
         }
         (folder / "request.json").write_text(json.dumps(asked), encoding="utf-8")
         _run(folder, request, program)

@@ -20,6 +20,7 @@ from cathrt.export.targets.tensorrt_report import json_from_report, report_from_
 from cathrt.runtime.bundle.fingerprint import Device, sm_text
 from cathrt.runtime.engines.device_probe import probe_devices
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.lifeline import die_with_parent
 
 # What only TensorRT-RTX has: it builds for devices it does not see. TensorRT proper builds for the one it does.
 RTX_ONLY = frozenset({"ComputeCapability", "num_compute_capabilities", "set_compute_capability"})
@@ -28,6 +29,7 @@ RTX_ONLY = frozenset({"ComputeCapability", "num_compute_capabilities", "set_comp
 def main(folder: Path) -> int:
     """Build what FOLDER asks for. What TensorRT says against it stands in answer.json and is no failure of ours."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    die_with_parent(request["parent_pid"])
     _confine(request["memory_limit_mib"], request["budget_s"])
     answer: dict[str, Any] = {"version": "", "driver_version": None, "errors": [], "parser_errors": [], "warnings": []}
     try:
@@ -44,7 +46,7 @@ def _confine(memory_limit_mib: int, budget_s: float) -> None:
     limit = memory_limit_mib << 20
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, budget_s + 5.0)  # should the parent be gone, who would have killed us
+    signal.setitimer(signal.ITIMER_REAL, budget_s + 5.0)  # the parent kills us sooner, if it is not stopped
 
 
 def _device() -> Device:

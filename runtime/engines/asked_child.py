@@ -5,6 +5,8 @@ Not for: children that go on working (sources/child.py), and not for what is ask
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -18,8 +20,8 @@ def ask_child(
     """Run Python with these arguments and wait for its end. Raises TimeoutError where there is none within `within_s`.
 
     environment: instead of this process's own.
-    A process that hangs inside a driver may not die of SIGKILL either. It is killed and left to a thread that waits for
-    it; the caller does not.
+    A process that hangs inside a driver may not die of SIGKILL either. It is killed, with whatever it started, and left
+    to a thread that waits for it; the caller does not.
     """
     child = subprocess.Popen(
         [sys.executable, *arguments],
@@ -29,11 +31,13 @@ def ask_child(
         text=True,
         errors="replace",
         env=environment,
+        start_new_session=True,  # a process group of its own, so that all of it can be killed
     )
     try:
         out, err = child.communicate(timeout=within_s)
     except BaseException as exc:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         threading.Thread(target=_reap, args=(child,), name="cathrt-reap", daemon=True).start()
         if isinstance(exc, subprocess.TimeoutExpired):
             raise TimeoutError(f"no end within {within_s:g} s") from exc

@@ -1,9 +1,10 @@
 """The rendering process of a live phantom: python -m cathrt.runtime.phantom.renderer, started by
 renderer_process.py and by nothing else. Not for: use as a library.
 
-Argument: a SceneRecipe as JSON. Standard output: the run as one JSON line, then frames, each its index (4 bytes, little
-endian) and its pixels. Standard input: windows of two 4-byte numbers, first and stop: the frames that may be rendered
-now, in order; a newer window replaces an older one, and what lies before it is passed over. End of input ends it.
+Arguments: a SceneRecipe as JSON, and the parent's process id. Standard output: the run as one JSON line, then frames,
+each its index (4 bytes, little endian) and its pixels. Standard input: windows of two 4-byte numbers, first and stop:
+the frames that may be rendered now, in order; a newer window replaces an older one, and what lies before it is passed
+over. End of input ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import select
 import struct
 import sys
 
+from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.phantom.source import PhantomSource
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.sources.messages import document_from_run
@@ -26,8 +28,9 @@ _NICER = 10  # priority below the line's own
 
 def main(arguments: list[str]) -> None:
     """Render until nobody wants any more."""
+    recipe, parent = arguments
+    die_with_parent(int(parent))
     os.nice(_NICER)
-    (recipe,) = arguments
     source = PhantomSource(SceneRecipe(**json.loads(recipe)).scene())
     with contextlib.suppress(BrokenPipeError):  # the parent has closed the source or is gone
         _write(json.dumps(document_from_run(source.run), allow_nan=False).encode() + b"\n")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cathrt.runtime.children import end_child, exit_status, start_child
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Run
@@ -37,14 +38,24 @@ class RendererProcess:
         """Start it and wait, at most limits.first_frame_s, until it has described the run. Raises SourceError."""
         self._name = f"phantom seed {recipe.seed}"
         self._errors = TemporaryFile()  # noqa: SIM115 - close() closes it
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cathrt.runtime.phantom.renderer", json.dumps(asdict(recipe))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=os.environ | _ONE_THREAD,
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
-        )
+        arguments = ["-m", "cathrt.runtime.phantom.renderer", json.dumps(asdict(recipe)), str(os.getpid())]
+        try:
+            self._process = start_child(
+                lambda: subprocess.Popen(
+                    [sys.executable, "-P", *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=os.environ | _ONE_THREAD,
+                    start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+                )
+            )
+        except OSError as exc:
+            self._errors.close()
+            raise SourceError(
+                f"{self._name}: the renderer cannot be started ({exc.strerror}): "
+                f"check {sys.executable}, and the limits on processes and open files"
+            ) from exc
         self._changed = threading.Condition()
         self._arrived: dict[int, NDArray[Any]] = {}
         self._first = self._stop = 0
@@ -97,12 +108,11 @@ class RendererProcess:
         return f"the renderer stopped: {self._last_words()}"
 
     def close(self) -> None:
-        """Kill the process. Idempotent."""
+        """Kill the process and whatever it started. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        self._process.kill()
-        self._process.wait()
+        end_child(self._process)
         if self._reader is not None:
             self._reader.join()
         assert self._process.stdin is not None
@@ -147,7 +157,7 @@ class RendererProcess:
         """What it said last on standard error, or its exit status."""
         if self._closed:
             return "it was closed"
-        status = self._process.wait()
+        status = exit_status(self._process, within_s=2.0)
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return printable(lines[-1], 200) if lines else f"ended with status {status} and no word"

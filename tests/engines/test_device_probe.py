@@ -69,7 +69,7 @@ def test_a_driver_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
 
 def test_a_child_that_does_not_even_die_of_a_kill_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []  # as by a driver, inside the kernel
-    monkeypatch.setattr(subprocess.Popen, "kill", lambda child: held.append(child.pid))
+    monkeypatch.setattr(os, "killpg", lambda pid, number: held.append(pid))
     began = time.monotonic()
     try:
         with pytest.raises(TimeoutError, match=r"no end within 0\.2 s"):
