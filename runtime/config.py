@@ -80,6 +80,7 @@ class EngineConfig:
 
     fallback: the engine that takes over where `name` cannot be opened or its device is lost; "" for none.
     keep_warm_ms: a dummy inference runs after so long without work, so that an idle GPU keeps its clocks up; 0: never.
+    device_wait_ms: longest that the line waits for a GPU to do one frame; then the device is lost.
     """
 
     __pydantic_config__ = _STRICT
@@ -87,6 +88,7 @@ class EngineConfig:
     threads: Annotated[int, Ge(0), Le(256)] = 0
     fallback: str = ""
     keep_warm_ms: Annotated[float, Ge(0.0), Le(10_000.0)] = 50.0
+    device_wait_ms: Annotated[float, Ge(10.0), Le(60_000.0)] = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import mmap
 import threading
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,21 +22,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver_calls import DriverCalls
-from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory, Extent, Scalar
+from cathrt.kernels.cuda.events import Event, Graph
+from cathrt.kernels.cuda.stream import CudaError, DeviceMemory, Extent, Scalar
+from cathrt.kernels.cuda.waiting import DEFAULT_WAIT_MS, never_free, reached
 
 _SCALARS = (np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64)
 _POINTER_BYTES = 8
 
 
 def open_stream(
-    ordinal: int = 0, *, priority: Literal["high", "normal"] = "normal", fatbin: Path | None = None
+    ordinal: int = 0,
+    *,
+    priority: Literal["high", "normal"] = "normal",
+    fatbin: Path | None = None,
+    wait_ms: float = DEFAULT_WAIT_MS,
 ) -> DriverStream:
     """A new stream on a device. high: its kernels go before those of streams of normal priority.
 
-    fatbin: another file of kernels than the package's own. Raises CudaError where cuda-core, a driver, the device or
-    the kernels are missing.
+    fatbin: another file of kernels than the package's own.   wait_ms: longest that the host waits for the device.
+    Raises CudaError where cuda-core, a driver, the device or the kernels are missing.
     """
-    return DriverStream(ordinal, priority, fatbin or files("cathrt.kernels") / "kernels.fatbin")
+    return DriverStream(ordinal, priority, fatbin or files("cathrt.kernels") / "kernels.fatbin", wait_ms)
 
 
 @cache
@@ -49,44 +53,19 @@ def loaded(object_code: Any, fatbin: bytes) -> Any:
     return code
 
 
-class Event:
-    """A moment in a stream's work. Freed with its last reference; reuse it where one is needed every frame."""
-
-    def __init__(self, stream: DriverStream, handle: Any, destroy: Callable[[Any], object]) -> None:
-        self.stream = stream
-        self.handle = int(handle)
-        self.copies = 0
-        weakref.finalize(self, destroy, handle)
-
-    @property
-    def done(self) -> bool:
-        """Whether the stream's work has come past it."""
-        return self.stream._reached(self)
-
-    def synchronise(self) -> None:
-        """Wait until the stream's work has come past it."""
-        self.stream._await(self)
-
-
-@dataclass(slots=True)
-class Graph:
-    """Work recorded once by capture(), to be given to the device in one call. Freed by the stream's close().
-
-    arrays: the host memory its copies read and write, kept alive with it.
-    """
-
-    executable: Any = None
-    arrays: list[NDArray[Any]] = field(default_factory=list)
-
-
 class DriverStream:
     """kernels.cuda.stream.Stream on a device, with pinned memory, events and graphs. Made by open_stream().
 
     Arrays given to upload() and download() are kept alive until the host knows that the copy is done: by synchronise(),
     query() or a later event. What keep() was given is kept until synchronise() or query() says that all work is done.
+    A wait ends after `wait_ms`, with DeviceHungError: from then on the stream and all it holds are never freed, and the
+    driver is not called again. A call of the driver that does not return is not noticed here (engines/guarded.py).
     """
 
-    def __init__(self, ordinal: int, priority: Literal["high", "normal"], code: Path | Traversable) -> None:
+    def __init__(
+        self, ordinal: int, priority: Literal["high", "normal"], code: Path | Traversable, wait_ms: float
+    ) -> None:
+        self.wait_ms = wait_ms
         self._closed = False
         self._capturing: Graph | None = None
         self._memory: list[int] = []
@@ -206,25 +185,25 @@ class DriverStream:
             self._calls.translate(f"launch of {kernel}, grid {grid}, block {block}, {shared_bytes} bytes shared", exc)
 
     def synchronise(self) -> None:
-        """Wait until all of it is done."""
+        """Wait until all of it is done. Raises DeviceHungError where it is not after wait_ms."""
         self._ready("synchronise")
-        self._calls.ask("cuStreamSynchronize", self.handle)
+        self._finish()
         self._idle()
 
     def query(self) -> bool:
         """Whether all of it is done."""
         self._ready("query")
-        done = self._calls.ask("cuStreamQuery", self.handle, unless="CUDA_ERROR_NOT_READY")
+        done = self._asked("cuStreamQuery", self.handle)
         if done:
             self._idle()
-        return bool(done)
+        return done
 
     def record(self, event: Event | None = None) -> Event:
         """Mark this moment of the stream's work, in a new event or in an earlier one, which spares its creation."""
         self._ready("record")
         if event is None:
             # cuda-core's own says no more than "Failed to create CUDA event".
-            event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls.driver.cuEventDestroy)
+            event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls)
         elif event.stream is not self:
             raise ValueError("record() of another stream's event: record it there and wait() for it here")
         self._calls.ask("cuEventRecord", event.handle, self.handle)
@@ -239,7 +218,7 @@ class DriverStream:
     def wait_for(self, handle: int) -> None:
         """Do what follows only after what the stream of this handle, whoever made it, has been given so far."""
         self._ready("wait_for")
-        event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls.driver.cuEventDestroy)
+        event = Event(self, self._calls.ask("cuEventCreate", 0), self._calls)
         self._calls.ask("cuEventRecord", event.handle, handle)
         self._calls.ask("cuStreamWaitEvent", self.handle, event.handle, 0)
 
@@ -288,18 +267,31 @@ class DriverStream:
     def close(self) -> None:
         """Wait for the work and free everything made here. May be called twice, and after a loss.
 
-        Raises CudaError, with everything freed, where the driver first tells here that work went wrong.
+        Raises CudaError, with everything freed, where the driver first tells here that work went wrong. A device that
+        does not answer gets no call, and nothing is freed; DeviceHungError is raised where that shows only now.
         """
         if self._closed:
             return
         if self._capturing is not None:
             raise CudaError("close() within capture(): leave it first")
-        if self._thread != threading.get_ident():
+        if self._thread != threading.get_ident() and not self._calls.hung:
             self._current()
         self._closed = True
+        first: CudaError | None = None
+        if not self._calls.lost:
+            try:
+                self._finish()
+            except CudaError as exc:
+                first = exc
+        if not self._calls.hung:
+            self._free(told=first is not None)
+        if first is not None:
+            raise first
+
+    def _free(self, *, told: bool) -> None:
+        """Give everything back. Raises the first refusal, unless the caller has an error to tell already."""
         driver = self._calls.driver
-        answers = [("cuStreamSynchronize", driver.cuStreamSynchronize(self.handle))]
-        answers += [("cuGraphExecDestroy", driver.cuGraphExecDestroy(graph.executable)) for graph in self._graphs]
+        answers = [("cuGraphExecDestroy", driver.cuGraphExecDestroy(graph.executable)) for graph in self._graphs]
         answers += [("cuMemHostUnregister", driver.cuMemHostUnregister(array.ctypes.data)) for array in self._pinned]
         answers += [("cuMemFree", driver.cuMemFree(address)) for address in self._memory]
         self._stream.close()
@@ -307,7 +299,7 @@ class DriverStream:
         self._graphs, self._pinned, self._memory = [], [], []
         self._kernels, self._code = {}, None
         for call, (status, *_) in answers:
-            if status != driver.CUresult.CUDA_SUCCESS and not self._calls.lost:
+            if status != driver.CUresult.CUDA_SUCCESS and not (told or self._calls.lost):
                 self._calls.refuse(call, status.name)
 
     def _kernel(self, name: str) -> tuple[Any, tuple[int, ...]]:
@@ -331,25 +323,38 @@ class DriverStream:
         self._in_flight.clear()
         self._kept.clear()
 
-    def _reached(self, event: Event) -> bool:
+    def passed(self, event: Event) -> bool:
+        """Event.done."""
         self._ready("done")
-        done = bool(self._calls.ask("cuEventQuery", event.handle, unless="CUDA_ERROR_NOT_READY"))
+        done = self._asked("cuEventQuery", event.handle)
         if done:
             self._let_go(event.copies)
         return done
 
-    def _await(self, event: Event) -> None:
+    def wait_until_passed(self, event: Event) -> None:
+        """Event.synchronise()."""
         self._ready("synchronise")
-        self._calls.ask("cuEventSynchronize", event.handle)
+        self._wait("the work before an event", "cuEventQuery", event.handle)
         self._let_go(event.copies)
+
+    def _finish(self) -> None:
+        self._wait("its work", "cuStreamQuery", self.handle)
+
+    def _wait(self, waited_for: str, call: str, handle: int) -> None:
+        """Raise DeviceHungError where the answer to `call` is not that all is done after wait_ms."""
+        if not reached(lambda: self._asked(call, handle), self.wait_ms):
+            never_free(self)
+            self._calls.hang(waited_for, self.wait_ms)
+
+    def _asked(self, call: str, handle: int) -> bool:
+        return bool(self._calls.ask(call, handle, unless="CUDA_ERROR_NOT_READY"))
 
     def _let_go(self, copies: int) -> None:
         while self._in_flight and self._in_flight[0][0] <= copies:
             self._in_flight.popleft()
 
     def _ready(self, verb: str, *, recordable: bool = False) -> None:
-        if self._calls.lost:
-            raise DeviceLostError(self._calls.lost)
+        self._calls.require_answering()
         if self._closed:
             raise CudaError(f"{verb}() on a closed stream: open a new one")
         if self._capturing is not None and not recordable:

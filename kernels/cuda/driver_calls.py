@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
+from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceLostError
 
 _NEW_PROCESS = "the device cannot be used by this process any more, start a new one"
 _NVIDIA_SMI = "look at nvidia-smi and dmesg (lines with Xid)"
@@ -63,7 +63,8 @@ _REFUSED = {
 class DriverCalls:
     """cuda-core and the driver bindings under it, asked so that every refusal is raised as one of our errors.
 
-    lost: the message of the first DeviceLostError, empty until there is one. Raises CudaError without cuda-core.
+    lost: the message of the first DeviceLostError, empty until there is one. hung: it was a DeviceHungError.
+    Raises CudaError without cuda-core.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class DriverCalls:
         self.core: Any = core
         self.driver: Any = driver
         self.lost = ""
+        self.hung = False
 
     def ask(self, call: str, *arguments: Any, unless: str = "") -> Any:
         """Call the driver: its result, a tuple of several, True for none, or None where it answers `unless`."""
@@ -105,6 +107,18 @@ class DriverCalls:
         if isinstance(exc, RuntimeError):
             raise _no_driver(doing, exc) from exc
         raise exc
+
+    def require_answering(self) -> None:
+        """Raise the error of the loss again, once there was one."""
+        if self.lost:
+            raise (DeviceHungError if self.hung else DeviceLostError)(self.lost)
+
+    def hang(self, waited_for: str, within_ms: float) -> NoReturn:
+        """Give the device up: it has not done what was waited for."""
+        self.hung = True
+        what = f"it has not finished {waited_for} within {within_ms:g} ms"
+        self.lost = f"the device does not answer: {what}: {_NVIDIA_SMI}"
+        raise DeviceHungError(self.lost)
 
     def refuse(self, call: str, name: str, cause: Exception | None = None) -> NoReturn:
         """Raise what the driver's answer means, and remember a loss. name: as cuda.h has it."""

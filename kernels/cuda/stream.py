@@ -66,3 +66,7 @@ class CudaError(Exception):
 
 class DeviceLostError(CudaError):
     """The device or its context is gone (reset, fallen off the bus, a fault in a kernel): open a new stream."""
+
+
+class DeviceHungError(DeviceLostError):
+    """The device has not answered within the deadline. It may still be at work: nothing it was given may be freed."""

@@ -7,7 +7,9 @@ it (fake.py), no configuration can reach it. Not for: what a network's numbers m
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from cathrt.runtime.bundle.fingerprint import Target
 from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
@@ -17,31 +19,36 @@ from cathrt.runtime.errors import EngineError
 from cathrt.runtime.ports import Engine
 
 
-def _open_openvino(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:
+def _open_openvino(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
     from cathrt.runtime.engines.openvino import open_openvino
 
-    return open_openvino(bundle, artifact, threads)
+    return open_openvino(bundle, artifact, config.threads)
 
 
-def _open_onnxruntime(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:
+def _open_onnxruntime(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
     from cathrt.runtime.engines.onnxruntime import open_onnxruntime
 
-    return open_onnxruntime(bundle, artifact, threads)
+    return open_onnxruntime(bundle, artifact, config.threads)
 
 
-def _open_tensorrt(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:  # noqa: ARG001
+def _open_tensorrt(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+    return _open_on_device("tensorrt", bundle, artifact, config)
+
+
+def _open_tensorrt_rtx(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+    return _open_on_device("tensorrt-rtx", bundle, artifact, config)
+
+
+def _open_on_device(target: Target, bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+    from cathrt.runtime.engines.guarded import GuardedEngine
     from cathrt.runtime.engines.tensorrt import open_tensorrt
 
-    return open_tensorrt("tensorrt", bundle, artifact)
+    wait_ms = config.device_wait_ms
+    return GuardedEngine(target, lambda: open_tensorrt(target, bundle, artifact, wait_ms), wait_ms)
 
 
-def _open_tensorrt_rtx(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:  # noqa: ARG001
-    from cathrt.runtime.engines.tensorrt import open_tensorrt
-
-    return open_tensorrt("tensorrt-rtx", bundle, artifact)
-
-
-ENGINES: dict[str, Callable[[Bundle, Artifact, int], Engine]] = {
+# Opened with the configuration in effect: threads is never 0.
+ENGINES: dict[str, Callable[[Bundle, Artifact, EngineConfig], Engine]] = {
     "openvino": _open_openvino,
     "onnxruntime": _open_onnxruntime,
     "tensorrt-rtx": _open_tensorrt_rtx,
@@ -66,7 +73,7 @@ def open_engine(name: str, bundle: Bundle, config: EngineConfig) -> Engine:
             f"bundle {manifest.name} has no artifact for {name}, only for {sorted(manifest.artifacts)}: "
             "choose one of these engines, or export the bundle for this one"
         )
-    engine = ENGINES[name](bundle, artifact, config.threads or cpu_quota())
+    engine = ENGINES[name](bundle, artifact, replace(config, threads=config.threads or cpu_quota()))
     try:
         check_specs(name, "input", engine.inputs, manifest.inputs)
         check_specs(name, "output", engine.outputs, manifest.outputs)

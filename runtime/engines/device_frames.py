@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cathrt.kernels.cuda.driver import DriverStream
 from cathrt.kernels.cuda.frames import device_frame, frame_in
 from cathrt.kernels.cuda.ingest import DeviceIngest
-from cathrt.kernels.cuda.stream import CudaError, DeviceMemory
+from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceMemory
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import failpoint
@@ -113,9 +113,13 @@ class DeviceFrameStep:
         return self._recorded_for == _recording(run, spec, now_ns)
 
     def close(self) -> None:
-        """Free what this run needed. Idempotent; a loss is told by the engine, not here."""
-        with suppress(CudaError):  # everything is freed all the same, and no frame waits for this
+        """Free what this run needed. Idempotent. Raises DeviceHungError; the engine tells any other loss."""
+        try:
             self._stream.close()
+        except DeviceHungError:
+            raise
+        except CudaError:
+            pass  # everything is freed all the same, and no frame waits for this
 
     def _record(self) -> bool:
         """Do everything once, since kernels are loaded at their first launch, then record it. Returns: any exposed?"""

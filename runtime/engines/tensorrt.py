@@ -7,6 +7,7 @@ choosing and loading plans (tensorrt_plan.py), frames that come as stored values
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver import DriverStream, open_stream
-from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
+from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceLostError
+from cathrt.kernels.cuda.waiting import DEFAULT_WAIT_MS, never_free
 from cathrt.runtime.bundle.fingerprint import Target
 from cathrt.runtime.bundle.manifest import Artifact, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
@@ -29,6 +31,7 @@ from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import NowNs
 from cathrt.runtime.ports import TensorSpec
 
+_log = logging.getLogger(__name__)
 _WARM_UPS = 2  # the first run still loads kernels, the second runs as all later ones
 
 
@@ -41,6 +44,8 @@ class TensorRtEngine:
 
     def __init__(self, plan: LoadedPlan, stream: DriverStream) -> None:
         self._plan = plan
+        self._name = plan.target
+        self._hung = False
         self._stream: DriverStream | None = stream
         self._step: DeviceFrameStep | None = None
         self._inputs, self._outputs = tensor_specs(plan)
@@ -50,7 +55,7 @@ class TensorRtEngine:
                 f"{self.name}: no execution context for {plan.file}: {plan.told.taken()}: "
                 "free device memory, or take a smaller network"
             )
-        with _device_errors(self.name):
+        with self._device_errors():
             self.memory = {spec.name: stream.allocate(_nbytes(spec)) for spec in (*self._inputs, *self._outputs)}
             self._input_buffers = MappingProxyType({spec.name: _pinned(stream, spec) for spec in self._inputs})
             self._output_buffers = MappingProxyType({spec.name: _pinned(stream, spec) for spec in self._outputs})
@@ -65,7 +70,7 @@ class TensorRtEngine:
 
     @property
     def name(self) -> str:
-        return self._plan.target
+        return self._name
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -82,11 +87,9 @@ class TensorRtEngine:
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         stream = self._opened()
         feed(self.name, self._input_buffers, feeds)
-        try:
+        with self._device_errors():
             stream.replay(self._graph)
             stream.synchronise()
-        except CudaError as exc:
-            raise self.translated(exc) from exc
         return self._output_buffers
 
     def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> DeviceFrameStep:
@@ -95,14 +98,15 @@ class TensorRtEngine:
         if self._step is not None and self._step.serves(run, spec, now_ns):
             return self._step
         self._end_step()
-        with _device_errors(self.name):
-            self._step = DeviceFrameStep(self, open_stream(priority="high"), run, spec, now_ns)
+        with self._device_errors():
+            own = open_stream(priority="high", wait_ms=self._opened().wait_ms)
+            self._step = DeviceFrameStep(self, own, run, spec, now_ns)
         return self._step
 
     def keep_warm(self) -> None:
         """Run the network on whatever tensor is there, and wait: a device lost while idle is known before a frame."""
         stream = self._opened()
-        with _device_errors(self.name):
+        with self._device_errors():
             self.enqueue(stream)
             stream.synchronise()
 
@@ -129,7 +133,10 @@ class TensorRtEngine:
         return next(spec.dtype for spec in (*self._inputs, *self._outputs) if spec.name == tensor)
 
     def translated(self, exc: CudaError) -> EngineError:
-        """What the driver refused, as the line's own error."""
+        """What the driver refused, as the line's own error. A device that hangs keeps this engine for good."""
+        if isinstance(exc, DeviceHungError) and not self._hung:
+            self._hung = True
+            never_free(self)
         return _translated(self.name, exc)
 
     def layers(self) -> list[Any]:
@@ -141,15 +148,18 @@ class TensorRtEngine:
         return layers
 
     def close(self) -> None:
+        """Free everything, in this order. What a device that hangs holds is left behind, without a call to it."""
         if self._stream is None:
             return
         stream, self._stream = self._stream, None
-        self._end_step()
-        self._context = None  # before the memory it computes in
-        try:
+        if self._hung:
+            _log.warning("%s: the device hangs; what the engine holds is left behind until the process ends", self.name)
+            return
+        with self._device_errors():
+            self._end_step()
+            self._context = None  # before the memory it computes in
             stream.close()
-        except CudaError as exc:
-            raise self.translated(exc) from exc
+            del self._plan
 
     def _run_on(self, stream: DriverStream) -> None:
         for name, buffer in self._input_buffers.items():
@@ -167,27 +177,32 @@ class TensorRtEngine:
             step, self._step = self._step, None
             step.close()
 
+    @contextmanager
+    def _device_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except CudaError as exc:
+            raise self.translated(exc) from exc
 
-def open_tensorrt(target: Target, bundle: Bundle, artifact: Artifact) -> TensorRtEngine:
-    """Load the plan that fits the device, allocate, warm up and record. Raises EngineError."""
+
+def open_tensorrt(
+    target: Target, bundle: Bundle, artifact: Artifact, wait_ms: float = DEFAULT_WAIT_MS
+) -> TensorRtEngine:
+    """Load the plan that fits the device, allocate, warm up and record. wait_ms: as DriverStream. Raises EngineError.
+
+    A call of the driver or of TensorRT that never returns blocks it: see guarded.py.
+    """
     plan = load_plan(target, bundle, artifact)
-    with _device_errors(target):
-        stream = open_stream(priority="high")
+    try:
+        stream = open_stream(priority="high", wait_ms=wait_ms)
+    except CudaError as exc:
+        raise _translated(target, exc) from exc
     try:
         return TensorRtEngine(plan, stream)
     except BaseException:
         with suppress(CudaError):  # what went wrong first is on its way
             stream.close()
         raise
-
-
-@contextmanager
-def _device_errors(name: str) -> Iterator[None]:
-    """CudaError as EngineError, a lost device as EngineLostError."""
-    try:
-        yield
-    except CudaError as exc:
-        raise _translated(name, exc) from exc
 
 
 def _translated(name: str, exc: CudaError) -> EngineError:

@@ -73,10 +73,10 @@ class FakeDevice:
         self.lost: DeviceLostError | None = None
         self._faults: dict[str, tuple[range, BaseException]] = {}
 
-    def open_stream(self, ordinal: int = 0, *, priority: str = "normal") -> FakeStream:
+    def open_stream(self, ordinal: int = 0, *, priority: str = "normal", wait_ms: float = 0.0) -> FakeStream:
         self.called("open_stream")
         assert priority == "high", "a frame must not wait behind other work"
-        self.streams.append(FakeStream(self))
+        self.streams.append(FakeStream(self, wait_ms))
         return self.streams[-1]
 
     def fail(self, call: str, nth: int, error: BaseException, times: int = 1) -> None:
@@ -110,8 +110,9 @@ class FakeStream:
     sm = 89
     device_name = "fake device"
 
-    def __init__(self, device: FakeDevice) -> None:
+    def __init__(self, device: FakeDevice, wait_ms: float) -> None:
         self.device = device
+        self.wait_ms = wait_ms
         self.handle = id(self)
         self.by_handle[self.handle] = self
         self.closed = False

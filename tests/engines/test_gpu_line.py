@@ -46,7 +46,7 @@ def lined(bundle: Bundle, below: EmulatedStream, fallback: str = "") -> Iterator
     config = replace(Config(), engine=EngineConfig("tensorrt", fallback=fallback))
     with pytest.MonkeyPatch.context() as patch:
         machine = gpu.machine(patch, manifest=MANIFEST, compute=brightness, below=below)
-        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, threads: fake_engine())
+        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, config: fake_engine())
         with opened_line(bundle, config, "max") as opened:
             yield opened, machine
         assert machine.device.idle
@@ -152,7 +152,7 @@ def test_a_gpu_that_is_not_there_is_stood_in_for_from_the_start(bundle: Bundle, 
     config = replace(Config(), engine=EngineConfig("tensorrt", fallback="openvino"))
     with pytest.MonkeyPatch.context() as patch:
         gpu.machine(patch, manifest=MANIFEST, below=below).trt.faults.add("engine")
-        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, threads: fake_engine())
+        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, config: fake_engine())
         with opened_line(bundle, config, "max") as opened:
             watch(ArraySource(SCORES), opened, journal)
     assert {verdict.engine for verdict in journal.verdicts} == {f"{FALLBACK} (fallback for tensorrt)"}

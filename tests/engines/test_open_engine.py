@@ -243,9 +243,9 @@ def test_no_thread_count_means_the_cpu_quota(unchecked: Any, name: str, monkeypa
     asked: list[int] = []
     opener = ENGINES[name]
 
-    def watch(bundle: Bundle, artifact: Artifact, threads: int) -> Any:
-        asked.append(threads)
-        return opener(bundle, artifact, threads)
+    def watch(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Any:
+        asked.append(config.threads)
+        return opener(bundle, artifact, config)
 
     monkeypatch.setitem(ENGINES, name, watch)
     open_engine(name, unchecked({"model.onnx": MODEL}), EngineConfig()).close()

@@ -57,8 +57,9 @@ def frame_at_hand(row: Row) -> int:
     return sum(begun < row["report"]["struck_at"] for begun in row["begun"]) - 1
 
 
-def test_a_stream_on_a_driver_behaves() -> None:
-    child = run_under_stub("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/stub_driver/stream_checks.py")
+@pytest.mark.parametrize("checks", ["stream_checks", "hang_checks"])
+def test_a_stream_on_a_driver_behaves(checks: str) -> None:
+    child = run_under_stub("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/stub_driver/{checks}.py")
     assert child.returncode == 0, child.stdout + child.stderr
 
 

@@ -108,7 +108,7 @@ def test_a_lost_device_ends_the_frame_at_hand_and_every_later_one(
 ) -> None:
     engine = open_engine()
     engine.infer({"bytes": given(0)})
-    stub.reset(Fault("cuStreamSynchronize", 1, RESULTS["CUDA_ERROR_ILLEGAL_ADDRESS"], sticky=True))
+    stub.reset(Fault("cuStreamQuery", 1, RESULTS["CUDA_ERROR_ILLEGAL_ADDRESS"], sticky=True))
     for seed in range(3):
         with pytest.raises(EngineLostError, match=r"tensorrt: the device is lost: .*ILLEGAL_ADDRESS"):
             engine.infer({"bytes": given(seed)})

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels.cuda.driver import DriverStream, Event, Graph, loaded, open_stream
+from cathrt.kernels.cuda.driver import DriverStream, loaded, open_stream
 from cathrt.kernels.cuda.driver_calls import LOST
+from cathrt.kernels.cuda.events import Event, Graph
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from tests.stub_driver.control import RESULTS, Fault, Stub
 from tests.stub_driver.image import image

@@ -283,7 +283,7 @@ def test_what_is_kept_lives_until_the_stream_is_known_to_be_idle(stream: DriverS
     assert alive() is not None
     assert stream.query()
     assert alive() is None
-    stub.reset(Fault("cuStreamSynchronize", 1, RESULTS["CUDA_ERROR_NOT_SUPPORTED"]))
+    stub.reset(Fault("cuStreamQuery", 1, RESULTS["CUDA_ERROR_NOT_SUPPORTED"]))
     increment(stream, memory, memory)
     lender = Lender()
     refused = weakref.ref(lender)
@@ -347,7 +347,7 @@ def test_close_waits_for_work_and_tells_what_became_of_it(stub: Stub, fatbin: Pa
     memory = stream.allocate(COUNT)
     stub.reset(Fault("cuMemsetD8Async", 1, 700, sticky=True, later=True))
     stream.zero(memory)
-    with pytest.raises(DeviceLostError, match="cuStreamSynchronize ended with CUDA_ERROR_ILLEGAL_ADDRESS"):
+    with pytest.raises(DeviceLostError, match="cuStreamQuery ended with CUDA_ERROR_ILLEGAL_ADDRESS"):
         stream.close()
     stream.close()
     assert stub.report().live["memory"] == 0

@@ -77,7 +77,7 @@ struct work {
 
 CUresult stub_queue(CUstream stream, const struct work* work);  // or record, while the stream captures
 void stub_finish_all(void);
-void stub_drop_stuck(void);  // the queues of streams that stuck work holds up
+void stub_drop_stuck(void);  // the queues of streams that stuck work holds up, and recordings that nobody ends
 __attribute__((noreturn)) void stub_hang(void);  // lets the lock go and never returns
 // While a stream captures this spoils its capture and answers CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; otherwise 0.
 int stub_may_not_capture(void);

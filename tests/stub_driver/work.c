@@ -126,8 +126,13 @@ static int reach(CUevent event, long moment) {
 }
 
 void stub_drop_stuck(void) {
-    for (CUstream stream = streams; stream; stream = stream->next)
+    for (CUstream stream = streams; stream; stream = stream->next) {
         if (stream->queue.first && stream->queue.first->stuck) drop_all(&stream->queue);
+        if (!stream->recording) continue;
+        drop_all(&stream->recording->queue);  // whoever recorded hangs
+        free(stream->recording);
+        stream->recording = NULL;
+    }
 }
 
 void stub_finish_all(void) {
