@@ -24,6 +24,13 @@ JOURNAL_POINTS = (
     "journal.after_emit",  # writer, every sink has the group
     "journal.close",  # closing thread, all written, file not yet closed
 )
+READER_POINTS = (
+    "reader.noted",  # reader, knows how far it may read, no transaction yet
+    "reader.in_transaction",  # reader, in its one transaction
+    "reader.fetched",  # reader, transaction ended, nothing handed over
+    "reader.taken",  # reader, the sink has the row, the place is not moved
+    "reader.moved",  # reader, the place is moved
+)
 LINE_POINTS = (
     "line.received",
     "line.preprocessed",
@@ -32,7 +39,7 @@ LINE_POINTS = (
     "line.alerted",
     "line.summarised",
 )
-POINTS = frozenset(JOURNAL_POINTS + LINE_POINTS)
+POINTS = frozenset(JOURNAL_POINTS + READER_POINTS + LINE_POINTS)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """The journal: the one durable truth. A record is on the disk before any sink sees it.
 
 The line appends without waiting; one writer thread commits in groups, then shows each group to the sinks in order.
-Not for: the file and its checks (journal_file.py), reading the books afterwards (journal_report.py).
+Not for: the transactions (journal_books.py), the file and its checks (journal_file.py), reading it in another process
+(journal_reader.py) or afterwards (journal_report.py).
 """
 
 from __future__ import annotations
@@ -10,39 +11,23 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import PassStart, Record, Refusal, StoredRecord, Verdict
+from cathrt.runtime.alert import Record, Refusal, StoredRecord
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
-from cathrt.runtime.journal_errors import translated
-from cathrt.runtime.journal_file import open_for_reading, open_for_writing
-from cathrt.runtime.journal_outlets import LONG_AGO, Outlet, Showing
+from cathrt.runtime.journal_books import Books, Entry
+from cathrt.runtime.journal_file import open_for_writing
+from cathrt.runtime.journal_outlets import Outlet, Showing
 from cathrt.runtime.journal_stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, prepare_records
 
 QUEUE_RECORDS = 4096  # over two minutes at 30 records/s, 3 MB; a disk that stalls longer holds the line up
-CHECKPOINT_ROWS = 1000  # rows between checkpoints; each is made after showing, so that no alert waits for it
-_ROWS = "SELECT seq, id, kind, body FROM record"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    record: Record
-    body: bytes
-    appended_ns: int
-    live_until_ns: int | None
-
-    @property
-    def waits(self) -> bool:
-        """Whether it may wait for its group: nobody is shown these one by one."""
-        return isinstance(self.record, Verdict | PassStart)
 
 
 class Journal:
@@ -60,14 +45,11 @@ class Journal:
         config: JournalConfig,
         sinks: Sequence[Sink] = (),
         *,
-        durable_sinks: Mapping[str, Sink] | None = None,
         queue_records: int = QUEUE_RECORDS,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Open or make the journal at `path` and start its writer; time grows with the rows there are to check.
 
-        durable_sinks: by a name that stays the same from start to start. They get every row exactly in order, from
-        the first one they have not had; after a crash some may come again (same id).
         now_ns: the clock of which an alert's live_until_ns is a reading.
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
@@ -76,26 +58,17 @@ class Journal:
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records
         self._now_ns = now_ns
-        self._opened = opened = open_for_writing(path)
-        self._connection, self._head = opened.connection, opened.head
-        self._opened_at = opened.head.seq
-        self._saved_cursors = opened.cursors
+        self._books = Books(open_for_writing(path))
         self._outlets = [Outlet(type(sink).__name__, sink) for sink in sinks]
-        self._outlets += [
-            Outlet(name, sink, opened.cursors.get(name, 0)) for name, sink in (durable_sinks or {}).items()
-        ]
-        self._shown_again: set[int] = set()
-        self._rows_since_checkpoint = 0
 
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # the writer waits for it
         self._progress = threading.Condition(self._lock)  # callers wait for it
-        self._queue: deque[_Entry] = deque()
-        self._group: Sequence[_Entry] = ()  # taken from the queue, not yet shown
+        self._queue: deque[Entry] = deque()
+        self._group: Sequence[Entry] = ()  # taken from the queue, not yet shown
         self._commit_now = False
         self._closing = False
         self._closed = False
-        self._caught_up = False
         self._stopped = False
         self._failure: BaseException | None = None
         self._appended = self._shown = 0
@@ -110,7 +83,7 @@ class Journal:
         Raises JournalError if the writer has stopped: this record is neither durable nor shown. Raises ValueError if
         the record cannot be written as JSON (records.py).
         """
-        entry = _Entry(record, body_from_record(record), time.monotonic_ns(), live_until_ns)
+        entry = Entry(record, body_from_record(record), time.monotonic_ns(), live_until_ns)
         failpoint("journal.enqueue")
         with self._lock:
             self._refuse_if_stopped()
@@ -132,7 +105,7 @@ class Journal:
             target = self._appended
             self._commit_now = True
             self._work.notify()
-            while (self._shown < target or not self._caught_up) and not self._stopped:
+            while self._shown < target and not self._stopped:
                 self._progress.wait()
             self._refuse_if_stopped()
         self._raise_sink_failures()
@@ -148,18 +121,12 @@ class Journal:
                 self._work.notify()
                 self._progress.wait()
             self._refuse_if_stopped()
-        connection = open_for_reading(self._opened.path)
-        try:
-            with translated(self.path):
-                rows = connection.execute(f"{_ROWS} WHERE pass_id = ? ORDER BY seq", (pass_id,))
-                return tuple(map(_stored, rows))
-        finally:
-            connection.close()
+        return self._books.of_pass(pass_id)
 
     def stats(self) -> JournalStats:
         """Counts and times so far."""
         with self._lock:
-            return self._costs.stats(self._appended, self._head.seq - self._opened_at)
+            return self._costs.stats(self._appended)
 
     def close(self) -> None:
         """Write and show what is waiting, then close the file. A second call does nothing. Raises as sync() does."""
@@ -170,12 +137,9 @@ class Journal:
             self._work.notify()
         self._writer.join()
         try:
-            with translated(self.path):
-                if self._failure is None:
-                    self._save_cursors()
-                failpoint("journal.close")
+            failpoint("journal.close")
         finally:
-            self._opened.close()
+            self._books.close()
         with self._lock:
             self._refuse_if_failed()
         self._raise_sink_failures()
@@ -228,15 +192,13 @@ class Journal:
 
     def _write(self) -> None:
         try:
-            self._catch_up()
             while group := self._next_group():
-                with translated(self.path):
-                    to_show = self._commit(group)
-                self._show(group, to_show)
-                if self._rows_since_checkpoint >= CHECKPOINT_ROWS:
-                    with translated(self.path):
-                        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                    self._rows_since_checkpoint = 0
+                committed = self._books.commit(group)
+                if committed.rows:
+                    with self._lock:
+                        self._costs.committed(len(group), committed.rows, committed.insert_ns, committed.sync_ns)
+                self._show(group, committed.to_show)
+                self._books.checkpoint_if_due()
         except JournalError as exc:
             self._failure = exc
         finally:
@@ -246,7 +208,7 @@ class Journal:
                 self._stopped = True
                 self._progress.notify_all()
 
-    def _next_group(self) -> list[_Entry]:
+    def _next_group(self) -> list[Entry]:
         """Wait until a group is due and take it; empty once the journal is closing and all is written."""
         with self._lock:
             while not self._queue and not self._closing:
@@ -263,53 +225,7 @@ class Journal:
             self._progress.notify_all()
             return group
 
-    def _commit(self, group: Sequence[_Entry]) -> list[Showing]:
-        """Make one group durable; returns what of it is to be shown, as stored."""
-        head = self._head
-        to_show: list[Showing] = []
-        began = time.perf_counter_ns()
-        self._connection.execute("BEGIN IMMEDIATE")
-        failpoint("journal.before_insert")
-        for entry in group:
-            kind, id_ = entry.record.type, entry.record.id
-            grown = head.next(kind.encode(), id_.encode(), entry.body)
-            inserted = self._connection.execute(
-                "INSERT INTO record (seq, id, kind, body, chain) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                (grown.seq, id_, kind, entry.body.decode(), grown.chain),
-            ).rowcount
-            if inserted:
-                head = grown
-                to_show.append(Showing(StoredRecord(head.seq, id_, kind, entry.body), entry.live_until_ns))
-            else:
-                to_show += self._stored_before(id_)
-            failpoint("journal.mid_transaction")
-        if head == self._head:
-            self._connection.execute("ROLLBACK")
-            return to_show
-        self._connection.execute("UPDATE meta SET head_seq = ?, head_chain = ?", (head.seq, head.chain))
-        self._update_cursors()
-        failpoint("journal.before_commit")
-        inserted_at = time.perf_counter_ns()
-        self._connection.execute("COMMIT")
-        synced_at = time.perf_counter_ns()
-        failpoint("journal.after_commit")
-        self._opened.head_file.write(head)
-        self._opened.require_in_place()
-        with self._lock:
-            self._rows_since_checkpoint += head.seq - self._head.seq
-            self._head = head
-            self._costs.committed(len(group), inserted_at - began, synced_at - inserted_at)
-        return to_show
-
-    def _stored_before(self, id_: str) -> list[Showing]:
-        """The stored record of that id, unless this object has shown it or is about to."""
-        stored = _stored(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
-        if stored.seq > self._opened_at or stored.seq in self._shown_again:
-            return []
-        self._shown_again.add(stored.seq)
-        return [Showing(stored, LONG_AGO)]
-
-    def _show(self, group: Sequence[_Entry], to_show: Sequence[Showing]) -> None:
+    def _show(self, group: Sequence[Entry], to_show: Sequence[Showing]) -> None:
         failpoint("journal.before_emit")
         for number, outlet in enumerate(self._outlets):
             if number:
@@ -322,39 +238,6 @@ class Journal:
             self._group = ()
             self._costs.shown(shown_ns - entry.appended_ns for entry in group if not entry.waits)
             self._progress.notify_all()
-
-    def _catch_up(self) -> None:
-        """Give each durable sink the rows that it has not had from earlier processes."""
-        for outlet in self._outlets:
-            while outlet.cursor is not None and outlet.cursor < self._head.seq and outlet.failure is None:
-                with translated(self.path):
-                    rows = self._connection.execute(
-                        f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT 256", (outlet.cursor,)
-                    ).fetchall()
-                outlet.deliver([Showing(_stored(row), LONG_AGO) for row in rows], self._now_ns)
-        with self._lock:
-            self._caught_up = True
-            self._progress.notify_all()
-
-    def _update_cursors(self) -> None:
-        """Store how far durable sinks have come, in the transaction that is open."""
-        for outlet in self._outlets:
-            if outlet.cursor is not None and outlet.cursor != self._saved_cursors.get(outlet.name):
-                self._connection.execute(
-                    "INSERT INTO delivered VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq",
-                    (outlet.name, outlet.cursor),
-                )
-                self._saved_cursors[outlet.name] = outlet.cursor
-
-    def _save_cursors(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._update_cursors()
-        self._connection.execute("COMMIT")
-
-
-def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredRecord:
-    seq, id_, kind, body = row
-    return StoredRecord(seq, id_.decode(), kind.decode(), body)
 
 
 def _is_of(record: Record, pass_id: str) -> bool:

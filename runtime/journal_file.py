@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal_errors import DAMAGED, translated
-from cathrt.runtime.journal_head import Head, HeadFile, head_path, link
+from cathrt.runtime.journal_head import Head, HeadFile, head_file, head_path, link
 from cathrt.runtime.journal_lock import HoldingConnection, hold, identity_at
 from cathrt.runtime.journal_make import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, make_journal, sync_folder
 
@@ -40,25 +40,24 @@ class OpenJournal:
     """A journal that has been checked and is open for writing; every row found in it is on the disk.
 
     path: of the file itself, symbolic links followed. connection: commits by hand (BEGIN ... COMMIT), synchronous FULL,
-    text as bytes; checkpoints are the caller's. cursors: last seq that each durable sink has taken, by its name.
+    text as bytes; checkpoints are the caller's. files: names of file, log and head, and what each led to (identity_at).
     """
 
     path: Path
     connection: HoldingConnection
     head_file: HeadFile
     head: Head
-    cursors: dict[str, int]
-    log: tuple[int, int] | None  # its device and inode
+    files: dict[str, tuple[int, int] | None]
 
     def require_in_place(self) -> None:
-        """Raises JournalError if another file is there now, or none: what is written would be lost with the old one."""
-        assert self.connection.file is not None
-        with translated(self.path):
-            in_place = self.connection.file.is_at(self.path) and self.head_file.is_in_place()
-            if not in_place or identity_at(_log_path(self.path)) != self.log:
+        """Raises JournalError if another file is there now, or none: what is written would be lost with the old one.
+
+        Raises OSError too.
+        """
+        for name, identity in self.files.items():
+            if identity_at(name) != identity:
                 raise JournalError(
-                    f"{self.path}: the file, its log or its head was moved, removed or replaced while it was open: "
-                    "put it back and start again"
+                    f"{name}: it was moved, removed or replaced while the journal was open: put it back and start again"
                 )
 
     def close(self) -> None:
@@ -75,10 +74,10 @@ def open_for_writing(path: Path) -> OpenJournal:
     path = real_path(path)
     if path.exists():
         _connect(path, "ro").close()  # what is no journal is refused before a head file is laid beside it
-    head_file = HeadFile(path)
+    noting = head_file(path)
     try:
         if not path.exists():
-            _require_new(path, head_file.noted)
+            _require_new(path, noting.noted)
             with translated(path):
                 make_journal(path)
         connection = _connect(path, "rw")
@@ -92,22 +91,23 @@ def open_for_writing(path: Path) -> OpenJournal:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=0")
                 head = Head()
-                for row in checked_rows(connection, path, head_file.noted):
+                for row in checked_rows(connection, path, noting.noted):
                     head = Head(row.seq, row.chain)
-                cursors = {sink.decode(): seq for sink, seq in connection.execute("SELECT sink, seq FROM delivered")}
                 # The log's rows are written anew, into the file: an earlier process's sync of the log may have failed,
                 # and Linux then takes for synced what is in its memory alone.
                 connection.execute("PRAGMA wal_checkpoint(FULL)")
                 sync_found(path, connection)
-                head_file.write(head)
-                head_file.sync()
+                noting.write(head)
+                noting.sync()
         except BaseException:
             connection.close()
             raise
     except BaseException:
-        head_file.close()
+        noting.close()
         raise
-    return OpenJournal(path, connection, head_file, head, cursors, identity_at(_log_path(path)))
+    beside = {str(name): identity_at(name) for name in (_log_path(path), head_path(path))}
+    assert connection.file is not None
+    return OpenJournal(path, connection, noting, head, {str(path): connection.file.identity, **beside})
 
 
 def open_for_reading(path: Path) -> HoldingConnection:
@@ -243,8 +243,9 @@ def _log_path(path: Path) -> Path:
 def _require_new(path: Path, noted: Head | None) -> None:
     """Refuse to start anew where an earlier journal has left its log or its head."""
     log = _log_path(path)
-    if (noted is not None and noted.seq) or log.exists():
-        witness = log.name if log.exists() else head_path(path).name
+    left_log = log.exists() and log.stat().st_size > 0  # an empty one is what a reader leaves behind
+    if left_log or (noted is not None and noted.seq):
+        witness = log.name if left_log else head_path(path).name
         raise JournalError(
             f"{path}: there is no such file, but {witness} of an earlier one: "
             f"put the journal back, or move {witness} away too to start a new one"

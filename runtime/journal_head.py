@@ -1,5 +1,6 @@
-"""The head of a journal: its last row and the hash that vouches for all rows, as noted in `<journal>-head`.
+"""A head: a row and the hash that vouches for it and all rows before it; and files that note one.
 
+A journal notes its last row so (`<journal>-head`), a reader the last row that it has taken (journal_reader.py).
 Not for: checking rows against it (journal_file.py).
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal_errors import translated
-from cathrt.runtime.journal_lock import identity_at, lock_exclusively
+from cathrt.runtime.journal_lock import Lock, lock_exclusively
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +34,21 @@ def link(chain: bytes, kind: bytes, id_: bytes, body: bytes) -> bytes:
     return hashlib.sha256(b"%b%b\n%b\n%b" % (chain, kind, id_, body)).digest()
 
 
-def _note(head: Head) -> bytes:
-    return b"%020d %b\n" % (head.seq, head.chain.hex().encode())
-
-
-_FIRST_NOTE = _note(Head())
-
-
 class HeadFile:
-    """`<journal>-head`: locked by the one process that writes, and a witness to rows the journal may later lack.
-
-    It is written after each commit and before anything is shown, without a sync of its own: after kill -9 it is
-    exact, after a power cut it may lag, and it never runs ahead of the disk. Closed on exec: no child keeps the lock.
+    """A head noted in a file of its own, locked by the one process that writes it. Closed on exec: no child keeps it.
 
     noted: what it said when it was opened; None if nothing.
     """
 
-    def __init__(self, journal: Path) -> None:
-        """Take the lock. Raises JournalError if another journal object, here or elsewhere, has it."""
-        self._path = head_path(journal)
-        with translated(journal):
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: Path, *, lock: Lock) -> None:
+        """Open or make the file and take its lock. Raises JournalError if another object, here or elsewhere, has it."""
+        self._path = path
+        with translated(path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            lock_exclusively(self._fd, journal)
-            with translated(self._path):
-                self.noted = _head_from_note(self._path, os.pread(self._fd, len(_FIRST_NOTE) + 1, 0))
+            lock_exclusively(self._fd, lock)
+            with translated(path):
+                self.noted = _head_from_note(path, os.pread(self._fd, len(_FIRST_NOTE) + 1, 0))
                 if self.noted is None:
                     self.write(Head())
         except BaseException:
@@ -65,7 +56,7 @@ class HeadFile:
             raise
 
     def write(self, head: Head) -> None:
-        """Note `head`. One small write inside one sector. Raises OSError.
+        """Note `head`. One small write inside one sector, not synced. Raises OSError.
 
         The first note is that of no row: if a full disk or a kill cuts it, what is left still reads as no note.
         """
@@ -77,11 +68,6 @@ class HeadFile:
         """Give the note its place on the disk; later ones overwrite it there."""
         os.fsync(self._fd)
 
-    def is_in_place(self) -> bool:
-        """Whether the file is still there under its name."""
-        found = os.fstat(self._fd)
-        return identity_at(self._path) == (found.st_dev, found.st_ino)
-
     def close(self) -> None:
         """Give the lock back."""
         os.close(self._fd)
@@ -90,6 +76,15 @@ class HeadFile:
 def head_path(journal: Path) -> Path:
     """Where the head of `journal` is noted."""
     return journal.with_name(journal.name + "-head")
+
+
+def head_file(journal: Path) -> HeadFile:
+    """`<journal>-head`: a witness to rows that the journal may later lack, and how far its readers may read.
+
+    It is written after each commit and before anything is shown, without a sync of its own: after kill -9 it may lag
+    by one group, after a power cut by more, and it never runs ahead of the disk.
+    """
+    return HeadFile(head_path(journal), lock=Lock("writer", journal))
 
 
 def noted_head(journal: Path) -> Head | None:
@@ -105,6 +100,13 @@ def noted_head(journal: Path) -> Head | None:
     return _head_from_note(path, noted)
 
 
+def _note(head: Head) -> bytes:
+    return b"%020d %b\n" % (head.seq, head.chain.hex().encode())
+
+
+_FIRST_NOTE = _note(Head())
+
+
 def _head_from_note(path: Path, noted: bytes) -> Head | None:
     if len(noted) < len(_FIRST_NOTE) and _FIRST_NOTE.startswith(noted):
         return None
@@ -112,6 +114,6 @@ def _head_from_note(path: Path, noted: bytes) -> Head | None:
     if len(noted) != len(_FIRST_NOTE) or not seq.isdigit() or len(chain) != 64 or chain.strip(b"0123456789abcdef"):
         raise JournalError(
             f"{path}: found {noted[:100]!r}, expected a row number and a sha256: "
-            "keep it with the journal for examination and start a new journal"
+            "keep it with the journal for examination and start a new one"
         )
     return Head(int(seq), bytes.fromhex(chain.decode()))

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from cathrt.runtime.errors import JournalError
@@ -25,7 +26,7 @@ class HeldFile:
     """A file that this process has open, shared by all its connections to it. Made by `hold` alone."""
 
     def __init__(self, descriptor: int, identity: tuple[int, int]) -> None:
-        self._descriptor, self._identity = descriptor, identity
+        self._descriptor, self.identity = descriptor, identity
         self.holders = 0
         self._locked = False
 
@@ -33,8 +34,8 @@ class HeldFile:
         """Take the writer's lock. Raises JournalError if a journal object has it, here or in another process."""
         with _guard:
             if self._locked:
-                raise locked_by_another(path, "in this process")
-            lock_exclusively(self._descriptor, path)
+                raise Lock("writer", path).refusal("in this process")
+            lock_exclusively(self._descriptor, Lock("writer", path))
             self._locked = True
 
     def unlock(self) -> None:
@@ -53,14 +54,14 @@ class HeldFile:
 
     def is_at(self, path: Path) -> bool:
         """Whether this name leads to this file now."""
-        return identity_at(path) == self._identity
+        return identity_at(path) == self.identity
 
     def release(self) -> None:
         """One holder less; the last one closes the file."""
         with _guard:
             self.holders -= 1
             if not self.holders:
-                del _held[self._identity]
+                del _held[self.identity]
                 os.close(self._descriptor)
 
 
@@ -108,23 +109,30 @@ def hold(path: Path) -> HeldFile:
         return held
 
 
-def lock_exclusively(descriptor: int, path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who may have a file alone ("writer", "reader"), and how the file is called in a refusal."""
+
+    holder: str
+    path: Path
+
+    def refusal(self, why: str) -> JournalError:
+        """The refusal of a second one."""
+        return JournalError(
+            f"{self.path}: locked by another {self.holder} ({why}), and a file has one: "
+            "stop the other, or give this one its own file"
+        )
+
+
+def lock_exclusively(descriptor: int, lock: Lock) -> None:
     """Lock what the descriptor leads to until it is closed. Raises JournalError if another process has the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
-        raise locked_by_another(path, exc.strerror or str(exc)) from exc
+        raise lock.refusal(exc.strerror or str(exc)) from exc
 
 
-def locked_by_another(path: Path, why: str) -> JournalError:
-    """The refusal of a second writer."""
-    return JournalError(
-        f"{path}: locked by another writer ({why}), and a journal has one: "
-        "stop the other, or give this one its own file"
-    )
-
-
-def identity_at(path: Path) -> tuple[int, int] | None:
+def identity_at(path: Path | str) -> tuple[int, int] | None:
     """Device and inode of what is there under that name; None if nothing is. Raises OSError."""
     try:
         return _identity(os.stat(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cathrt.runtime.journal_head import Head
 
-SCHEMA_VERSION = 3  # 3: findings name their kind, passes have a start, verdicts say retry
+SCHEMA_VERSION = 4  # 4: findings name their kind, passes have a start, verdicts say retry, readers keep their places
 APPLICATION_ID = int.from_bytes(b"cath", "big")
 SCHEMA = (
     """CREATE TABLE record (
@@ -34,7 +34,6 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
   head_seq INTEGER NOT NULL,
   head_chain BLOB NOT NULL
 ) STRICT""",
-    "CREATE TABLE delivered (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT",
 )
 _WAL_MODE = b"\2\2"  # the file's write and read version, bytes 18 and 19 (https://www.sqlite.org/fileformat.html, 1.3)
 

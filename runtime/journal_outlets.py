@@ -1,6 +1,6 @@
-"""The sinks as the journal sees them: which rows each has had, whether it still takes any, and what it is shown.
+"""The sinks as the journal sees them: whether each still takes records, and what it is shown.
 
-Not for: what a sink does with a record (sinks/).
+Not for: what a sink does with a record (sinks/), sinks in another process (journal_reader.py).
 """
 
 from __future__ import annotations
@@ -36,27 +36,18 @@ class Showing:
 
 @dataclass(slots=True)
 class Outlet:
-    """One sink. cursor: seq of the last row that a durable sink has taken; None for a sink that is not durable.
-
-    failure: why it takes no more until the journal is opened again; None while it does.
-    """
+    """One sink. failure: why it takes no more until the journal is opened again; None while it does."""
 
     name: str
     sink: Sink
-    cursor: int | None = None
     failure: SinkError | None = None
 
     def deliver(self, rows: Sequence[Showing], now_ns: Callable[[], int]) -> None:
-        """Emit in order what a durable sink has not had; stops for good at the first SinkError."""
+        """Emit in order; stops for good at the first SinkError."""
         for row in rows:
             if self.failure is not None:
                 return
-            if self.cursor is not None and row.stored.seq <= self.cursor:
-                continue
             try:
                 self.sink.emit(row.at(now_ns))
             except SinkError as exc:
                 self.failure = exc
-            else:
-                if self.cursor is not None:
-                    self.cursor = row.stored.seq

@@ -39,14 +39,15 @@ class Costs:
     """Collects the times that JournalStats reports. Not thread-safe: the journal calls it with its lock held."""
 
     def __init__(self) -> None:
-        self._commits = self._largest_group = self._blocked = self._longest_block_ns = 0
+        self._commits = self._stored = self._largest_group = self._blocked = self._longest_block_ns = 0
         self._insert_ms: deque[float] = deque(maxlen=_NEWEST)
         self._sync_ms: deque[float] = deque(maxlen=_NEWEST)
         self._shown_ms: deque[float] = deque(maxlen=_NEWEST)
 
-    def committed(self, records: int, insert_ns: int, sync_ns: int) -> None:
-        """One transaction of so many records."""
+    def committed(self, records: int, rows: int, insert_ns: int, sync_ns: int) -> None:
+        """One transaction of so many records, which made so many new rows."""
         self._commits += 1
+        self._stored += rows
         self._largest_group = max(self._largest_group, records)
         self._insert_ms.append(insert_ns / 1e6)
         self._sync_ms.append(sync_ns / 1e6)
@@ -60,11 +61,11 @@ class Costs:
         self._blocked += 1
         self._longest_block_ns = max(self._longest_block_ns, wait_ns)
 
-    def stats(self, appended: int, stored: int) -> JournalStats:
+    def stats(self, appended: int) -> JournalStats:
         """Everything so far."""
         return JournalStats(
             appended=appended,
-            stored=stored,
+            stored=self._stored,
             commits=self._commits,
             largest_group=self._largest_group,
             insert_ms=_over(self._insert_ms),

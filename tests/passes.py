@@ -172,3 +172,16 @@ def rows(path: Path) -> list[tuple[int, str]]:
         return connection.execute("SELECT seq, id FROM record ORDER BY seq").fetchall()
     finally:
         connection.close()
+
+
+def tampered(path: Path, *statements: str) -> None:
+    """Change rows as somebody with the file would: the triggers lifted and put back."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        connection.execute(statement)
+    for _, sql in triggers:
+        connection.execute(sql)
+    connection.close()

@@ -323,36 +323,6 @@ def test_a_failing_sink_stops_neither_rows_nor_other_sinks_and_sync_tells(path: 
     assert len(rows(path)) == len(records)
 
 
-def test_a_durable_sink_gets_what_it_missed_when_the_journal_is_opened_again(path: Path) -> None:
-    broken, records = Shown(refuse_from=3), whole_pass(300)
-    journal = Journal(path, GROUPED, durable_sinks={"pacs": broken})
-    for record in records:
-        journal.append(record)
-    with pytest.raises(SinkError):
-        journal.close()
-
-    mended = Shown()
-    with Journal(path, GROUPED, durable_sinks={"pacs": mended}) as journal:
-        journal.sync()
-    third = Shown()
-    with Journal(path, GROUPED, durable_sinks={"pacs": third}) as journal:
-        journal.append(records[0])
-        journal.append(refusal())
-
-    assert broken.records + mended.records == records
-    assert third.records == [refusal()]
-
-
-def test_a_new_durable_sink_gets_the_journal_from_its_first_row(path: Path) -> None:
-    write(path, whole_pass())
-    sink = Shown()
-
-    with Journal(path, GROUPED, durable_sinks={"fhir": sink}):
-        pass
-
-    assert sink.records == whole_pass()
-
-
 def test_a_second_writer_is_refused_here_and_in_another_process(path: Path) -> None:
     with Journal(path, GROUPED):
         with pytest.raises(JournalError, match="locked by another writer"):
@@ -409,8 +379,7 @@ def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
         assert opened.connection.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
         assert opened.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     finally:
-        opened.connection.close()
-        opened.head_file.close()
+        opened.close()
 
 
 def test_only_the_owner_may_read_the_files(path: Path) -> None:
@@ -426,7 +395,7 @@ def test_only_the_owner_may_read_the_files(path: Path) -> None:
 def test_the_write_ahead_log_is_checkpointed_and_does_not_grow_for_ever(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cathrt.runtime.journal.CHECKPOINT_ROWS", 50)
+    monkeypatch.setattr("cathrt.runtime.journal_books.CHECKPOINT_ROWS", 50)
     wal = path.with_name("journal.db-wal")
     sizes = []
     with Journal(path, AT_ONCE) as journal:

@@ -17,7 +17,7 @@ from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_head import head_path
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
-from tests.passes import GROUPED, alert, rows, verdict, whole_pass, write
+from tests.passes import GROUPED, alert, rows, tampered, verdict, whole_pass, write
 
 RECORDS = whole_pass(20)
 
@@ -68,19 +68,6 @@ def copied(journal: Path, folder: Path, *, with_head: bool = True) -> Path:
     return folder / journal.name
 
 
-def tampered(path: Path, *statements: str) -> None:
-    """Change rows as somebody with the file would: the triggers lifted and put back."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        connection.execute(statement)
-    for _, sql in triggers:
-        connection.execute(sql)
-    connection.close()
-
-
 def refused(path: Path, match: str) -> None:
     """Both ways in refuse it."""
     with pytest.raises(JournalError, match=match):
@@ -108,12 +95,12 @@ def refused(path: Path, match: str) -> None:
         ("UPDATE meta SET head_chain = zeroblob(32)", "hash differs"),
         ("UPDATE meta SET head_chain = zeroblob(7)", "hash differs"),
         ("DELETE FROM meta", "0 heads, expected one"),
-        ("PRAGMA user_version = 2", "journal schema 2, expected 3"),
-        ("PRAGMA user_version = 4", "journal schema 4, expected 3"),
+        ("PRAGMA user_version = 1", "journal schema 1, expected 4"),
+        ("PRAGMA user_version = 5", "journal schema 5, expected 4"),
         ("PRAGMA application_id = 7", "no cathrt journal: an SQLite file of another program"),
-        ("DROP INDEX record_of_pass", "not those of journal schema 3"),
-        ("CREATE TABLE mine (x)", "not those of journal schema 3"),
-        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 3"),
+        ("DROP INDEX record_of_pass", "not those of journal schema 4"),
+        ("CREATE TABLE mine (x)", "not those of journal schema 4"),
+        ("CREATE TRIGGER hides AFTER INSERT ON record BEGIN SELECT 1; END", "not those of journal schema 4"),
     ],
 )
 def test_a_tampered_journal_is_refused_by_row(path: Path, statement: str, match: str) -> None:

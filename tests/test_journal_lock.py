@@ -176,7 +176,7 @@ def test_nothing_is_shown_that_is_in_a_file_which_is_not_there_any_more(
     harm(path)
     journal.append(verdict(1, "run b"))
 
-    with pytest.raises(JournalError, match="moved, removed or replaced while it was open"):
+    with pytest.raises(JournalError, match="moved, removed or replaced while the journal was open"):
         journal.close()
     assert sink.records == [verdict(0, "run b")]
 

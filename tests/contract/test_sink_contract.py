@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from cathrt.runtime import records
 from cathrt.runtime.alert import NOTICE, Alert, Record, StoredRecord
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, record_from_body
@@ -127,7 +129,7 @@ def test_json_lines_encode_nothing_themselves(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"as stored\n"
 
 
-def test_every_sink_is_given_the_stored_bytes_new_or_stored_before_or_caught_up(tmp_path: Path) -> None:
+def test_every_sink_is_given_the_stored_bytes_new_or_stored_before_or_by_a_reader(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
 
     class Bodies(Shown):
@@ -149,7 +151,11 @@ def test_every_sink_is_given_the_stored_bytes_new_or_stored_before_or_caught_up(
             journal.append(replace(record, engine="another") if isinstance(record, Alert) else record)
     assert given == stored_rows()
     given.clear()
-    Journal(path, GROUPED, durable_sinks={"late": Bodies()}).close()
+    place, reader, stop = ReaderPlace(tmp_path / "late.place"), JournalReader(path), threading.Event()
+    stop.set()
+    deliver(reader.follow(place.place, stop), Bodies(), place)
+    place.close()
+    reader.close()
     assert given == stored_rows()
 
 
@@ -175,6 +181,7 @@ import os, sys
 from pathlib import Path
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import GROUPED, whole_pass
 journal = Journal(Path(sys.argv[1]), GROUPED, (JsonlSink(sys.stdout.buffer),))

@@ -16,29 +16,34 @@ _NEED_NO_SYNC = ("-shm", "-head", "-new")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, in the order of the log. path: the file it changes or syncs; the new name of a rename."""
+    """One call, in the order of the log. path: the file it changes or syncs; the new name of a rename.
+
+    content: how the bytes of a write begin.
+    """
 
     pid: int
     name: str
     path: str
+    content: str = ""
 
 
 def calls_in(log: Path) -> list[Call]:
     """The calls noted there."""
     lines = log.read_text(errors="surrogateescape").splitlines()
-    return [Call(int(pid), name, path) for pid, name, path in (line.split("\t") for line in lines)]
+    return [Call(int(pid), *rest) for pid, *rest in (line.split("\t") for line in lines)]
 
 
 def unsynced_when_shown(calls: list[Call], journal: Path, shown: tuple[Path, ...], log_found: bool) -> Iterator[str]:
     """Each place where something was shown while the journal's file, its log or its folder was not synced.
 
-    calls: of one process, from its start. log_found: `-wal` was there when it started.
+    To note a row in the head file is to show it, to readers. calls: of one process, from its start. log_found: `-wal`
+    was there when it started.
     """
     folder, log = str(journal.parent), f"{journal}-wal"
     wanted = {folder, str(journal)} | ({log} if log_found else set())
     synced: set[str] = set()
     for number, call in enumerate(calls):
-        if call.path in map(str, shown):
+        if call.path in map(str, shown) or noted_seq(call, journal) > 0:
             if call.name == "write" and wanted - synced:
                 yield f"call {number}: shown in {call.path} before {', '.join(sorted(wanted - synced))} was synced"
         elif call.name == "sync":
@@ -50,3 +55,22 @@ def unsynced_when_shown(calls: list[Call], journal: Path, shown: tuple[Path, ...
             synced.discard(folder)
             if call.name == "unlink":
                 wanted.discard(call.path)
+
+
+def noted_seq(call: Call, journal: Path) -> int:
+    """The row that this call notes as the journal's last; 0 if it is no such call."""
+    return int(call.content[:20]) if (call.name, call.path) == ("write", f"{journal}-head") else 0
+
+
+def read_ahead(calls: list[Call], journal: Path, taken: Path, seq_of: dict[str, int]) -> Iterator[str]:
+    """Each row that a reader took before the journal's writer had noted it as durable.
+
+    calls: of all processes, in one log. taken: where the reader writes JSON lines. seq_of: the rows by record id.
+    """
+    durable = 0
+    for number, call in enumerate(calls):
+        durable = max(durable, noted_seq(call, journal))
+        if (call.name, call.path) == ("write", str(taken)):
+            seq = next(seq for id_, seq in seq_of.items() if id_ in call.content)
+            if seq > durable:
+                yield f"call {number}: row {seq} was read, and rows up to {durable} were noted as durable"

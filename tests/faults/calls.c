@@ -1,6 +1,6 @@
 /* Preloaded into a process: notes the order of the calls that change or sync files, and makes one of them fail.
 
-   A line is "pid <tab> call <tab> path". A change is noted before it is made, a sync after it has succeeded, so that
+   A line is "pid <tab> call <tab> path <tab> first bytes written". A change is noted before it is made, a sync after it has succeeded, so that
    "synced, then shown" in the notes was so in truth, across processes too. Nothing is noted or changed until
    calls_note is called. Which file a descriptor is: /proc/self/fd. */
 
@@ -20,6 +20,7 @@
 #define PUBLIC __attribute__((visibility("default")))
 #define REAL(name) ((__typeof__(&name))real(#name))
 #define PATH_BYTES 4096
+#define CONTENT_BYTES 96
 
 static int notes = -1;
 static char watched[PATH_BYTES];   /* only files whose path begins so */
@@ -51,10 +52,17 @@ static int strike(const char *call, const char *path) {
   return 0;
 }
 
-static void note(const char *call, const char *path) {
-  char line[PATH_BYTES + 64];
+/* bytes: what is written, of which the beginning is noted with dots for what is no plain ASCII; NULL for other calls. */
+static void note(const char *call, const char *path, const void *bytes, size_t count) {
+  char line[PATH_BYTES + CONTENT_BYTES + 64], content[CONTENT_BYTES + 1];
   if (notes < 0 || strncmp(path, watched, strlen(watched)) != 0) return;
-  int length = snprintf(line, sizeof line, "%ld\t%s\t%s\n", (long)getpid(), call, path);
+  size_t noted = bytes == NULL ? 0 : count < CONTENT_BYTES ? count : CONTENT_BYTES;
+  for (size_t at = 0; at < noted; at++) {
+    char byte = ((const char *)bytes)[at];
+    content[at] = byte >= ' ' && byte <= '~' ? byte : '.';
+  }
+  content[noted] = '\0';
+  int length = snprintf(line, sizeof line, "%ld\t%s\t%s\t%s\n", (long)getpid(), call, path, content);
   if (syscall(SYS_write, notes, line, (size_t)length) != length) abort();
 }
 
@@ -113,7 +121,7 @@ static ssize_t noted_pwrite(int fd, const void *bytes, size_t count, off_t offse
   char buffer[PATH_BYTES];
   const char *path = path_of(fd, buffer);
   if (strike("write", path)) return errno = EIO, -1;
-  note("write", path);
+  note("write", path, bytes, count);
   ssize_t fits = fitting(fd, path, count, offset + (off_t)count);
   return fits < 0 ? -1 : syscall(SYS_pwrite64, fd, bytes, (size_t)fits, offset);
 }
@@ -129,7 +137,7 @@ PUBLIC ssize_t write(int fd, const void *bytes, size_t count) {
   char buffer[PATH_BYTES];
   const char *path = path_of(fd, buffer);
   if (strike("write", path)) return errno = EIO, -1;
-  note("write", path);
+  note("write", path, bytes, count);
   struct stat found;
   off_t at = 0;
   if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
@@ -143,7 +151,7 @@ static int synced(long number, int fd) {
   const char *path = path_of(fd, buffer);
   if (strike("sync", path)) return errno = EIO, -1;
   int result = (int)syscall(number, fd);
-  if (result == 0) note("sync", path);
+  if (result == 0) note("sync", path, NULL, 0);
   return result;
 }
 
@@ -154,7 +162,7 @@ static int truncated(int fd, off_t size) {
   char buffer[PATH_BYTES];
   const char *path = path_of(fd, buffer);
   if (strike("truncate", path)) return errno = EIO, -1;
-  note("truncate", path);
+  note("truncate", path, NULL, 0);
   return (int)syscall(SYS_ftruncate, fd, size);
 }
 
@@ -165,7 +173,7 @@ PUBLIC int rename(const char *from, const char *to) {
   char buffer[PATH_BYTES];
   const char *path = absolute(to, buffer);
   if (strike("rename", path)) return errno = EIO, -1;
-  note("rename", path);
+  note("rename", path, NULL, 0);
   return REAL(rename)(from, to);
 }
 
@@ -173,7 +181,7 @@ PUBLIC int unlink(const char *name) {
   char buffer[PATH_BYTES];
   const char *path = absolute(name, buffer);
   if (strike("unlink", path)) return errno = EIO, -1;
-  note("unlink", path);
+  note("unlink", path, NULL, 0);
   return REAL(unlink)(name);
 }
 
@@ -182,7 +190,7 @@ static int created(int folder, const char *name, int flags, mode_t mode) {
   if (folder == AT_FDCWD && flags & O_CREAT && syscall(SYS_faccessat, AT_FDCWD, name, F_OK) != 0) {
     const char *path = absolute(name, buffer);
     if (strike("create", path)) return errno = EIO, -1;
-    note("create", path);
+    note("create", path, NULL, 0);
   }
   return (int)syscall(SYS_openat, folder, name, flags, mode);
 }

@@ -32,21 +32,17 @@ PASSES = {  # how often a pass goes by each fail point
     "journal.close": 1,
 }
 FINISH = ""
-SHOWN = ("shown", "shown too", "delivered")
+SHOWN = ("shown", "shown too")
 
 
 def drive_pass(folder: str, point: str, after: int, attempt: int) -> None:
     """What the line would do with one run, to its end or to `point`. Timings differ from attempt to attempt."""
     root = Path(folder)
-    with (
-        (root / "shown").open("ab") as shown,
-        (root / "shown too").open("ab") as shown_too,
-        (root / "delivered").open("ab") as delivered,
-    ):
+    with (root / "shown").open("ab") as shown, (root / "shown too").open("ab") as shown_too:
         if point != FINISH:
             arm(point, kill, after)
         sinks = (JsonlSink(shown), JsonlSink(shown_too))
-        with Journal(root / "journal.db", AT_ONCE, sinks, durable_sinks={"pacs": JsonlSink(delivered)}) as journal:
+        with Journal(root / "journal.db", AT_ONCE, sinks) as journal:
             for number, record in enumerate(RECORDS, 1):
                 journal.append(timed(record, attempt))
                 if number % SYNC_EVERY == 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.call_order import Call, calls_in, unsynced_when_shown
+from tests.faults.call_order import Call, calls_in, read_ahead, unsynced_when_shown
 from tests.faults.calls import Conditions, Nursery, Strike, nursery
 from tests.faults.kill_pass import FINISH, PASSES, SHOWN
 
@@ -85,7 +85,7 @@ def test_rows_found_in_the_log_are_written_anew_since_their_failed_sync_may_be_f
     )
     calls = [(call.name, Path(call.path).name) for call in calls_in(tmp_path / "case calls 2")]
 
-    before_shown = calls[: calls.index(("write", "delivered"))]
+    before_shown = calls[: calls.index(("write", "shown"))]
     assert ("write", "journal.db") in before_shown
     assert ("sync", "journal.db") in before_shown[before_shown.index(("write", "journal.db")) :]
 
@@ -113,3 +113,8 @@ def test_the_order_is_judged_and_a_fault_is_found(tmp_path: Path) -> None:
     assert fault.endswith("journal.db-wal was synced")
     for late in (Call(1, "write", log), Call(1, "truncate", str(journal)), Call(1, "rename", str(journal))):
         assert len(list(unsynced_when_shown([*calls[:2], late, calls[2]], journal, (shown,), log_found=False))) == 1
+    noted = Call(1, "write", f"{journal}-head", f"{7:020d} 00")
+    assert len(list(unsynced_when_shown([*calls[:1], noted], journal, (shown,), log_found=False))) == 1
+    taken = Call(2, "write", str(tmp_path / "taken"), '{"type":"verdict","id":"a"')
+    assert list(read_ahead([noted, taken], journal, tmp_path / "taken", {"a": 7})) == []
+    assert len(list(read_ahead([noted, taken], journal, tmp_path / "taken", {"a": 8}))) == 1

@@ -18,7 +18,7 @@ from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.records import record_from_body
 from tests.faults.calls import nursery
-from tests.faults.kill_pass import FINISH, GROUPS, PASSES, RECORDS, SYNC_EVERY
+from tests.faults.kill_pass import FINISH, PASSES, RECORDS, SHOWN
 
 Drive = Callable[[Path, str, int, int], int]
 
@@ -34,12 +34,10 @@ def check_after_kill(folder: Path, starts: int) -> None:
     """Shown is part of the journal, byte for byte; the journal is a beginning of the pass; nothing came twice."""
     stored = stored_bodies(folder) if (folder / "journal.db").exists() else []
     assert [record_from_body(body, FINDINGS).id for body in stored] == [record.id for record in RECORDS[: len(stored)]]
-    for name in ("shown", "shown too", "delivered"):
+    for name in SHOWN:
         lines = (folder / name).read_bytes().splitlines()
         assert set(lines) <= set(stored)
         assert max(Counter(lines).values(), default=0) <= starts
-    delivered = list(dict.fromkeys((folder / "delivered").read_bytes().splitlines()))
-    assert delivered == stored[: len(delivered)]
 
 
 def check_finished(folder: Path) -> None:
@@ -48,9 +46,8 @@ def check_finished(folder: Path) -> None:
     stored = stored_bodies(folder)
     assert report.sound
     assert report.rows == len(RECORDS)
-    for name in ("shown", "shown too"):
+    for name in SHOWN:
         assert (folder / name).read_bytes().splitlines()[-len(RECORDS) :] == stored
-    assert list(dict.fromkeys((folder / "delivered").read_bytes().splitlines())) == stored
 
 
 def stored_bodies(folder: Path) -> list[bytes]:
@@ -119,7 +116,7 @@ def test_killed_before_the_commit_nothing_had_been_shown(drive: Drive, tmp_path:
         folder = tmp_path / point
         folder.mkdir()
         assert drive(folder, point, 0, 1) == -signal.SIGKILL
-        assert (folder / "shown").read_bytes() == (folder / "delivered").read_bytes() == b""
+        assert (folder / "shown").read_bytes() == b""
         assert stored_bodies(folder) == []
 
 
@@ -128,12 +125,3 @@ def test_killed_after_the_commit_the_rows_are_there_though_nothing_was_shown(dri
 
     assert (tmp_path / "shown").read_bytes() == b""
     assert len(stored_bodies(tmp_path)) >= 1
-
-
-def test_a_durable_sink_gets_at_most_the_last_group_again_after_a_kill(drive: Drive, tmp_path: Path) -> None:
-    assert drive(tmp_path, "journal.after_emit", GROUPS - 1, 1) == -signal.SIGKILL
-    assert drive(tmp_path, FINISH, 0, 2) == 0
-
-    times = Counter((tmp_path / "delivered").read_bytes().splitlines())
-    assert len(times) == len(RECORDS)
-    assert times.total() - len(times) <= SYNC_EVERY
