@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.manifest import Preprocessing
@@ -66,6 +67,11 @@ class CpuFrameStep:
         self._now_ns = now_ns
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
+        if not isinstance(pixels, np.ndarray):
+            raise ValueError(
+                f"pixels are {type(pixels).__qualname__}, which {self._engine} cannot read: expected an array in host "
+                "memory; frames on a device need an engine on that device"
+            )
         started = self._now_ns()
         exposed = self._preprocess(pixels, self._tensor)
         preprocessed = self._now_ns()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import permutations
 
@@ -16,7 +16,7 @@ from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
 from cathrt.runtime.failover import FailoverEngine, open_with_fallback
-from cathrt.runtime.frame import Run
+from cathrt.runtime.frame import Frame, Run
 from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.ports import Engine
@@ -211,6 +211,30 @@ def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
     watch(ArraySource(SCORES), line(engine=engine), journal)
     assert {verdict.outcome for verdict in journal.verdicts} == {"MET"}
     assert [verdict.engine for verdict in journal.verdicts] == ["gpu"] * 2 + ["cpu (fallback for gpu)"] * 4
+
+
+def test_a_loss_while_keeping_warm_after_all_standbys_were_lost_ends_the_line() -> None:
+    engine = FailoverEngine([Warm(dies_at=len(SCORES)), Unprepared("standby", lost("standby"))])
+    assert {v.engine for v in judged(engine).verdicts} == {"gpu"}
+    engine.keep_warm()
+    assert not engine.can_keep_warm
+    with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
+        engine.require_alive()
+    assert {v.outcome for v in judged(engine).verdicts} == {"FAILED"}
+
+
+def test_a_frame_on_a_device_is_refused_by_an_engine_on_the_cpu_with_the_reason() -> None:
+    class OnDevice(ArraySource):
+        def frames(self) -> Iterator[Frame]:  # type: ignore[override]
+            for index in range(len(self.items)):
+                yield Frame(object(), index, 0)  # type: ignore[arg-type]
+
+    journal = ListJournal()
+    watch(OnDevice(SCORES), line(engine=Mortal("cpu")), journal)
+    assert {verdict.outcome for verdict in journal.verdicts} == {"FAILED"}
+    assert "pixels are object, which cpu cannot read: expected an array in host memory" in str(
+        journal.verdicts[0].reason
+    )
 
 
 def test_an_engine_lost_for_good_is_not_kept_warm() -> None:

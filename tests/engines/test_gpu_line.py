@@ -5,9 +5,14 @@ Kernels in the emulator, the device and TensorRT fake, everything between them r
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import pytest
 
@@ -22,6 +27,7 @@ from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.replay import opened_line
 from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
+from tests.engines.fake_device import FakeStream
 from tests.engines.gpu import Machine
 from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, fake_engine, line, picture
 
@@ -42,14 +48,22 @@ def below() -> Iterator[EmulatedStream]:
 
 
 @contextmanager
-def lined(bundle: Bundle, below: EmulatedStream, fallback: str = "") -> Iterator[tuple[Line, Machine]]:
-    config = replace(Config(), engine=EngineConfig("tensorrt", fallback=fallback))
+def lined(
+    bundle: Bundle,
+    below: EmulatedStream,
+    fallback: str = "",
+    *,
+    device_wait_ms: float = 60_000.0,
+    left_behind: bool = False,
+) -> Iterator[tuple[Line, Machine]]:
+    """left_behind: the device is not given back what the engine holds."""
+    config = replace(Config(), engine=EngineConfig("tensorrt", fallback=fallback, device_wait_ms=device_wait_ms))
     with pytest.MonkeyPatch.context() as patch:
         machine = gpu.machine(patch, manifest=MANIFEST, compute=brightness, below=below)
         patch.setitem(ENGINES, "openvino", lambda bundle, artifact, config: fake_engine())
         with opened_line(bundle, config, "max") as opened:
             yield opened, machine
-        assert machine.device.idle
+        assert machine.device.idle is not left_behind
 
 
 def test_verdicts_alerts_and_summary_are_those_of_the_cpu(bundle: Bundle, below: EmulatedStream) -> None:
@@ -145,6 +159,34 @@ def test_a_device_lost_without_a_fallback_fails_every_later_frame_of_every_run(
     assert [v.outcome for v in first.verdicts] == ["MET"] * 3 + ["FAILED"] * 2
     assert [v.outcome for v in second.verdicts] == ["FAILED"] * 5
     assert all("fell off the bus" in str(v.reason) for v in [*first.verdicts[3:], *second.verdicts])
+
+
+@pytest.mark.parametrize("fallback", ["", "openvino"])
+def test_a_device_that_hangs_in_the_middle_of_a_run_does_not_hold_the_line_up(
+    bundle: Bundle, below: EmulatedStream, fallback: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, frames, journal = threading.Event(), count(), ListJournal()
+    replay = FakeStream.replay
+
+    def hanging(stream: FakeStream, graph: list[Any]) -> None:
+        if next(frames) == 5:  # the second graph of the third frame
+            over.wait(60.0)
+        replay(stream, graph)
+
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stack.callback(over.set)
+        if not fallback:
+            stack.enter_context(
+                pytest.raises(EngineLostError, match="the device does not answer: a frame has not ended")
+            )
+        opened, _ = stack.enter_context(lined(bundle, below, fallback, device_wait_ms=2000.0, left_behind=True))
+        monkeypatch.setattr(FakeStream, "replay", hanging)
+        watch(ArraySource(SCORES), opened, journal)
+    assert time.monotonic() - began < 30.0
+    rest = [f"{FALLBACK} (fallback for tensorrt)"] * 2 if fallback else [None] * 2
+    assert [verdict.engine for verdict in journal.verdicts] == ["tensorrt", "tensorrt", None, *rest]
+    assert "a frame has not ended within 2100 ms" in str(journal.verdicts[2].reason)
 
 
 def test_a_gpu_that_is_not_there_is_stood_in_for_from_the_start(bundle: Bundle, below: EmulatedStream) -> None:
