@@ -6,7 +6,6 @@ Not for: what the commands do (recipe.py, recipe/judging.py).
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,7 @@ import typer
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.cli import app
 from cathrt.runtime.cli import main as runtime_main
-from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say
+from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say, show, show_json
 from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import ConfigError
 
@@ -228,7 +227,7 @@ def join_command(
 
     figures = printed_figures(real) if real is not None else None
     opened = [bundle_at(path, settings) for path in (base, *(others or ()))]
-    print(join(opened[0], opened[1:], load_key(sign), out, figures), flush=True)
+    show(str(join(opened[0], opened[1:], load_key(sign), out, figures)))
 
 
 def main() -> None:
@@ -248,7 +247,7 @@ def _show(one: Exported, *, json_: bool) -> None:
         places = {"path": None if one.path is None else str(one.path), "report": str(one.report)}
         _print({"type": "export", "target": one.target, **verdict, **places, "not_run": one.not_run or None})
     elif one.path is not None:
-        print(f"{one.target}: {one.path}, judged in {one.report}", flush=True)
+        show(f"{one.target}: {one.path}, judged in {one.report}")
     if one.not_run:
         say(f"{one.target}: {one.not_run}")
     if one.path is not None and not one.signed:
@@ -256,7 +255,7 @@ def _show(one: Exported, *, json_: bool) -> None:
 
 
 def _print(record: dict[str, Any]) -> None:
-    print(json.dumps({**record, "notice": NOTICE}, ensure_ascii=False), flush=True)
+    show_json({**record, "notice": NOTICE})
 
 
 if __name__ == "__main__":

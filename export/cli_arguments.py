@@ -30,6 +30,7 @@ from cathrt.runtime.cli_options import bundle_at, say
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.cpu import cpu_quota
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.standard_streams import styled
 
 RANDOM_NAME = "keyframe-random"
 
@@ -136,6 +137,6 @@ def stage_bar(*, shown: bool) -> Iterator[tuple[Say, Advance]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(file=styled(sys.stderr)), transient=True) as bar:
         task = bar.add_task("building", total=None)
         yield say, (lambda what, done, total: bar.update(task, description=what, completed=done, total=total))

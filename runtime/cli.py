@@ -6,15 +6,14 @@ Not for: export and qualify, which cathrt.export.cli, the installed `cathrt`, ad
 
 from __future__ import annotations
 
-import json
 import logging
-import os
+import signal
 import sys
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,11 +29,15 @@ from cathrt.runtime.cli_options import (
     progress_bar,
     say,
     settings_from,
+    show,
+    show_json,
     stdout_sink,
 )
 from cathrt.runtime.cli_phantom import phantom_command
 from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import CathrtError, SinkError, SourceError
+from cathrt.runtime.standard_streams import drop_output, prepare_standard_streams
+from cathrt.runtime.stop_signals import STOPPED, stop_on_signals
 
 app = typer.Typer(
     name="cathrt",
@@ -45,7 +48,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=(
         "Exit codes: 0 done; 1 our bug; 2 wrong usage; 3 configuration; 4 no input could be read; 5 bundle refused; "
-        "6 engine; 7 journal; 8 output; 9 done, but some inputs were refused or some frames failed or were dropped."
+        "6 engine; 7 journal; 8 output cannot be written; 9 done, but some inputs were refused or some frames "
+        "failed or were dropped; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
     ),
 )
 
@@ -108,7 +112,8 @@ def demo_command(
     settings = settings_from(config, engine)
     with progress_bar("drawing phantom runs", shown=not json_) as advance:
         done = demo(out, bundle_at(None, settings), settings, (stdout_sink(json_=json_),), seed=seed, rendered=advance)
-    say(f"summary page: {done.page}\nkey frames:   {done.sheet}")
+    say(f"summary page: {done.page}")
+    say(f"key frames:   {done.sheet}")
 
 
 app.command("phantom")(phantom_command)
@@ -129,13 +134,14 @@ def doctor_command(
     for check in examine(settings, folder, bundle):
         enough &= check.state != "missing"
         if json_:
-            print(json.dumps({"type": "check", **asdict(check)}, ensure_ascii=False), flush=True)
+            show_json({"type": "check", **asdict(check)})
         else:
-            print(f"{check.state:8}{check.name:24}{check.detail}", flush=True)
+            show(f"{check.state:8}{check.name:24}{check.detail}")
     if json_:
-        print(json.dumps({"type": "config", **asdict(settings)}))
+        show_json({"type": "config", **asdict(settings)})
     else:
-        print(f"\nEffective configuration:\n\n{effective_config(settings)}")
+        for line in ("", "Effective configuration:", "", *effective_config(settings)):
+            show(line)
     raise typer.Exit(0 if enough else 1)
 
 
@@ -186,23 +192,42 @@ def verify_command(
         for books in journal.incomplete:
             say(f"incomplete: {books.source} at --rate {books.rate}: the same replay at that rate completes it")
     if json_:
-        print(json.dumps({**report, "notice": NOTICE}, ensure_ascii=False))
+        show_json({**report, "notice": NOTICE})
     else:
         for key, value in report.items():
-            print(f"{key:18}{value}")
+            show(f"{key:18}{value}")
     raise typer.Exit(0 if sound else UNJUDGED)
 
 
 def main() -> None:
     """Entry point of the `cathrt` script."""
+    prepare_standard_streams()
+    stop_on_signals()
     logging.basicConfig(level=logging.WARNING, format="cathrt: %(levelname)s: %(message)s", stream=sys.stderr)
+    raise SystemExit(run())
+
+
+def run() -> int:
+    """Run the command of sys.argv. Returns its exit code: errors have been told, and output is where it belongs."""
     try:
         app()
+        code: Any = 0
+    except SystemExit as exc:
+        code = exc.code or 0
     except CathrtError as exc:
         say(f"error: {exc}")
-        if isinstance(exc, SinkError):  # nobody reads stdout any more: Python must not try to flush it on the way out
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(exc.exit_code) from exc
+        code = exc.exit_code
+    try:
+        sys.stdout.flush()
+    except SinkError as exc:
+        if code in (0, 1, UNJUDGED):  # the command was done, and nobody has its result
+            say(f"error: {exc}")
+            code = exc.exit_code
+    if code == SinkError.exit_code:
+        drop_output()
+    if code > STOPPED:
+        say(f"stopped by {signal.Signals(code - STOPPED).name}")
+    return int(code)
 
 
 @app.callback(invoke_without_command=True)
@@ -210,7 +235,8 @@ def _root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and the notice.")] = False,
 ) -> None:
     if show_version:
-        print(f"cathrt {version('cathrt')}\n{NOTICE}")
+        show(f"cathrt {version('cathrt')}")
+        show(NOTICE)
         raise typer.Exit(0)
 
 

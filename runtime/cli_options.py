@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cathrt.runtime.bundle.opening import Bundle, open_bundle
 from cathrt.runtime.config import Config, load_config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
+from cathrt.runtime.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
+from cathrt.runtime.standard_streams import styled
 
 if TYPE_CHECKING:
     from cathrt.runtime.replay import Replayed
@@ -63,7 +65,7 @@ def stdout_sink(*, json_: bool) -> Sink:
     from cathrt.runtime.sinks.console import ConsoleSink
     from cathrt.runtime.sinks.jsonl import JsonlSink
 
-    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(sys.stdout)
+    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(styled(sys.stdout))
 
 
 @contextmanager
@@ -78,7 +80,8 @@ def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], Non
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+    console = Console(file=styled(sys.stderr))
+    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -95,7 +98,17 @@ def exit_code_of(done: Replayed) -> int:
     return 0 if judged and not done.refusals else UNJUDGED
 
 
+def show(text: str) -> None:
+    """Print one line of a result for a person. Raises SinkError where standard output does not take it."""
+    print(shown(text), flush=True)
+
+
+def show_json(document: dict[str, Any]) -> None:
+    """Print one line of a result for a program: UTF-8 whatever the terminal is. Raises SinkError as show() does."""
+    sys.stdout.buffer.write(json_line(document).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def say(text: str) -> None:
-    """Tell the user something that is no result: on standard error, each line with our name."""
-    for line in text.splitlines():
-        print(f"cathrt: {line}", file=sys.stderr)
+    """Tell the user something that is no result: one line on standard error, with our name."""
+    print(f"cathrt: {shown(text)}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ Not for: what it does (phantom_study.py).
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +23,11 @@ from cathrt.runtime.cli_options import (
     progress_bar,
     say,
     settings_from,
+    show,
+    show_json,
     stdout_sink,
 )
 from cathrt.runtime.config import Config
-from cathrt.runtime.errors import SinkError
 
 if TYPE_CHECKING:
     from cathrt.runtime.phantom import SceneKind
@@ -85,10 +85,7 @@ def phantom_command(
     recipe = replace(recipe, kind=_kind(kind or "coronary"))
     with progress_bar("drawing phantom runs", shown=not (json_ and sys.stdout.isatty())) as advance:
         for written in write_runs(recipe, runs, out, syntax or "explicit-le", advance):
-            try:
-                print(_line_from_written(written, json_=json_), flush=True)
-            except BrokenPipeError as exc:
-                raise SinkError(f"standard output: the reader has gone: {written.dicom} was the last written") from exc
+            _show_written(written, json_=json_)
 
 
 def _stream(
@@ -143,14 +140,16 @@ def _kind(name: str) -> SceneKind | None:
     return kinds.get(name)
 
 
-def _line_from_written(written: Written, *, json_: bool) -> str:
+def _show_written(written: Written, *, json_: bool) -> None:
     document = written.document
     if json_:
         head = {"type": "phantom", "dicom": str(written.dicom), "truth": str(written.truth)}
         told = ("synthetic", "seed", "kind", "side", "radiation_setting", "frame_rate_hz", "frame_count", "run_id")
-        return json.dumps({**head, **{key: document[key] for key in told}, "notice": NOTICE}, ensure_ascii=False)
+        show_json({**head, **{key: document[key] for key in told}, "notice": NOTICE})
+        return
     side = f", {document['side']} coronary artery engaged" if document["side"] else ""
-    return (
+    show(
         f"{written.dicom}: {document['synthetic']}, {document['kind']}{side}, {document['frame_count']} frames "
-        f"at {document['frame_rate_hz']:g} Hz\n  {NOTICE}"
+        f"at {document['frame_rate_hz']:g} Hz"
     )
+    show(f"  {NOTICE}")

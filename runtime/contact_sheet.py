@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cathrt.runtime.plain_text import shown_lines
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -50,7 +52,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 4) -> Image:
         top = _CAPTION + (number // columns) * (TILE + _CAPTION + _MARGIN)
         picture = Image.fromarray(display_grey(tile.pixels)).resize((TILE, TILE), Image.Resampling.BOX)
         sheet.paste(picture, (left, top))
-        draw.multiline_text((left, top + TILE + 2), tile.caption, fill=220, font=font, spacing=1)
+        draw.multiline_text((left, top + TILE + 2), shown_lines(tile.caption), fill=220, font=font, spacing=1)
     return sheet
 
 

@@ -20,6 +20,7 @@ from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecor
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.contact_sheet import Tile, contact_sheet
+from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Sink
@@ -76,9 +77,10 @@ def demo(
 ) -> Demo:
     """Render three phantom runs, replay them at real time and write `out`/summary.html and `out`/key_frames.png.
 
-    rendered(done, total) is told after each frame that the phantom has drawn.
+    rendered(done, total) is told after each frame that the phantom has drawn. Raises SinkError where `out` cannot be
+    written, before anything is drawn if that shows by then.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    output_folder(out)
     phantoms = _phantoms(seed)
     seen = _Collect()
     with TemporaryDirectory(prefix="cathrt-demo-") as folder:
@@ -94,15 +96,12 @@ def demo(
     ]
     engines = "; ".join(dict.fromkeys(summary.engine for summary in replayed.summaries))
     page, sheet = out / "summary.html", out / "key_frames.png"
-    page.write_text(
-        summary_page(
-            "Three phantom runs",
-            f"{bundle.manifest.name} at real time on {engines}; generated images, no patient",
-            pages,
-        ),
-        encoding="utf-8",
-    )
-    contact_sheet([tile for name, run in zip(names, pages, strict=True) for tile in _tiles(name, run)]).save(sheet)
+    subtitle = f"{bundle.manifest.name} at real time on {engines}; generated images, no patient"
+    with whole_file(page) as part:
+        part.write_text(summary_page("Three phantom runs", subtitle, pages), encoding="utf-8")
+    tiles = [tile for name, run in zip(names, pages, strict=True) for tile in _tiles(name, run)]
+    with whole_file(sheet) as part:
+        contact_sheet(tiles).save(part, "PNG")
     return Demo(replayed, page, sheet)
 
 

@@ -205,7 +205,7 @@ def _connect(path: Path, mode: str) -> HoldingConnection:
         try:
             _require_journal(file.first_bytes(100), path)
             connection = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={mode}",
+                f"file:{quote(os.fsencode(path))}?mode={mode}",
                 uri=True,
                 timeout=_BUSY_S,
                 isolation_level=None,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -17,7 +16,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.errors import ConfigError, SinkError
+from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.pace import Clock
 from cathrt.runtime.phantom import PhantomSource
 from cathrt.runtime.phantom.dicom import write_xa
@@ -59,11 +59,10 @@ def write_runs(recipe: SceneRecipe, runs: int, out: Path, syntax: Syntax, render
     """
     plans = [_plan(replace(recipe, seed=recipe.seed + number), out, syntax) for number in range(runs)]
     for path in (path for plan in plans for path in (plan.dicom, plan.truth)):
-        if path.exists():
+        if os.path.lexists(path):
             raise ConfigError(f"{path}: exists already: give another --out or --seed, or remove it")
     total, done = sum(plan.frames for plan in plans), count(1)
-    with _writable(out):
-        out.mkdir(parents=True, exist_ok=True)
+    output_folder(out)
     for plan in plans:
         source = PhantomSource(plan.recipe.scene())
 
@@ -74,7 +73,7 @@ def write_runs(recipe: SceneRecipe, runs: int, out: Path, syntax: Syntax, render
 
         document = truth_document(source, plan.dicom.name, syntax)
         acquisition = acquisition_from_scene(source.scene)
-        with _whole(plan.dicom) as dicom, _whole(plan.truth) as truth:
+        with whole_file(plan.dicom) as dicom, whole_file(plan.truth) as truth:
             write_xa(source.run, drawn, dicom, syntax, acquisition)
             truth.write_text(text_from_truth(document), encoding="utf-8")
         yield Written(plan.dicom, plan.truth, document)
@@ -121,23 +120,3 @@ def _plan(recipe: SceneRecipe, out: Path, syntax: Syntax) -> _Plan:
     encoding_for(syntax, scene.display.bits_stored, f"phantom seed {recipe.seed}")
     name = f"phantom-{recipe.seed:04d}"
     return _Plan(recipe, scene.frame_count, out / f"{name}.dcm", out / f"{name}.truth.json")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name to write under; what was written gets its own name only once it is whole, and goes where it is not."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with _writable(path):
-            yield part
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise SinkError(f"{path}: cannot be written ({exc.strerror}): choose another --out, or make room") from exc

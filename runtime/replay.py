@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from cathrt.runtime.alert import Rate, Refusal, RunSummary
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SourceError
+from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SinkError, SourceError
 from cathrt.runtime.failover import open_with_fallback
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
@@ -102,7 +102,15 @@ def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
 @contextmanager
 def opened_journal(path: Path | None, config: Config, sinks: tuple[Sink, ...]) -> Iterator[Journal]:
     """The journal at `path`, or one in a temporary folder that goes when the records have been shown."""
-    with ExitStack() as stack:
-        if path is None:
-            path = Path(stack.enter_context(TemporaryDirectory(prefix="cathrt-"))) / "journal.db"
-        yield stack.enter_context(Journal(path, config.journal, sinks))
+    if path is not None:
+        with Journal(path, config.journal, sinks) as journal:
+            yield journal
+        return
+    with TemporaryDirectory(prefix="cathrt-") as folder:
+        try:
+            with Journal(Path(folder) / "journal.db", config.journal, sinks) as journal:
+                yield journal
+        except SinkError as exc:
+            raise SinkError(
+                f"{exc.__cause__ or exc}; the records are not kept, since no journal was named: give --journal FILE"
+            ) from exc

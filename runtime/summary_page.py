@@ -9,7 +9,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from string import Template
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.alert import NOTICE, Alert, KeyframeFinding, Outcome, RunSummary, Verdict
 from cathrt.runtime.contact_sheet import display_grey
+from cathrt.runtime.plain_text import html_text
 
 _WIDTH, _HEIGHT = 640, 150
 
@@ -71,9 +71,9 @@ class JudgedRun:
 def summary_page(title: str, subtitle: str, runs: Sequence[JudgedRun]) -> str:
     """The page as text (UTF-8)."""
     return _PAGE.substitute(
-        title=escape(title),
-        subtitle=escape(subtitle),
-        notice=escape(NOTICE),
+        title=html_text(title),
+        subtitle=html_text(subtitle),
+        notice=html_text(NOTICE),
         runs="".join(_run(run) for run in runs) or "<section>No run was judged.</section>",
     )
 
@@ -98,16 +98,16 @@ def _run(run: JudgedRun) -> str:
     facts += summary.flags
     keys = zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
     return _RUN.substitute(
-        source=escape(summary.source),
+        source=html_text(summary.source),
         laterality=summary.laterality,
-        side=escape(side),
-        facts=escape(" · ".join(facts)),
+        side=html_text(side),
+        facts=html_text(" · ".join(facts)),
         timeline=_timeline(run),
         keys="".join(_key(*key) for key in keys) or '<span class="dim">no key frame</span>',
         frames=summary.frames,
         books="".join(f"<tr><td>{name}</td><td>{count}</td></tr>" for name, count in summary.verdicts.items()),
         latency="".join(
-            f"<tr><td>{escape(stage.replace('_', ' '))}</td>"
+            f"<tr><td>{html_text(stage.replace('_', ' '))}</td>"
             + "".join(f"<td>{value:.2f}</td>" for value in (times.p50, times.p95, times.p99, times.max))
             + "</tr>"
             for stage, times in summary.latency_ms.items()

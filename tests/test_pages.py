@@ -92,6 +92,12 @@ def test_a_hostile_file_name_stays_text() -> None:
     assert "<img src=x onerror=alert(1)>" in reader.text
 
 
+def test_characters_that_turn_or_hide_text_are_written_out_on_the_page() -> None:
+    page = summary_page("t\u202e", "s\u2066", [judged_run("run \u202e\x1b\x9b\u200b.dcm")])
+    assert not {"\u202e", "\u2066", "\x1b", "\x9b", "\u200b"} & set(page)
+    assert "run \\u202e\\x1b\\x9b\\u200b.dcm" in page
+
+
 def test_a_page_without_runs_says_so() -> None:
     assert "No run was judged" in summary_page("t", "s", [])
 

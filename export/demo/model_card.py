@@ -10,6 +10,7 @@ from typing import Any
 
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.plain_text import shown
 
 
 def model_card(manifest: Manifest) -> str:
@@ -17,8 +18,8 @@ def model_card(manifest: Manifest) -> str:
     made, found = manifest.provenance, manifest.evidence
     frames, runs, real = found["phantom_frames"], found["phantom_runs"], found.get("real")
     plan, meaning = made["plan"], manifest.keyframe
-    labels = ", ".join(label.name for label in meaning.labels)
-    return f"""# Model card: {manifest.name}
+    labels = ", ".join(shown(label.name) for label in meaning.labels)
+    return f"""# Model card: {shown(manifest.name)}
 
 > {NOTICE}
 

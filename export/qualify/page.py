@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from html import escape
 from string import Template
 from typing import Any
 
@@ -22,6 +21,7 @@ from cathrt.export.qualify.alone import Latency
 from cathrt.export.qualify.evidence import verdict
 from cathrt.export.qualify.measure import P99_NEEDS, Qualification
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.plain_text import html_text
 
 _WIDTH, _HEIGHT, _LEFT, _BASE = 640, 170, 8, 140
 _BINS = 48
@@ -64,13 +64,13 @@ def qualification_page(qualification: Qualification, gate: Gate) -> str:
         _latency(qualification),
     ]
     return _PAGE.substitute(
-        notice=escape(NOTICE),
-        model=escape(qualification.model),
-        engine=escape(qualification.engine),
-        precision=escape(qualification.precision),
-        reference=escape(qualification.reference),
-        artifact=escape(qualification.artifact_sha256[:16]),
-        judge_set=escape(qualification.judge_set_sha256[:16]),
+        notice=html_text(NOTICE),
+        model=html_text(qualification.model),
+        engine=html_text(qualification.engine),
+        precision=html_text(qualification.precision),
+        reference=html_text(qualification.reference),
+        artifact=html_text(qualification.artifact_sha256[:16]),
+        judge_set=html_text(qualification.judge_set_sha256[:16]),
         sections="".join(sections),
     )
 
@@ -79,8 +79,8 @@ def _verdict(failures: Sequence[Failure]) -> str:
     if not failures:
         return '<section class="passed"><h2>Passed: may be signed</h2>Every limit of the gate is kept.</section>'
     items = "".join(
-        f"<li>{escape(f'{failure.what}: found {failure.found}, required {failure.required}')}"
-        + "".join(f'<br><span class="dim">{escape(line)}</span>' for line in failure.look_at)
+        f"<li>{html_text(f'{failure.what}: found {failure.found}, required {failure.required}')}"
+        + "".join(f'<br><span class="dim">{html_text(line)}</span>' for line in failure.look_at)
         + "</li>"
         for failure in failures
     )
@@ -134,7 +134,7 @@ def _flip(flip: Flip, picture: NDArray[np.uint8], labels: Sequence[str]) -> str:
     bars, row = "", 30
     for number, label in enumerate(labels):
         top = number * row
-        bars += f'<text x="0" y="{top + 18}">{escape(label)}</text>'
+        bars += f'<text x="0" y="{top + 18}">{html_text(label)}</text>'
         for offset, score, colour in (
             (3, flip.scores_before[number], _REFERENCE),
             (15, flip.scores_after[number], _ENGINE),
@@ -142,8 +142,8 @@ def _flip(flip: Flip, picture: NDArray[np.uint8], labels: Sequence[str]) -> str:
             bars += f'<rect x="90" y="{top + offset}" width="{score * 160:.1f}" height="10" fill="{colour}"/>'
             bars += f'<text x="254" y="{top + offset + 9}">{score:.3f}</text>'
     return (
-        f'<figure><img alt="{escape(str(flip.where))}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(str(flip.where))}<br>{escape(flip.class_before)} → {escape(flip.class_after)}, "
+        f'<figure><img alt="{html_text(str(flip.where))}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{html_text(str(flip.where))}<br>{html_text(flip.class_before)} → {html_text(flip.class_after)}, "
         f"margin {flip.margin_before:.3f}, then {flip.margin_after:.3f}</figcaption>"
         f'<svg viewBox="0 0 300 {row * len(labels)}" role="img" aria-label="class scores">{bars}</svg></figure>'
     )
@@ -171,7 +171,7 @@ def _layers(layers: Sequence[tuple[str, float]]) -> str:
     shown = layers[:_LAYERS]
     most = max(max(error for _, error in shown), np.finfo(float).tiny)
     bars = "".join(
-        f'<text x="0" y="{18 * row + 13}">{escape(name)}</text>'
+        f'<text x="0" y="{18 * row + 13}">{html_text(name)}</text>'
         f'<rect x="250" y="{18 * row + 3}" width="{max(error / most, 0.0) * 310:.1f}" height="12" fill="{_ENGINE}"/>'
         f'<text x="{_WIDTH}" y="{18 * row + 13}" text-anchor="end">{error:.3g}</text>'
         for row, (name, error) in enumerate(shown)
@@ -235,10 +235,10 @@ def _share(share: Share | None) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}>{html_text(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     return f"<table>{line(header, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
 def _lines(found: Sequence[Any]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(str(entry))}</li>' for entry in found)}</ul>" if found else ""
+    return f"<ul>{''.join(f'<li>{html_text(str(entry))}</li>' for entry in found)}</ul>" if found else ""

@@ -49,6 +49,7 @@ from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.errors import EngineError, SourceError
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
+from cathrt.runtime.plain_text import json_escaped
 from cathrt.runtime.ports import Engine
 
 Advance = Callable[[int, int], None]  # told (done, total)
@@ -165,7 +166,8 @@ def write_report(folder: Path, found: Qualification, gate: Gate, note: str) -> t
     try:
         (unfinished / "qualification.html").write_text(qualification_page(found, gate), encoding="utf-8")
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        (unfinished / "qualification.json").write_text(text, encoding="utf-8")
+        plain = "\n".join(map(json_escaped, text.split("\n")))
+        (unfinished / "qualification.json").write_text(plain, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     finally:

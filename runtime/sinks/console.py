@@ -9,6 +9,7 @@ from typing import TextIO
 
 from cathrt.runtime.alert import NOTICE, Alert, Outcome, PassStart, Record, Refusal, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.errors import SinkError
+from cathrt.runtime.plain_text import shown
 from cathrt.runtime.records import record_from_body
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -56,7 +57,7 @@ def lines_from_record(record: Record) -> list[str]:
             if record.attempt == 1:
                 return []
             return [
-                f"JUDGED AGAIN {_shown(record.source)}: attempt {record.attempt}, because frames FAILED in the attempt "
+                f"JUDGED AGAIN {shown(record.source)}: attempt {record.attempt}, because frames FAILED in the attempt "
                 "before though the file may be whole",
                 f"  {NOTICE}",
             ]
@@ -64,11 +65,11 @@ def lines_from_record(record: Record) -> list[str]:
             late = " (late: not a live alert)" if record.late else ""
             return [
                 f"KEY FRAME {record.frame_index}{late}: {_coronary(record.laterality)}, score {record.score:.2f}, "
-                f"raised at frame {record.raised_at_frame}, on {_shown(record.engine)}",
+                f"raised at frame {record.raised_at_frame}, on {shown(record.engine)}",
                 f"  {NOTICE}",
             ]
         case Refusal():
-            return [f"REFUSED {_shown(record.source)}", f"  {record.error}: {_shown(record.message)}", f"  {NOTICE}"]
+            return [f"REFUSED {shown(record.source)}", f"  {record.error}: {shown(record.message)}", f"  {NOTICE}"]
         case RunSummary():
             return [*_summary_lines(record), f"  {NOTICE}"]
 
@@ -78,7 +79,7 @@ def _summary_lines(run: RunSummary) -> list[str]:
     ranked = zip(run.key_frames, run.key_frame_scores, strict=True)
     key_frames = ", ".join(f"{index} ({score:.2f})" for index, score in ranked) or "none"
     lines = [
-        f"RUN {_shown(run.source)}",
+        f"RUN {shown(run.source)}",
         f"  frames {run.frames} at {run.frame_rate_hz:g} Hz ({run.frame_rate_origin}): {verdicts}",
         f"  {_coronary(run.laterality)}, score {run.laterality_score:.2f}; key frames, best first: {key_frames}",
     ]
@@ -91,8 +92,8 @@ def _summary_lines(run: RunSummary) -> list[str]:
         latency = run.latency_ms["end_to_end"]
         lines.append(f"  end to end p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms, max {latency.max:.1f} ms")
     if run.flags:
-        lines.append(f"  flags: {_shown(', '.join(run.flags))}")
-    lines.append(f"  {_shown(run.bundle)} on {_shown(run.engine)}, manifest {run.manifest_sha256[:12]}")
+        lines.append(f"  flags: {shown(', '.join(run.flags))}")
+    lines.append(f"  {shown(run.bundle)} on {shown(run.engine)}, manifest {run.manifest_sha256[:12]}")
     return lines
 
 
@@ -104,7 +105,3 @@ def _angle(degrees: float | None, positive: str, negative: str) -> str:
     if degrees is None:
         return f"{positive}/{negative} not told"
     return f"{positive if degrees >= 0 else negative} {abs(degrees):.0f}°"
-
-
-def _shown(text: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,6 +1,7 @@
 """Records as JSON Lines: one compact UTF-8 object a line, the same bytes that the journal stores.
 
-Only an alert may differ, in `late`: it was live when it was stored, and is not any more. Not for: people (console.py).
+Two things may differ: an alert's `late`, since it was live when it was stored and is not any more, and control
+characters of a text from outside, which stand as JSON's escapes here. Not for: people (console.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import BinaryIO
 
 from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import SinkError
+from cathrt.runtime.plain_text import json_escaped
 
 
 class JsonlSink:
@@ -23,7 +25,7 @@ class JsonlSink:
     def emit(self, stored: StoredRecord) -> None:
         """Write one line. Raises SinkError if the reader has gone or the stream takes no more."""
         try:
-            self._stream.write(stored.body + b"\n")
+            self._stream.write(json_escaped(stored.body.decode()).encode() + b"\n")
             self._stream.flush()
         except BrokenPipeError as exc:
             raise SinkError("JSON lines: the reader has closed the pipe: nothing more is written to it") from exc

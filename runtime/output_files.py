@@ -1,0 +1,42 @@
+"""Files that a command leaves behind: there whole or not at all, and where they cannot be written that is a SinkError.
+
+Not for: the journal (journal_file.py) and bundles (cathrt.export.sign), which have more to promise.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cathrt.runtime.errors import SinkError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says against writing `path` becomes a SinkError that names it."""
+    try:
+        yield
+    except OSError as exc:
+        raise SinkError(f"{path}: cannot be written ({exc.strerror}): choose another --out, or make room") from exc
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write under; what was written gets its own name only once it is whole, and goes where it is not."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with writing(path):
+            yield part
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def output_folder(path: Path) -> None:
+    """Make the folder if it is not there, and see that files can be made in it: before the work, not after it."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()

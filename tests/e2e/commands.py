@@ -1,0 +1,103 @@
+"""`cathrt` as a user types it, without paying for its imports each time: every call is a fork of one warm process.
+
+The fork's descriptors are set first and then the entry point of the script runs. Not for: what happens while Python
+starts, such as closed descriptors; those tests start a process of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_SERVER = r"""
+import json, os, sys, traceback
+import cathrt.export.cli
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        for descriptor, (path, flags) in enumerate(request["streams"]):
+            os.dup2(os.open(path, flags), descriptor)
+        os.chdir(request["cwd"])
+        os.environ.update(request["environment"])
+        sys.argv = ["cathrt", *request["arguments"]]
+        code = 1
+        try:
+            cathrt.export.cli.main()
+        except SystemExit as exc:
+            code = exc.code
+        except BaseException:
+            traceback.print_exc()
+        try:
+            sys.stdout.flush()
+        except BaseException:
+            traceback.print_exc()
+            code = 120
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What --json printed, a line an object."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+def cathrt(
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    stdout: str | None = None,
+    stderr: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Done:
+    """Run the command. stdout, stderr: a path to send them to, such as /dev/full, instead of catching them."""
+    with tempfile.TemporaryDirectory() as folder:
+        caught = Path(folder, "stdout"), Path(folder, "stderr")
+        for path in caught:
+            path.touch()
+        outputs = [given or str(path) for given, path in zip((stdout, stderr), caught, strict=True)]
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(cwd or Path.cwd()),
+            "environment": dict(environment or {}),
+            "streams": [(os.devnull, os.O_RDONLY), *((path, os.O_WRONLY) for path in outputs)],
+        }
+        server = _server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        said = [path.read_bytes().decode("utf-8") for path in caught]
+        return Done(code, *said)
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def end_server() -> None:
+    """For the end of the session (conftest.py)."""
+    if _server.cache_info().currsize:
+        with _server() as server:
+            assert server.stdin is not None
+            server.stdin.close()
+        _server.cache_clear()

@@ -1,0 +1,104 @@
+"""A command that is stopped from outside: its exit code, a journal that is closed, and never a traceback."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cathrt.runtime.phantom.dicom import write_xa
+from tests.e2e.commands import cathrt
+from tests.lines import ArraySource, picture
+from tests.passes import rows
+
+CLI = [sys.executable, "-m", "cathrt.runtime.cli"]
+LIVE = [*CLI, "phantom", "--live", "--seed", "2", "--runs", "9", "--matrix", "64", "--rate-hz", "30", "--json"]
+
+
+def started(*command: str | Path, before: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+    """Without a buffer on our side: what is not read here is still in the pipe."""
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, preexec_fn=before)
+
+
+def live(journal: Path, before: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+    """A live study whose first record has been shown."""
+    process = started(*LIVE, "--pause-s", "0", "--journal", journal, before=before)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["type"] == "pass"
+    return process
+
+
+def ignore_hangup() -> None:
+    """What nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_closes_the_journal_and_is_the_exit_code_and_a_second_one_adds_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    journal = tmp_path / "journal.db"
+    process = live(journal)
+    process.send_signal(number)
+    time.sleep(0.02)
+    process.send_signal(number)
+    with process:
+        shown, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert said.splitlines()[-1].decode() == f"cathrt: stopped by {number.name}"
+    assert b"Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.db", "journal.db-head"], "not closed"
+    (report,) = cathrt("verify", "--json", journal).records
+    assert report["anomalies"] == []
+    assert report["rows"] == 1 + len(shown.splitlines()), "what is in the journal and what was shown must be the same"
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    process = live(tmp_path / "journal.db", before=ignore_hangup)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    with process:
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_where_closing_hangs_a_later_signal_ends_the_command_at_once(tmp_path: Path) -> None:
+    source = ArraySource([0.1] * 60)
+    run = write_xa(source.run, lambda i: picture(0.1 + 0.005 * i, i), tmp_path / "run.dcm")
+    with started(*CLI, "replay", "--json", "--journal", tmp_path / "journal.db", run) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        select.select([process.stdout], [], [])
+        while len(rows(tmp_path / "journal.db")) < 8:  # to be shown, of which five fit into the pipe
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.2)
+        assert process.poll() is None, "the reader that stands still did not hold the command up"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 128 + signal.SIGINT
+        assert b"Traceback" not in process.stderr.read()
+    (report,) = cathrt("verify", "--json", tmp_path / "journal.db").records
+    assert report["anomalies"] == []
+
+
+def test_a_command_that_only_computes_is_stopped_too(tmp_path: Path) -> None:
+    process = started(*CLI, "phantom", "--seed", "1", "--runs", "9", "--matrix", "256", "--out", tmp_path)
+    while not any(name.endswith(".part") for name in os.listdir(tmp_path)):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    with process:
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"cathrt: stopped by SIGINT\n")
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")], "half a file was left behind"
