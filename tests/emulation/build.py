@@ -74,22 +74,30 @@ def kernels_of(source: Path) -> dict[str, str]:
     return {name: (bounds or "0").split(",")[0] for bounds, name in KERNEL.findall(source.read_text(encoding="utf-8"))}
 
 
-def program(build: Build, kernels: Path = KERNELS) -> Path:
-    """The runner with all kernels of the folder. Raises BuildError."""
-    folder = CACHE / build
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder), ThreadPoolExecutor(JOBS) as pool:
-        units = [(source.stem, _unit_text(source), "kernel") for source in sorted(kernels.resolve().glob("*.cu"))]
-        units += [(name, f'#include "{EMULATOR}/{name}.cpp"\n', "core") for name in CORE]
-        headers = _texts([*EMULATOR.glob("*.*pp"), *kernels.glob("*.cuh"), *kernels.glob("*.hpp")])
-        objects = list(pool.map(lambda unit: _object(folder, build, headers, *unit), units))
-        names = " ".join(made.name for made in objects)
-        runner = folder / f"runner-{_hash(names)}"
-        if not runner.exists():
-            half = runner.with_suffix(".half")
-            _run([COMPILER, *SANITIZE[build], *map(str, objects), "-o", str(half)])
-            half.rename(runner)
-        return runner
+def program(build: Build, kernels: Path = KERNELS, own: Path | None = None) -> Path:
+    """The runner with all kernels of the folder. own: where what is made of them lies; None: in the cache, for good.
+
+    Raises BuildError.
+    """
+    cache = CACHE / build
+    cache.mkdir(parents=True, exist_ok=True)
+    own = cache if own is None else own
+    emulator = _texts([*EMULATOR.glob("*.*pp")])
+    headers = emulator + _texts([*kernels.glob("*.cuh"), *kernels.glob("*.hpp")])
+    sources = sorted(kernels.resolve().glob("*.cu"))
+    with ThreadPoolExecutor(JOBS) as pool:
+        with _locked(cache):
+            core = [(name, f'#include "{EMULATOR}/{name}.cpp"\n', "core") for name in CORE]
+            objects = list(pool.map(lambda unit: _object(cache, build, emulator, *unit), core))
+        with _locked(own):
+            units = [(source.stem, _unit_text(source), "kernel") for source in sources]
+            objects += pool.map(lambda unit: _object(own, build, headers, *unit), units)
+            runner = own / f"runner-{_hash(' '.join(made.name for made in objects))}"
+            if not runner.exists():
+                half = runner.with_suffix(".half")
+                _run([COMPILER, *SANITIZE[build], *map(str, objects), "-o", str(half)])
+                half.rename(runner)
+    return runner
 
 
 def _unit_text(source: Path) -> str:

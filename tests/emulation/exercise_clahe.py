@@ -1,7 +1,8 @@
 """Launches the equalisation kernels at awkward sizes and compares with reference and CPU twin.
 
 Tolerance 1 stored value: kernels/reference/clahe.py rounds in float64, the twins in float32, which tips a value that
-lies within a hundredth of the middle between two.
+lies within a hundredth of the middle between two. None where the sides of a tile are powers of two and the depth is at
+most 8 bits: then float32 holds everything exactly, and ties go to the even value.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from tests.emulation.placed import fetched, placed
 
 
 class Case(NamedTuple):
-    """gap, out_gap: pixels between the end of a row and the next one. bottom_up: row 0 is the last in memory."""
+    """gap, out_gap: pixels between the end of a row and the next one. bottom_up: row 0 is the last in memory.
+
+    exact: not the slightest difference is allowed.
+    """
 
     shape: tuple[int, int]
     dtype: Any
@@ -29,6 +33,7 @@ class Case(NamedTuple):
     gap: int = 0
     out_gap: int = 0
     bottom_up: bool = False
+    exact: bool = False
 
 
 SMALL = (
@@ -39,6 +44,16 @@ SMALL = (
     Case((6, 16), np.uint16, 12, (2, 2), 2.0, bottom_up=True),
     Case((1, 1), np.uint8, 8, (3, 2), 1.0),
     Case((1, 9), np.uint16, 16, (2, 4), 1.0),
+    # Where counts are cut at 1, what is mirrored is cut off again: it shows where they are not.
+    Case((13, 22), np.uint16, 12, (2, 3), 0.0),
+    Case((9, 20), np.uint8, 5, (2, 3), 2.0),
+    Case((2, 5), np.uint8, 8, (8, 4), 0.0),  # mirrored several times over
+    Case((2, 3), np.uint16, 14, (1, 2), 0.0),
+    Case((16, 32), np.uint8, 8, (2, 4), 0.0, exact=True),
+    Case((32, 16), np.uint16, 4, (4, 2), 1.5, exact=True),
+    Case((32, 32), np.uint8, 2, (8, 8), 1.0, exact=True),  # all but one bin get one more
+    Case((32, 32), np.uint8, 1, (8, 8), 0.0, exact=True),  # half of a tile is 0.5, and so 0
+    Case((9, 19), np.uint8, 8, (2, 1), 3.0, gap=1, out_gap=1),  # aligned, but no multiple of four
 )
 FULL = (Case((512, 512), np.uint8, 8, (8, 8), 2.0), Case((1024, 1024), np.uint16, 12, (8, 8), 2.0))
 
@@ -61,11 +76,12 @@ def check(stream: Stream, case: Case, seed: int) -> None:
     out = placed(stream, np.zeros_like(pixels), gap=case.out_gap * pixels.itemsize)
     DeviceClahe(stream, case.shape, case.bits, case.tiles, case.clip_limit)(frame, out)
     equalised = fetched(stream, out).astype(int)
+    allowed = 0 if case.exact else 1
     off = np.abs(equalised - clahe(pixels, case.bits, case.tiles, case.clip_limit))
-    assert off.max() <= 1, f"{case}: off by {off.max()}"
+    assert off.max() <= allowed, f"{case}: off by {off.max()}"
     on_cpu = np.zeros_like(pixels)
     ClaheOnCpu(case.shape, case.bits, case.tiles, case.clip_limit)(pixels, on_cpu)
-    assert np.abs(equalised - on_cpu).max() <= 1, f"{case}: CPU and CUDA differ"
+    assert np.abs(equalised - on_cpu).max() <= allowed, f"{case}: CPU and CUDA differ"
 
 
 def frame_of(case: Case, rng: np.random.Generator) -> NDArray[Any]:
@@ -75,4 +91,4 @@ def frame_of(case: Case, rng: np.random.Generator) -> NDArray[Any]:
     level = 0.2 + 0.5 * x / case.shape[1] + 0.1 * np.sin(y) + rng.normal(0, 0.1, case.shape)
     stored = np.where(rng.random(case.shape) < 0.3, 0.5, level).clip(0, 1) * top
     dirty = rng.integers(0, np.iinfo(case.dtype).max, case.shape, endpoint=True) & ~top
-    return (stored.astype(int) | dirty).astype(case.dtype)
+    return (np.rint(stored).astype(int) | dirty).astype(case.dtype)

@@ -18,15 +18,25 @@ from tests.emulation.placed import placed
 
 
 def exercise(
-    stream: Stream, shape: tuple[int, int], bits: int, dtype: Any, *, limit: int, gap: int = 0, offset: int = 0
+    stream: Stream,
+    shape: tuple[int, int],
+    bits: int,
+    dtype: Any,
+    *,
+    limit: int,
+    gap: int = 0,
+    offsets: tuple[int, int] = (0, 0),
 ) -> None:
-    """One pair of frames that differ here and there, every bit set at random. gap: bytes between rows."""
+    """One pair of frames that differ here and there, every bit set at random.
+
+    gap: bytes between rows.   offsets: bytes that the previous frame and the current one are off alignment.
+    """
     rng = np.random.default_rng(shape[0] * 65536 + shape[1])
     previous = rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
     current = np.where(rng.random(shape) < 0.3, previous ^ rng.integers(0, 8, shape, dtype=dtype), previous)
     compare = DeviceRepeats(stream, shape, bits, limit)
-    before = placed(stream, previous, gap=gap, offset=offset)
-    now = placed(stream, current, gap=gap, offset=offset, bottom_up=gap == 6)
+    before = placed(stream, previous, gap=gap, offset=offsets[0])
+    now = placed(stream, current, gap=gap, offset=offsets[1], bottom_up=gap == 6)
     for _ in range(2):  # the second call starts from the first one's result
         compare(before, now)
     found = downloaded()
@@ -43,8 +53,10 @@ def small(stream: Stream) -> None:
     exercise(stream, (9, 13), 12, np.uint16, limit=2, gap=6)  # rows of 32 bytes: vectors and a tail
     exercise(stream, (3, 21), 8, np.uint8, limit=1, gap=3)  # rows of 24 bytes
     exercise(stream, (2, 19), 16, np.uint16, limit=900)  # odd rows: no vectors
-    exercise(stream, (2, 16), 10, np.uint16, limit=0, offset=2)  # vectors but for where the frame begins
+    for offsets in ((2, 2), (2, 0), (0, 2)):  # vectors but for where a frame begins
+        exercise(stream, (2, 16), 10, np.uint16, limit=0, offsets=offsets)
     exercise(stream, (2, 267), 16, np.uint16, limit=65535, gap=10)  # lanes come round
+    exercise(stream, (5, 52500), 8, np.uint8, limit=2)  # more words than 16 bits can number
 
 
 def full_frame(stream: Stream) -> None:

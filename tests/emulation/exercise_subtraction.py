@@ -12,14 +12,24 @@ from cathrt.kernels.cuda.frames import DeviceFrame
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.cuda.subtraction import DeviceMaskSubtraction
 from tests.emulation.placed import fetched, placed
-from tests.kernels.subtraction_agreement import Shift, angiogram, assert_agrees, settings_for, shifts_for
+from tests.kernels.subtraction_agreement import (
+    EXACT,
+    EXACT_SHIFTS,
+    Shift,
+    angiogram,
+    assert_agrees,
+    assert_equal,
+    settings_for,
+    shifts_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """gap, out_gap: bytes between rows. offset: bytes the frame is off alignment.
 
-    Aligned mask rows of a multiple of four pixels are read four at a time.
+    Aligned mask rows of a multiple of four pixels are read four at a time. exact: no sum or product is rounded, and
+    half of the differences lie in the middle between two output values.
     """
 
     dtype: Any
@@ -32,6 +42,7 @@ class Case:
     bottom_up: bool = False
     masks: int = 2
     shifts: tuple[Shift, ...] = ()
+    exact: bool = False
 
 
 # Blocks have 8 rows and 128 columns of a mask frame, 32 rows and 32 columns of a live one.
@@ -45,6 +56,10 @@ SMALL = (
     Case(np.uint16, 12, (2, 8), "LOG", gap=2, shifts=((0.0, 0.0),)),
     Case(np.uint16, 12, (3, 12), "LOG", offset=2, shifts=((0.0, 0.0),)),
     Case(np.uint16, 12, (5, 12), "LOG", bottom_up=True, shifts=((0.5, 0.0),)),
+    Case(np.uint8, 8, (4, 12), "LOG", offset=1, shifts=((0.0, 0.0),)),
+    Case(np.uint8, 8, (5, 38), "LOG", gap=2, shifts=((0.0, 0.0),)),  # aligned, but no multiple of four
+    Case(np.uint16, 12, (9, 20), "LOG", shifts=EXACT_SHIFTS, exact=True),
+    Case(np.uint8, 8, (6, 13), "LOG", shifts=EXACT_SHIFTS, exact=True),
 )
 FULL = (
     Case(np.uint8, 8, (512, 512), "LOG", shifts=((0.25, -0.5),)),
@@ -55,7 +70,8 @@ FULL = (
 def run(stream: Stream, case: Case) -> None:
     """A mask that is forgotten, then the mask, then the live frame under every shift."""
     *masks, live = angiogram(np.random.default_rng(sum(case.shape)), case.shape, case.dtype, case.masks)
-    settings = settings_for(case.bits, case.relationship)
+    settings = EXACT if case.exact else settings_for(case.bits, case.relationship)
+    assert_right = assert_equal if case.exact else assert_agrees
     on_device = DeviceMaskSubtraction(stream, case.shape, case.bits, settings)
     on_cpu = MaskSubtraction(case.shape, case.bits, settings)
 
@@ -72,9 +88,10 @@ def run(stream: Stream, case: Case) -> None:
         placed_out = placed(stream, np.zeros(case.shape, np.uint16), gap=case.out_gap)
         on_device(frame, placed_out, shift)
         out = fetched(stream, placed_out)
-        assert_agrees(masks, live, case.bits, shift, out, settings)
+        assert_right(masks, live, case.bits, shift, out, settings)
         cpu_out = np.empty(case.shape, np.uint16)
         on_cpu(live, cpu_out, shift)
+        assert_right(masks, live, case.bits, shift, cpu_out, settings)
         assert np.abs(out.astype(int) - cpu_out).max() <= 1
 
 

@@ -11,14 +11,21 @@ from cathrt.kernels._kernels import TemporalFilter
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.cuda.temporal import DeviceTemporalFilter
 from tests.emulation.placed import fetched, placed
-from tests.kernels.temporal_agreement import assert_step_agrees, moving_scene, settings_for
+from tests.kernels.temporal_agreement import (
+    EXACT,
+    assert_step_agrees,
+    assert_step_is_exact,
+    moving_scene,
+    settings_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """gap, out_gap: bytes between rows. offset: bytes the frame is off alignment.
+    """gap, out_gap: bytes between rows. offset, out_offset: bytes that frame and output are off alignment.
 
-    Aligned rows of a multiple of four pixels are read four at a time.
+    Aligned rows of a multiple of four pixels are read four at a time. exact: float32 rounds nothing, and many states
+    lie in the middle between two stored values.
     """
 
     dtype: Any
@@ -27,8 +34,10 @@ class Case:
     gap: int = 0
     out_gap: int = 0
     offset: int = 0
+    out_offset: int = 0
     bottom_up: bool = False
     frames: int = 3
+    exact: bool = False
 
 
 # Tiles have 8 rows and 128 columns.
@@ -42,6 +51,12 @@ SMALL = (
     Case(np.uint16, 12, (2, 8), gap=2),
     Case(np.uint8, 8, (3, 12), offset=1),
     Case(np.uint16, 12, (5, 12), bottom_up=True),
+    Case(np.uint8, 8, (5, 38), gap=2, out_gap=2),  # aligned, but no multiple of four
+    Case(np.uint16, 12, (3, 12), out_gap=2),
+    Case(np.uint16, 12, (3, 12), out_offset=2),
+    Case(np.uint8, 8, (3, 129)),  # the last column is beside a tile
+    Case(np.uint16, 8, (9, 20), exact=True),
+    Case(np.uint8, 6, (3, 7), exact=True),
 )
 FULL = (Case(np.uint8, 8, (512, 512), frames=2), Case(np.uint16, 12, (1024, 1024), frames=2))
 
@@ -50,7 +65,8 @@ def run(stream: Stream, case: Case) -> None:
     """Some frames, then a reset and the first again."""
     rng = np.random.default_rng(sum(case.shape))
     frames = moving_scene(rng, case.shape, case.dtype, case.bits, case.frames)
-    settings = settings_for(case.bits)
+    settings = EXACT if case.exact else settings_for(case.bits)
+    assert_right = assert_step_is_exact if case.exact else assert_step_agrees
     on_device = DeviceTemporalFilter(stream, case.shape, case.bits, settings)
     on_cpu = TemporalFilter(case.shape, case.bits, settings)
     before = None
@@ -60,9 +76,11 @@ def run(stream: Stream, case: Case) -> None:
             on_cpu.reset()
             before = None
         state, out = filtered(stream, on_device, pixels, case)
-        assert_step_agrees(pixels, case.bits, before, state, out, settings)
+        assert_right(pixels, case.bits, before, state, out, settings)
         cpu_out = np.empty_like(pixels)
+        cpu_before = None if before is None else on_cpu.state.copy()
         on_cpu(pixels, cpu_out)
+        assert_right(pixels, case.bits, cpu_before, on_cpu.state, cpu_out, settings)
         # Each from its own state, which differ by as little.
         assert np.abs(state - on_cpu.state).max() <= 2e-6 * (1 << case.bits)
         assert np.abs(out.astype(int) - cpu_out).max() <= 1
@@ -71,7 +89,7 @@ def run(stream: Stream, case: Case) -> None:
 
 def filtered(stream: Stream, on_device: DeviceTemporalFilter, pixels: Any, case: Case) -> tuple[Any, Any]:
     frame = placed(stream, pixels, gap=case.gap, offset=case.offset, bottom_up=case.bottom_up)
-    out = placed(stream, np.zeros_like(pixels), gap=case.out_gap)
+    out = placed(stream, np.zeros_like(pixels), gap=case.out_gap, offset=case.out_offset)
     on_device(frame, out)
     state = np.empty(case.shape, np.float32)
     stream.download(on_device.state, state)

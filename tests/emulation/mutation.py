@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from cathrt.kernels.cuda.stream import Stream
-from tests.emulation.build import KERNELS, Build
+from tests.emulation.build import KERNELS, Build, program
 from tests.emulation.ops import OPS
 from tests.emulation.stream import EmulatedStream, EmulationError, Runner
 
@@ -87,7 +87,7 @@ def _kind(word: str) -> str:
 
 def executed_sites(exercise: Exercise, kernels: Path = KERNELS) -> dict[str, int]:
     """Runs the exercise as it is, in the address build: how often each site was executed."""
-    runner = Runner("address", kernels)
+    runner = Runner("address", program("address", kernels))
     try:
         exercise(EmulatedStream(runner))
         return runner.sites()
@@ -142,7 +142,7 @@ class _Worker:
 
     def _runner(self, build: Build) -> Runner:
         if build not in self._runners:
-            self._runners[build] = Runner(build, self._kernels, symbolize=False, limit_s=LIMIT_S)
+            self._runners[build] = Runner(build, program(build, self._kernels), symbolize=False, limit_s=LIMIT_S)
         return self._runners[build]
 
     def close(self) -> None:

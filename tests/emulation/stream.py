@@ -48,10 +48,11 @@ class EmulationError(CudaError):
 class Runner:
     """The process. Raises EmulationError where it answers with an error, and where it dies; then it is over."""
 
-    def __init__(self, build: builder.Build, kernels: Path, symbolize: bool = True, limit_s: float = 120.0) -> None:
+    def __init__(self, build: builder.Build, program: Path, symbolize: bool = True, limit_s: float = 120.0) -> None:
+        """program: as builder.program made it in this build.   limit_s: the longest that one request may take."""
         self._limit_s = limit_s
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        command = [str(builder.program(build, kernels))]
+        command = [str(program)]
         if build == "thread" and (setarch := shutil.which("setarch")):
             command = [setarch, "-R", *command]  # libtsan cannot place its shadow beside every random layout
         options = {name: f"{value}:symbolize={int(symbolize)}" for name, value in SANITIZER_OPTIONS.items()}
@@ -186,7 +187,7 @@ def emulated(build: builder.Build, kernels: Path = builder.KERNELS, seed: int = 
     """A stream on a runner of its own. Skips the test aloud where this machine cannot make the build."""
     if (why := builder.missing(build)) is not None:
         pytest.skip(f"emulation build {build!r}: {why}")
-    runner = Runner(build, kernels)
+    runner = Runner(build, builder.program(build, kernels))
     try:
         runner.seed(seed)
         yield EmulatedStream(runner)

@@ -10,7 +10,7 @@ from tests.emulation import mutation
 from tests.emulation.build import BUILDS, KERNELS, missing
 from tests.emulation.ops import OPS
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("op", OPS)

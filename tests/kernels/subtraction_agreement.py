@@ -17,6 +17,11 @@ from cathrt.kernels.reference import subtraction as reference
 
 Shift = tuple[float, float]
 
+# With two mask frames of at most 12 bits, float32 holds every sum and product of these exactly. Half of the differences
+# are odd, and half of an odd number lies between two output values; many lie beyond either end of the output.
+EXACT = SubtractionSettings("LOG", 0.5, 100.0, 8)
+EXACT_SHIFTS: tuple[Shift, ...] = ((0.0, 0.0), (0.5, 0.0), (0.0, -0.5), (-1.25, 2.75), (2.0, -3.0))
+
 
 def settings_for(bits: int, pixel_intensity_relationship: str, bits_out: int = 12) -> SubtractionSettings:
     """Half the full scale of differences fills the output, whose middle is no difference."""
@@ -66,22 +71,48 @@ def assert_agrees(
     mask frames adds half a unit for each. The gain magnifies that.
     """
     relationship = settings.pixel_intensity_relationship
-    clean = [frame & frame.dtype.type((1 << bits) - 1) for frame in (*masks, live)]
-    mask = reference.mean_mask(clean[:-1], relationship)
+    clean, mask = _cleaned(masks, live, bits, relationship)
     last_place = 1.2e-7 * (np.log(2.0**bits) if relationship == "LIN" else 2.0**bits)
     frames = len(masks) if relationship == "LIN" else 0
     allowed = abs(settings.gain) * (4 + 0.5 * frames) * last_place + 1.2e-7 * (abs(settings.offset) + 65536)
     difference = reference.attenuation(clean[-1], relationship) - reference.shifted(mask, shift)
     exact = np.clip(settings.gain * difference + settings.offset, 0, (1 << settings.bits_out) - 1)
-    expected = reference.subtraction(
-        clean[-1],
+    expected = _expected(clean[-1], mask, shift, settings)
+    assert out.dtype == np.uint16
+    assert np.abs(out - expected).max() <= 1
+    assert (np.abs(out - exact) <= 0.5 + allowed).all()
+
+
+def assert_equal(
+    masks: Sequence[NDArray[Any]],
+    live: NDArray[Any],
+    bits: int,
+    shift: Shift,
+    out: NDArray[np.uint16],
+    settings: SubtractionSettings,
+) -> None:
+    """A twin's `out` is the reference's to the bit: for settings and shifts that leave float32 nothing to round."""
+    clean, mask = _cleaned(masks, live, bits, settings.pixel_intensity_relationship)
+    np.testing.assert_array_equal(out, _expected(clean[-1], mask, shift, settings))
+
+
+def _cleaned(
+    masks: Sequence[NDArray[Any]], live: NDArray[Any], bits: int, relationship: str
+) -> tuple[list[NDArray[Any]], reference.Float64]:
+    """Mask frames and live one without their dirty bits, and the mask."""
+    clean = [frame & frame.dtype.type((1 << bits) - 1) for frame in (*masks, live)]
+    return clean, reference.mean_mask(clean[:-1], relationship)
+
+
+def _expected(
+    live: NDArray[Any], mask: reference.Float64, shift: Shift, settings: SubtractionSettings
+) -> NDArray[np.int64]:
+    return reference.subtraction(
+        live,
         mask,
         shift,
-        pixel_intensity_relationship=relationship,
+        pixel_intensity_relationship=settings.pixel_intensity_relationship,
         gain=settings.gain,
         offset=settings.offset,
         bits_out=settings.bits_out,
     )
-    assert out.dtype == np.uint16
-    assert np.abs(out - expected).max() <= 1
-    assert (np.abs(out - exact) <= 0.5 + allowed).all()

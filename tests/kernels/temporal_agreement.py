@@ -16,6 +16,11 @@ from cathrt.kernels.reference import temporal as reference
 
 Float64 = NDArray[np.float64]
 
+# Nothing moves and every pixel has noise of one stored value, so that float32 holds every state of a few frames
+# exactly: half the way to the new frame, or 2.5 from it. Either ends in the middle between two stored values as often
+# as not.
+EXACT = TemporalSettings(noise_offset=1.0, noise_gain=0.0, still=0.5, threshold=1e6, slope=1.0, ghosting_limit=2.5)
+
 
 def settings_for(bits: int, **changed: float) -> TemporalSettings:
     """Noise of about one percent of the full scale at half dose, averaging about nine still frames."""
@@ -82,3 +87,19 @@ def assert_step_agrees(
     assert (np.abs(state - expected) <= allowed).all()
     # Rounding is right where it is not a toss-up within the tolerance; so out is at most 1 off.
     assert (np.abs(out - expected) <= 0.5 + allowed).all()
+
+
+def assert_step_is_exact(
+    pixels: NDArray[Any],
+    bits: int,
+    before: NDArray[Any] | None,
+    state: NDArray[np.float32],
+    out: NDArray[Any],
+    settings: TemporalSettings,
+) -> None:
+    """The same with EXACT: state and rounding are the reference's to the bit."""
+    stored = (pixels & pixels.dtype.type((1 << bits) - 1)).astype(np.float64)
+    earlier = None if before is None else before.astype(np.float64)
+    expected = reference.temporal(stored, earlier, **parameters(settings))
+    np.testing.assert_array_equal(state, expected)
+    np.testing.assert_array_equal(out, reference.rounded(expected))
