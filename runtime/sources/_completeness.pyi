@@ -3,8 +3,11 @@
 All raise ValueError, saying what is missing and where. What follows an end marker is ignored.
 """
 
-def check_jpeg(stream: bytes) -> None:
-    """Huffman coded JPEG of any component count: sequential, progressive, lossless. Source: ITU-T T.81."""
+def check_jpeg(stream: bytes) -> int:
+    """Huffman coded JPEG of any component count: sequential, progressive, lossless. Source: ITU-T T.81.
+
+    Returns the position after the end marker.
+    """
 
 def check_jpeg2000(stream: bytes) -> None:
     """JPEG 2000 and HTJ2K of one component. Source: ITU-T T.800, T.814."""

@@ -63,6 +63,20 @@ def require_whole_stream(data: bytes, family: Family) -> None:
         raise CodeStreamError(str(exc)) from exc
 
 
+def require_whole_motion_jpeg(data: bytes) -> None:
+    """Raise CodeStreamError unless the packet is one whole JPEG picture, or the two fields of one.
+
+    Some capture devices write no end marker: here all coded data are enough.
+    """
+    while data:
+        try:
+            end = check_jpeg(data + b"\xff\xd9")
+        except ValueError as exc:
+            raise CodeStreamError(str(exc)) from exc
+        rest = data[end:].lstrip(b"\0\xff")
+        data = b"\xff" + rest if rest[:1] == b"\xd8" else b""
+
+
 def require_whole_rle(data: bytes, samples: int, segments: int) -> None:
     """Raise CodeStreamError unless each RLE segment (one for each byte of a sample) comes to exactly so many samples.
 

@@ -21,6 +21,7 @@ from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources.content import content_sha256, open_content
 from cathrt.runtime.sources.messages import Request, pixel_dtype
+from cathrt.runtime.sources.video_pictures import pictures_of
 
 # Pixel formats whose first plane is the luma, low-aligned: FFmpeg's name -> bits.
 _LUMA_BITS = {
@@ -38,6 +39,8 @@ _CONTAINER_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"
 _EVEN_WITHIN = 0.05  # of the mean step: container clocks round to 1/1000 s or 1/90000 s
 _DEFAULT_RATE_HZ = 15.0
 _MIN_RATE_HZ, _MAX_RATE_HZ = 0.2, 250.0
+# Codecs of which data missing from a packet are always noticed (tests/sources/test_cut_video.py).
+_TELL_DAMAGE = frozenset({"h264", "hevc", "mjpeg", "png", "jpeg2000", "ffv1"})
 _UNDECODABLE = "the decoder gave no picture for it: its data is damaged or missing"
 
 
@@ -112,6 +115,9 @@ def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
             f"{limits.max_rows}x{limits.max_columns}"
         )
     context.thread_count = 1
+    # Version 1 of FFV1 has no slices, whose lengths and checksums tell; it has no extradata either.
+    if context.name not in _TELL_DAMAGE or (context.name == "ffv1" and not context.extradata):
+        flags.add("damage_not_told")
     pixel_format = context.pix_fmt
     if pixel_format is None:
         raise SourceError(f"the pixel format of this {context.name} stream cannot be told: it is damaged")
@@ -144,7 +150,7 @@ def _frames(
 ) -> Iterator[Frame | LostFrame]:
     """Decoded pictures laid on the known times; what the decoder skips or spoils is lost."""
     due = 0
-    for picture, broken in _pictures(av, container, stream):
+    for picture, broken in pictures_of(av, container, stream):
         index = due
         if picture.pts is not None and times[0] <= picture.pts <= times[-1]:
             index = bisect.bisect_left(times, picture.pts)
@@ -162,30 +168,6 @@ def _frames(
             yield Frame(_luma(picture, expected[2]), index, 0)
     for missing in range(due, len(times)):
         yield LostFrame(missing, 0, _UNDECODABLE, failed=True)
-
-
-def _pictures(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
-    """Every picture the decoder gives, and whether it is broken: after damage all are, until one stands by itself.
-
-    FFmpeg goes on drawing pictures from references it has lost, and they look like pictures.
-    """
-    broken = False
-    stream.codec_context.options = {"err_detect": "explode"}  # no concealment: an invented picture is no X-ray frame
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            packet = None  # the container is damaged from here on
-        try:
-            pictures = stream.codec_context.decode(packet)
-        except av.FFmpegError:
-            pictures, broken = [], True
-        for picture in pictures:
-            broken = picture.is_corrupt or (broken and not picture.key_frame)
-            yield picture, broken
-        if packet is None:
-            return
 
 
 def _luma(picture: Any, bits: int) -> NDArray[Any]:

@@ -18,9 +18,9 @@ struct NotWhole : std::runtime_error {
 };
 
 // Huffman coded JPEG: sequential, progressive and lossless. Every scan holds all its samples, restart intervals follow
-// each other, every coefficient is there at full precision, and the end marker follows. What comes after it is ignored.
-// Source: ITU-T T.81 annexes B, F, G, H.
-void check_jpeg(Bytes stream);
+// each other, every coefficient is there at full precision, and the end marker follows. Returns the position after it;
+// what comes there is ignored. Source: ITU-T T.81 annexes B, F, G, H.
+std::size_t check_jpeg(Bytes stream);
 
 // JPEG 2000 and HTJ2K of one component: tile parts follow each other up to the end marker, every packet of every tile
 // is there with all the bytes that its header announces. What comes after the end marker is ignored.

@@ -19,7 +19,7 @@ class Stream {
   public:
     explicit Stream(Bytes bytes) : bytes_(bytes), reader_(bytes) {}
 
-    void check() {
+    std::size_t check() {
         require(marker() == kSoi, "no JPEG stream: it does not begin with SOI");
         for (unsigned code = marker(); code != kEoi; code = marker()) {
             if (code == 0x01 || (code >= 0xD0 && code <= 0xD7)) continue;  // they have no length; none is due here
@@ -37,6 +37,7 @@ class Stream {
             }
         }
         require_every_coefficient();
+        return reader_.position();
     }
 
   private:
@@ -185,6 +186,6 @@ class Stream {
 
 }  // namespace
 
-void check_jpeg(Bytes stream) { Stream(stream).check(); }
+std::size_t check_jpeg(Bytes stream) { return Stream(stream).check(); }
 
 }  // namespace cathrt::sources

@@ -7,11 +7,11 @@ namespace nb = nanobind;
 
 namespace {
 
-template <typename... Arguments>
-void checked(void (*check)(cathrt::sources::Bytes, Arguments...), nb::bytes stream, Arguments... arguments) {
+template <typename Result, typename... Arguments>
+Result checked(Result (*check)(cathrt::sources::Bytes, Arguments...), nb::bytes stream, Arguments... arguments) {
     const cathrt::sources::Bytes bytes(static_cast<const std::uint8_t*>(stream.data()), stream.size());
     try {
-        check(bytes, arguments...);
+        return check(bytes, arguments...);
     } catch (const cathrt::sources::NotWhole& found) {
         throw nb::value_error(found.what());
     }
@@ -22,7 +22,7 @@ void checked(void (*check)(cathrt::sources::Bytes, Arguments...), nb::bytes stre
 NB_MODULE(_completeness, module) {
     using namespace nb::literals;
     namespace sources = cathrt::sources;
-    module.def("check_jpeg", [](nb::bytes stream) { checked(sources::check_jpeg, stream); }, "stream"_a);
+    module.def("check_jpeg", [](nb::bytes stream) { return checked(sources::check_jpeg, stream); }, "stream"_a);
     module.def("check_jpeg2000", [](nb::bytes stream) { checked(sources::check_jpeg2000, stream); }, "stream"_a);
     module.def(
         "check_rle",
