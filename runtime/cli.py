@@ -190,7 +190,8 @@ def verify_command(
         }
         sound = journal.sound
         for books in journal.incomplete:
-            say(f"incomplete: {books.source} at --rate {books.rate}: the same replay at that rate completes it")
+            named = f"{books.source} at --rate {books.rate}" if books.rate else f"pass {books.pass_id}"
+            say(f"incomplete: {named}: the same replay at that rate completes it")
     if json_:
         show_json({**report, "notice": NOTICE})
     else:
