@@ -122,14 +122,15 @@ app.command("phantom")(phantom_command)
 @app.command("doctor")
 def doctor_command(
     bundle: BundleOption = None,
+    engine: EngineOption = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
     folder: Annotated[Path, typer.Option(help="Where a journal would live; its disk is measured.")] = Path("."),
 ) -> None:
-    """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, effective configuration."""
+    """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, and whether replay opens them."""
     from cathrt.runtime.doctor import effective_config, examine
 
-    settings = load_config(config)
+    settings = settings_from(config, engine)
     enough = True
     for check in examine(settings, folder, bundle):
         enough &= check.state != "missing"

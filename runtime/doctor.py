@@ -49,10 +49,11 @@ class Check:
 def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterator[Check]:
     """Yield every check in turn; `folder` is where a journal would live, for the disk's sync time.
 
-    bundle: the one whose plans are looked at; by default the demonstration.
+    bundle: what replay would open, and whose plans are looked at; by default the demonstration.
     """
     from cathrt.runtime.bundle.shipped import shipped_keys
     from cathrt.runtime.doctor_gpu import gpu_checks
+    from cathrt.runtime.doctor_line import line_check
 
     yield _python()
     yield _cpu()
@@ -65,6 +66,8 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     check, opened = _bundle(bundle, keys)
     yield check
     yield from gpu_checks(config, opened, keys)
+    if opened is not None:
+        yield line_check(config, opened.path)
 
 
 def effective_config(config: Config) -> list[str]:

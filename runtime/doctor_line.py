@@ -1,0 +1,68 @@
+"""Whether the line opens: `cathrt doctor` opens bundle, engine and fallback by the function that replay opens them by.
+
+`python -m cathrt.runtime.doctor_line REQUEST` does it, in a process of its own since a vendor's code may crash or hang,
+and answers with one JSON line. Not for: judging frames.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cathrt.runtime.config import Config, config_from_document
+from cathrt.runtime.doctor import Check
+from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
+from cathrt.runtime.errors import CathrtError
+
+_PROGRAM = ("-m", "cathrt.runtime.doctor_line")
+OPENED_WITHIN_S = 180.0  # TensorRT-RTX finishes its plans on the device, and there may be a fallback
+
+
+def line_check(
+    config: Config, bundle: Path, *, within_s: float = OPENED_WITHIN_S, program: Sequence[str] = _PROGRAM
+) -> Check:
+    """ "missing" with the reason where replay would end with it, "warn" where another engine would stand in.
+
+    program: arguments to the child's Python; another one is only of use to tests.
+    """
+    request = json.dumps({"config": asdict(config), "bundle": str(bundle)})
+    wanted = config.engine.name + (f" with {config.engine.fallback} as fallback" if config.engine.fallback else "")
+    try:
+        child = ask_child([*program, request], within_s)
+    except TimeoutError:
+        return Check("line", "missing", f"{wanted}: not opened within {within_s:g} s: choose another engine", {})
+    lines = child.stdout.splitlines()
+    if child.returncode not in (0, 1) or not lines:
+        return Check("line", "missing", f"{wanted}: opening it ended with {how_it_ended(child)}", {})
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        return Check("line", "missing", f"replay refuses it: {answer['error']}", {"error": answer["kind"]})
+    if answer["engine"] != config.engine.name:
+        why = (child.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Check("line", "warn", f"opens as {answer['engine']}: {why}", {"engine": answer["engine"]})
+    return Check("line", "ok", f"replay opens it: {wanted}", {"engine": answer["engine"]})
+
+
+def main(request: str) -> int:
+    """Open the line as replay does, close it, and print its engine's name, or why not."""
+    from cathrt.runtime.cli_options import bundle_at
+    from cathrt.runtime.replay import opened_line
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    asked = json.loads(request)
+    try:
+        config = config_from_document(asked["config"], origin="doctor")
+        with opened_line(bundle_at(Path(asked["bundle"]), config), config, "realtime") as line:
+            print(json.dumps({"engine": line.engine.name}))
+    except CathrtError as exc:
+        print(json.dumps({"error": str(exc), "kind": type(exc).__name__}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
