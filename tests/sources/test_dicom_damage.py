@@ -6,11 +6,27 @@ import tempfile
 from pathlib import Path
 
 import imagecodecs
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cathrt.runtime.errors import SourceError
-from tests.sources.dicom_bytes import JPEG_SV1, encapsulated, part10, pictures, sequence, text, us, xa_elements, xa_file
+from cathrt.runtime.frame import Frame
+from tests.sources.dicom_bytes import (
+    DEFLATED,
+    EXPLICIT_LITTLE,
+    JPEG_SV1,
+    encapsulated,
+    native,
+    part10,
+    pictures,
+    sequence,
+    text,
+    us,
+    xa_elements,
+    xa_file,
+)
 from tests.sources.reading import read_bytes_here
 
 RICH = {
@@ -64,3 +80,24 @@ def test_bytes_put_in_or_taken_out_anywhere(data: st.DataObject) -> None:
 def test_bytes_overwritten_within_compressed_frames(offset: int, patch: bytes) -> None:
     start = len(JPEG) - 1 - offset % (len(JPEG) - 900)
     assert_ends_well(JPEG[:start] + patch + JPEG[start + len(patch) :])
+
+
+@pytest.mark.parametrize("closing", [b"", b"\x03\0", b"\1\0\0\xff\xff"], ids=["open", "empty block", "stored block"])
+@pytest.mark.parametrize("syntax", [EXPLICIT_LITTLE, DEFLATED])
+def test_an_uncompressed_or_deflated_run_cut_anywhere_gives_true_frames_and_lost_ones(
+    syntax: str, closing: bytes, tmp_path: Path
+) -> None:
+    frames = pictures(3, 37, 53, 10)
+    whole = part10(xa_elements(3, 37, 53), native(frames, 16, syntax), syntax)
+    read = 0
+    for at in (len(whole) * i // 64 for i in range(1, 64)):
+        cut = whole[:at] + (closing if syntax == DEFLATED else b"")
+        try:
+            _, items = read_bytes_here(tmp_path, cut)
+        except SourceError:
+            continue
+        for item, picture in zip(items, frames, strict=True):
+            if isinstance(item, Frame):
+                read += 1
+                assert np.array_equal(item.pixels, picture), (at, item.index)
+    assert read > 20

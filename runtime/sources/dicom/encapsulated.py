@@ -16,6 +16,8 @@ _ITEM = (0xFFFE, 0xE000)
 _SEQUENCE_DELIMITER = (0xFFFE, 0xE0DD)
 _MAX_FRAGMENTS = 1 << 18
 _STREAM_STARTS = (b"\xff\xd8", b"\xff\x4f")  # JPEG and JPEG-LS SOI, JPEG 2000 SOC
+_END_MARKER = b"\xff\xd9"  # EOI, EOC; coded data cannot hold it
+_END_MARKER_WITHIN = 64  # bytes: one of padding is what DICOM asks for, some writers add more
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def locate_fragments(
     """Assign fragments to frames. `file` stands at the first item (the Basic Offset Table).
 
     As many fragments as frames: one each, and no table is asked. Otherwise a table that fits (starts at 0, rises,
-    points at items, one entry a frame); otherwise the starts of code streams, where the syntax lets a frame span
+    points at items, one entry a frame); otherwise the borders of code streams, where the syntax lets a frame span
     fragments (`splittable`); otherwise one fragment a frame, and what is missing is missing.
     Raises SourceError where there is no item at all.
     """
@@ -57,8 +59,8 @@ def locate_fragments(
             return FrameFragments(frames, frozenset(flags))
         if offsets:
             flags.add("offset_table_unusable")
-    starts = _stream_starts(file, fragments) if splittable and len(fragments) > frame_count else []
-    if len(starts) > 1 and starts[0] == 0:
+    starts = _stream_borders(file, fragments) if splittable and len(fragments) > frame_count else []
+    if len(starts) > 1:
         ends = [*starts[1:], len(fragments)]
         frames = tuple(tuple(fragments[a:b]) for a, b in zip(starts, ends, strict=True))
     else:
@@ -116,13 +118,21 @@ def _split_by_offsets(
     return tuple(tuple(fragments[a:b]) for a, b in zip(starts, ends, strict=True))
 
 
-def _stream_starts(file: BinaryIO, fragments: list[Fragment]) -> list[int]:
-    starts = []
+def _stream_borders(file: BinaryIO, fragments: list[Fragment]) -> list[int]:
+    """Fragments at which a frame begins: with the start of a stream, or after one that ends with an end marker.
+
+    A frame whose first fragment is missing is so told from the frame before it.
+    """
+    borders = []
+    ended = True
     for index, fragment in enumerate(fragments):
         file.seek(fragment.offset)
-        if file.read(2) in _STREAM_STARTS:
-            starts.append(index)
-    return starts
+        if ended or file.read(2) in _STREAM_STARTS:
+            borders.append(index)
+        tail = min(fragment.length, _END_MARKER_WITHIN)
+        file.seek(fragment.offset + fragment.length - tail)
+        ended = _END_MARKER in file.read(tail)
+    return borders
 
 
 def _size(file: BinaryIO) -> int:
