@@ -70,7 +70,7 @@ class _Kept:
     verdicts: list[Verdict] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
 
-    def append(self, record: Record, live_until_ns: int | None = None) -> None:  # noqa: ARG002
+    def append(self, record: Record) -> None:
         if isinstance(record, Verdict):
             self.verdicts.append(record)
         elif isinstance(record, Alert):

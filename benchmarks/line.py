@@ -72,12 +72,12 @@ class Noted:
     journal: Journal | None
     stages_ns: list[int] = field(default_factory=list)
 
-    def append(self, record: Record, live_until_ns: int | None = None) -> None:
+    def append(self, record: Record) -> None:
         if isinstance(record, Verdict):
             times = record.latency_ms
             self.stages_ns.append(round((times.preprocess + times.infer) * 1e6))
         if self.journal is not None:
-            self.journal.append(record, live_until_ns)
+            self.journal.append(record)
 
     def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
         return () if self.journal is None else self.journal.stored(pass_id)

@@ -114,13 +114,22 @@ class Verdict(Generic[FindingT]):
 
 
 @dataclass(frozen=True, slots=True)
+class LiveUntil:
+    """A moment by the monotonic clock that all processes of a machine share, ns. boot: which start of its kernel."""
+
+    boot: Identifier
+    monotonic_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """An information signal to the operator: this frame looks like a key frame.
 
     verdict_id: the verdict it rests on. frame_index: 0-based. raised_at_frame: whose verdict let it be raised.
     late: whether it comes later than policy.stale_s after its frame was due, by the clock; then it is not a live alert.
-        Stored: when it was raised. Shown: when it is shown, and True if an earlier process raised it. None at rate max,
-        where no frame is due and no alert is live.
+        Stored: when it was raised. Shown: when it is shown (lateness.py). None at rate max, where no frame is due and
+        no alert is live.
+    live_until: when it becomes late; None where late is None, or where an earlier process judged the frame.
     engine: the one that judged that frame, as its verdict says.
     """
 
@@ -135,6 +144,7 @@ class Alert:
     score: Score
     verdict_id: Identifier
     late: bool | None
+    live_until: LiveUntil | None
     engine: str
 
 

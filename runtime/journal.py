@@ -22,7 +22,7 @@ from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal_books import Books, Entry
 from cathrt.runtime.journal_file import open_for_writing
-from cathrt.runtime.journal_outlets import Outlet, Showing
+from cathrt.runtime.journal_outlets import Outlet
 from cathrt.runtime.journal_stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.records import body_from_record, prepare_records
@@ -50,7 +50,7 @@ class Journal:
     ) -> None:
         """Open or make the journal at `path` and start its writer; time grows with the rows there are to check.
 
-        now_ns: the clock of which an alert's live_until_ns is a reading.
+        now_ns: the clock by which alerts become late.
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
         prepare_records(())
@@ -76,14 +76,13 @@ class Journal:
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
-    def append(self, record: Record, live_until_ns: int | None = None) -> None:
+    def append(self, record: Record) -> None:
         """Hand a record in. Returns at once, unless `queue_records` are waiting for the disk.
 
-        live_until_ns: of an alert, the reading of the journal's clock after which it is shown as late; None leaves it.
         Raises JournalError if the writer has stopped: this record is neither durable nor shown. Raises ValueError if
         the record cannot be written as JSON (records.py).
         """
-        entry = Entry(record, body_from_record(record), time.monotonic_ns(), live_until_ns)
+        entry = Entry(record, body_from_record(record), time.monotonic_ns())
         failpoint("journal.enqueue")
         with self._lock:
             self._refuse_if_stopped()
@@ -225,7 +224,7 @@ class Journal:
             self._progress.notify_all()
             return group
 
-    def _show(self, group: Sequence[Entry], to_show: Sequence[Showing]) -> None:
+    def _show(self, group: Sequence[Entry], to_show: Sequence[StoredRecord]) -> None:
         failpoint("journal.before_emit")
         for number, outlet in enumerate(self._outlets):
             if number:

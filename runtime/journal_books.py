@@ -13,7 +13,6 @@ from cathrt.runtime.alert import PassStart, Record, StoredRecord, Verdict
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal_errors import translated
 from cathrt.runtime.journal_file import OpenJournal, open_for_reading
-from cathrt.runtime.journal_outlets import LONG_AGO, Showing
 
 CHECKPOINT_ROWS = 1000  # rows between checkpoints; each is made after showing, so that no alert waits for it
 _ROWS = "SELECT seq, id, kind, body FROM record"
@@ -21,15 +20,11 @@ _ROWS = "SELECT seq, id, kind, body FROM record"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record handed in, with the bytes that are stored of it, and when that was (time.monotonic_ns).
-
-    live_until_ns: as Journal.append has it.
-    """
+    """A record handed in, with the bytes that are stored of it, and when that was (time.monotonic_ns)."""
 
     record: Record
     body: bytes
     appended_ns: int
-    live_until_ns: int | None
 
     @property
     def waits(self) -> bool:
@@ -44,7 +39,7 @@ class Committed:
     insert_ns: SQL of the transaction. sync_ns: its COMMIT. Both 0 if every record was stored already.
     """
 
-    to_show: list[Showing]
+    to_show: list[StoredRecord]
     rows: int = 0
     insert_ns: int = 0
     sync_ns: int = 0
@@ -87,7 +82,7 @@ class Books:
 
     def _commit(self, group: Sequence[Entry]) -> Committed:
         head = self._head
-        to_show: list[Showing] = []
+        to_show: list[StoredRecord] = []
         began = time.perf_counter_ns()
         self._connection.execute("BEGIN IMMEDIATE")
         failpoint("journal.before_insert")
@@ -100,7 +95,7 @@ class Books:
             ).rowcount
             if inserted:
                 head = grown
-                to_show.append(Showing(StoredRecord(head.seq, id_, kind, entry.body), entry.live_until_ns))
+                to_show.append(StoredRecord(head.seq, id_, kind, entry.body))
             else:
                 to_show += self._stored_before(id_)
             failpoint("journal.mid_transaction")
@@ -120,13 +115,13 @@ class Books:
         self._rows_since_checkpoint += rows
         return Committed(to_show, rows, inserted_at - began, synced_at - inserted_at)
 
-    def _stored_before(self, id_: str) -> list[Showing]:
+    def _stored_before(self, id_: str) -> list[StoredRecord]:
         """The stored record of that id, unless this object has shown it or is about to."""
         stored = _stored(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
         if stored.seq > self._opened.head.seq or stored.seq in self._shown_again:
             return []
         self._shown_again.add(stored.seq)
-        return [Showing(stored, LONG_AGO)]
+        return [stored]
 
 
 def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredRecord:

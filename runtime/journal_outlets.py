@@ -6,32 +6,12 @@ Not for: what a sink does with a record (sinks/), sinks in another process (jour
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cathrt.runtime.alert import Alert, Record, StoredRecord
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import SinkError
+from cathrt.runtime.lateness import as_shown
 from cathrt.runtime.ports import Sink
-from cathrt.runtime.records import body_from_record, record_from_body
-
-LONG_AGO = -1  # live_until_ns of what an earlier process stored: its clock and this one's cannot be compared
-
-
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """A durable row to be shown. live_until_ns: of an alert, when it stops being live; None: it is shown as stored."""
-
-    stored: StoredRecord
-    live_until_ns: int | None
-
-    def at(self, now_ns: Callable[[], int]) -> StoredRecord:
-        """The row as a sink is given it now: an alert that was live when it was raised may be late by now."""
-        stored = self.stored
-        if stored.type != "alert" or self.live_until_ns is None or now_ns() <= self.live_until_ns:
-            return stored
-        alert: Record = record_from_body(stored.body, ())
-        if not isinstance(alert, Alert) or alert.late is not False:
-            return stored
-        return replace(stored, body=body_from_record(replace(alert, late=True)))
 
 
 @dataclass(slots=True)
@@ -42,12 +22,12 @@ class Outlet:
     sink: Sink
     failure: SinkError | None = None
 
-    def deliver(self, rows: Sequence[Showing], now_ns: Callable[[], int]) -> None:
-        """Emit in order; stops for good at the first SinkError."""
+    def deliver(self, rows: Sequence[StoredRecord], now_ns: Callable[[], int]) -> None:
+        """Emit in order; stops for good at the first SinkError. now_ns: the clock by which alerts become late."""
         for row in rows:
             if self.failure is not None:
                 return
             try:
-                self.sink.emit(row.at(now_ns))
+                self.sink.emit(as_shown(row, now_ns()))
             except SinkError as exc:
                 self.failure = exc

@@ -7,7 +7,8 @@ Not for: the books of whole passes (journal_report.py), sinks in the writer's pr
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cathrt.runtime.journal_errors import translated
 from cathrt.runtime.journal_file import Row, open_for_reading, real_path
 from cathrt.runtime.journal_head import Head, HeadFile, head_path, link, noted_head
 from cathrt.runtime.journal_lock import HoldingConnection, Lock
+from cathrt.runtime.lateness import as_shown
 from cathrt.runtime.ports import Sink
 
 BATCH_ROWS = 256  # about 300 kB: a transaction of a millisecond or two
@@ -168,10 +170,15 @@ class ReaderPlace:
         self._file.close()
 
 
-def deliver(followed: Iterable[Followed], sink: Sink, place: ReaderPlace) -> None:
-    """Hand each row to the sink and move the place behind it. Raises SinkError as the sink does: the place stays."""
+def deliver(
+    followed: Iterable[Followed], sink: Sink, place: ReaderPlace, now_ns: Callable[[], int] = time.monotonic_ns
+) -> None:
+    """Hand each row to the sink and move the place behind it. Raises SinkError as the sink does: the place stays.
+
+    now_ns: the clock by which alerts become late.
+    """
     for each in followed:
-        sink.emit(each.stored)
+        sink.emit(as_shown(each.stored, now_ns()))
         failpoint("reader.taken")
         place.move(each.place)
         failpoint("reader.moved")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from cathrt.runtime.alert import Alert, KeyframeFinding, PassStart, Rate, Record, RunSummary, StoredRecord
+from cathrt.runtime.alert import Alert, KeyframeFinding, LiveUntil, PassStart, Rate, Record, RunSummary, StoredRecord
 from cathrt.runtime.attempts import attempt_to_judge
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
@@ -25,6 +25,7 @@ from cathrt.runtime.frame_step import frame_step
 from cathrt.runtime.identity import pass_id, record_id
 from cathrt.runtime.judge import Judge
 from cathrt.runtime.keep_warm import KeepWarm
+from cathrt.runtime.lateness import boot, is_late
 from cathrt.runtime.ledger import Ledger
 from cathrt.runtime.models.keyframe import KeyframeModel
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
@@ -37,12 +38,9 @@ _log = logging.getLogger(__name__)
 
 
 class Recorder(Protocol):
-    """What the line needs of the journal: to hand records in, and what it already holds of a pass.
+    """What the line needs of the journal: to hand records in, and what it already holds of a pass."""
 
-    live_until_ns: of an alert, the clock reading after which a sink is given it as late; None: it stays as it is.
-    """
-
-    def append(self, record: Record, live_until_ns: int | None = None) -> None: ...
+    def append(self, record: Record) -> None: ...
     def stored(self, pass_id: str) -> tuple[StoredRecord, ...]: ...
 
 
@@ -125,11 +123,9 @@ def _start(run: Run, line: Line, attempt: int) -> PassStart:
 
 def _announce(key: Scored, raised_at: Scored, start: PassStart, line: Line, journal: Recorder) -> None:
     """Hand in the alert about `key`. In real time it is live until its frame is policy.stale_s old by the clock."""
-    late, live_until_ns = None, None
-    if start.rate == "realtime":
-        # A frame that an earlier process judged was due before this process began.
-        live_until_ns = None if key.due_ns is None else key.due_ns + round(line.config.policy.stale_s * 1e9)
-        late = live_until_ns is None or line.clock.now_ns() > live_until_ns
+    live_until = None
+    if start.rate == "realtime" and key.due_ns is not None:  # a frame that an earlier process judged was due long ago
+        live_until = LiveUntil(boot(), key.due_ns + round(line.config.policy.stale_s * 1e9))
     alert = Alert(
         id=record_id(start.pass_id, "alert", f"key_frame|{key.index}"),
         pass_id=start.pass_id,
@@ -140,10 +136,11 @@ def _announce(key: Scored, raised_at: Scored, start: PassStart, line: Line, jour
         laterality=key.laterality,
         score=key.key_frame_score,
         verdict_id=key.verdict_id,
-        late=late,
+        late=is_late(live_until, line.clock.now_ns()) if start.rate == "realtime" else None,
+        live_until=live_until,
         engine=key.engine,
     )
-    journal.append(alert, live_until_ns)
+    journal.append(alert)
     failpoint("line.alerted")
 
 

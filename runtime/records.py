@@ -72,6 +72,8 @@ def _checked(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
         _check_verdict(record)
     elif isinstance(record, RunSummary):
         _check_summary(record)
+    elif isinstance(record, Alert) and record.late is False and record.live_until is None:
+        raise ValueError("live_until: found None, expected a moment for an alert that is not late")
     return record
 
 

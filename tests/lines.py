@@ -117,15 +117,12 @@ class ArraySource:
 
 @dataclass
 class ListJournal:
-    """Keeps records by id, as the real one does: the first of an id stands. live_until_ns: of each alert, by id."""
+    """Keeps records by id, as the real one does: the first of an id stands."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    live_until_ns: dict[str, int | None] = field(default_factory=dict)
 
-    def append(self, record: Record, live_until_ns: int | None = None) -> None:
+    def append(self, record: Record) -> None:
         self.records.setdefault(record.id, record)
-        if isinstance(record, Alert):
-            self.live_until_ns.setdefault(record.id, live_until_ns)
 
     def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
         of_pass = [r for r in self.records.values() if getattr(r, "pass_id", None) == pass_id]

@@ -80,6 +80,7 @@ def alert(index: int, name: str = "run a") -> Alert:
         score=0.9,
         verdict_id=record_id(pass_of(name), "verdict", str(index)),
         late=None,
+        live_until=None,
         engine="fake",
     )
 

@@ -201,8 +201,8 @@ def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
     engine = FailoverEngine([gpu, Mortal("cpu")])
 
     class Pausing(ListJournal):
-        def append(self, record: Record, live_until_ns: int | None = None) -> None:
-            super().append(record, live_until_ns)
+        def append(self, record: Record) -> None:
+            super().append(record)
             if not isinstance(record, Verdict):
                 return
             engine.keep_warm()  # the pause after each frame

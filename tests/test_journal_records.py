@@ -18,6 +18,7 @@ from cathrt.runtime.alert import (
     Finding,
     KeyframeFinding,
     Laterality,
+    LiveUntil,
     Outcome,
     PassStart,
     Percentiles,
@@ -69,8 +70,11 @@ unjudged = st.builds(
 failed = st.builds(
     Verdict, ids, ids, ids, counts, st.just(Outcome.FAILED), texts, st.none(), stage_times, st.none(), st.booleans()
 )
-lateness = st.none() | st.booleans()
-alerts = st.builds(Alert, ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids, lateness, texts)
+moments = st.builds(LiveUntil, ids, st.integers(-(2**63), 2**63 - 1))
+announced = (ids, ids, ids, st.just("key_frame"), counts, counts, sides, scores, ids)
+alerts = st.builds(Alert, *announced, st.sampled_from([None, True]), st.none() | moments, texts) | st.builds(
+    Alert, *announced, st.just(False), moments, texts
+)
 starts = st.builds(PassStart, ids, ids, ids, texts, st.sampled_from(get_args(Rate)), st.integers(1, 9), texts, texts)
 
 
@@ -106,7 +110,16 @@ records = starts | judged | unjudged | failed | alerts | summaries() | st.builds
 
 
 GONE = object()
-ONE_OF_EACH = [start(), verdict(0), verdict(1, outcome=Outcome.FAILED), alert(9), summary([verdict(0)]), refusal()]
+LIVE = replace(alert(9), late=False, live_until=LiveUntil("boot", 1))
+ONE_OF_EACH = [
+    start(),
+    LIVE,
+    verdict(0),
+    verdict(1, outcome=Outcome.FAILED),
+    alert(9),
+    summary([verdict(0)]),
+    refusal(),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +274,7 @@ def test_a_score_that_is_none_is_refused_when_it_is_written(score: Any) -> None:
         (replace(verdict(0), latency_ms=replace(verdict(0).latency_ms, infer=float("inf"))), "found inf"),
         (replace(verdict(0), id="a\x1b[2J"), "verdict.id: found"),
         (replace(alert(9), frame_index=9.0), "alert.frame_index: found 9.0"),
+        (replace(alert(9), late=False), "live_until: found None, expected a moment for an alert that is not late"),
         (replace(summary([verdict(0), verdict(1)]), frames=3), "do not add up to 3 frames"),
         (replace(summary([]), verdicts={"PERFECT": 0}), r"verdicts: found \['PERFECT'\], expected some of MET, LATE"),
         (replace(summary([verdict(0)]), key_frames=(1, 2)), "key_frame_scores: found 1, expected 2"),

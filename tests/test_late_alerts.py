@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.alert import Alert, Rate, Record, StoredRecord
+from cathrt.runtime.alert import Alert, LiveUntil, Rate, Record, StoredRecord
 from cathrt.runtime.failpoints import arm, armed, disarm
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
+from cathrt.runtime.lateness import boot
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
@@ -64,26 +68,30 @@ def test_an_alert_raised_after_a_stall_is_late_though_the_frames_lie_close_toget
 
 
 def test_an_alert_is_live_until_its_frame_is_stale_s_old() -> None:
-    made, journal, _ = raised(0.0)
+    made, _, _ = raised(0.0)
     due_ns = 100 * SECOND + round(2 / 15 * SECOND)
-    assert journal.live_until_ns[made.id] == pytest.approx(due_ns + 5 * SECOND, abs=1000)
+    assert made.live_until is not None
+    assert made.live_until.boot == boot()
+    assert made.live_until.monotonic_ns == pytest.approx(due_ns + 5 * SECOND, abs=1000)
 
 
 def test_at_full_speed_no_alert_is_live_and_none_is_late() -> None:
     for stall_s in (0.0, 60.0):
-        made, journal, _ = raised(stall_s, "max")
-        assert (made.late, journal.live_until_ns[made.id]) == (None, None)
+        made, _, _ = raised(stall_s, "max")
+        assert (made.late, made.live_until) == (None, None)
 
 
 def test_an_alert_about_a_frame_that_an_earlier_process_judged_is_late() -> None:
     _, before, _ = raised(0.0)
-    made, journal, _ = raised(0.0, stored=tuple(before.verdicts[:3]))
-    assert (made.late, journal.live_until_ns[made.id]) == (True, None)
+    made, _, _ = raised(0.0, stored=tuple(before.verdicts[:3]))
+    assert (made.late, made.live_until) == (True, None)
     made, _, _ = raised(0.0, stored=tuple(before.verdicts[:2]))
     assert made.late is False, "frame 2 is judged, and due, in this process"
 
 
-LIVE = replace(alert(9), late=False)
+LIVE = replace(
+    alert(9), late=False, live_until=LiveUntil(boot(), 105 * SECOND)
+)  # by the clock Hand: 5 s from its start
 
 
 class Slow(Shown):
@@ -116,7 +124,7 @@ def test_a_disk_that_stalls_makes_the_alert_late_when_it_is_shown_and_not_when_i
         journal.append(verdict(9))
         journal.sync()
         with armed("journal.before_commit", lambda: clock.pass_s(6.0)):
-            journal.append(LIVE, clock.now_ns() + 5 * SECOND)
+            journal.append(LIVE)
             journal.sync()
     assert lateness(sink) == [True]
     assert json.loads(stored_body(tmp_path / "journal.db"))["late"] is False
@@ -126,41 +134,62 @@ def test_a_sink_that_blocks_makes_the_alert_late_for_the_sinks_after_it(tmp_path
     clock = Hand()
     slow, after = Slow(clock, 6.0), Shown()
     with Journal(tmp_path / "journal.db", AT_ONCE, [slow, after], now_ns=clock.now_ns) as journal:
-        journal.append(LIVE, clock.now_ns() + 5 * SECOND)
+        journal.append(LIVE)
     assert (lateness(slow), lateness(after)) == ([False], [True])
 
 
 def test_an_alert_in_time_is_shown_as_it_is_stored(tmp_path: Path) -> None:
     clock, sink = Hand(), Shown()
     with Journal(tmp_path / "journal.db", AT_ONCE, [sink], now_ns=clock.now_ns) as journal:
-        journal.append(LIVE, clock.now_ns() + 5 * SECOND)
+        journal.append(LIVE)
     assert sink.records == [LIVE]
 
 
-@pytest.mark.parametrize(("late", "shown"), [(False, True), (True, True), (None, None)])
-def test_an_alert_that_an_earlier_process_stored_is_never_shown_as_live(
-    tmp_path: Path, late: bool | None, shown: bool | None
+@pytest.mark.parametrize(
+    ("stored", "seconds", "late"),
+    [
+        (LIVE, 4.0, False),
+        (LIVE, 6.0, True),
+        (replace(LIVE, live_until=LiveUntil("another start of the machine", 10**18)), 0.0, True),
+        (replace(LIVE, late=True), 0.0, True),
+        (replace(LIVE, late=True, live_until=None), 0.0, True),
+        (alert(9), 6.0, None),
+    ],
+    ids=["in time", "too late", "another boot", "raised late", "of an earlier process", "full speed"],
+)
+def test_what_an_earlier_process_stored_is_live_only_as_long_as_it_would_have_been(
+    tmp_path: Path, stored: Alert, seconds: float, late: bool | None
 ) -> None:
-    path, made = tmp_path / "journal.db", replace(LIVE, late=late)
-    clock = Hand()
-    with Journal(path, AT_ONCE, now_ns=clock.now_ns) as journal:
-        journal.append(made, clock.now_ns() + 5 * SECOND)
-    again, durable = Shown(), Shown()
-    with Journal(path, AT_ONCE, [again], durable_sinks={"pacs": durable}, now_ns=clock.now_ns) as journal:
-        journal.append(made, clock.now_ns() + 5 * SECOND)
-    assert (lateness(again), lateness(durable)) == ([shown], [shown])
+    path, clock = tmp_path / "journal.db", Hand()
+    with Journal(path, AT_ONCE) as journal:
+        journal.append(stored)
+    clock.pass_s(seconds)
+    writer, reader = Shown(), Shown()
+    with Journal(path, AT_ONCE, [writer], now_ns=clock.now_ns) as journal:
+        journal.append(stored)
+    place, over = ReaderPlace(tmp_path / "place"), threading.Event()
+    over.set()
+    deliver(JournalReader(path).follow(place.place, over), reader, place, clock.now_ns)
+    place.close()
+    assert (lateness(writer), lateness(reader)) == ([late], [late])
     assert len(rows(path)) == 1
-    assert record_from_body(stored_body(path), ()) == made
+    assert record_from_body(stored_body(path), ()) == stored
+
+
+def test_the_start_of_the_machine_is_the_same_in_every_process() -> None:
+    script = "from cathrt.runtime.lateness import boot; print(boot())"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == boot()
 
 
 def test_the_whole_line_marks_what_its_stalled_disk_delays(tmp_path: Path) -> None:
     clock, console, lines = Hand(), io.StringIO(), io.BytesIO()
 
     class StallsOnAlerts(Journal):
-        def append(self, record: Record, live_until_ns: int | None = None) -> None:
+        def append(self, record: Record) -> None:
             if isinstance(record, Alert):
                 arm("journal.before_commit", lambda: clock.pass_s(9.0))
-            super().append(record, live_until_ns)
+            super().append(record)
 
     path = tmp_path / "journal.db"
     try:

@@ -32,7 +32,7 @@ def judged_run(source: str = "run") -> JudgedRun:
         latency_ms={"infer": Percentiles(1.0, 2.0, 3.0, 4.0)}, frame_rate_hz=15.0, frame_rate_origin="FrameTime",
         flags=("frame_rate_default",), bundle="b", manifest_sha256="0" * 64, engine="fake",
     )  # fmt: skip
-    alert = Alert("a", "p", "r", "key_frame", 3, 4, "left", 0.8, "v3", late=False, engine="fake")
+    alert = Alert("a", "p", "r", "key_frame", 3, 4, "left", 0.8, "v3", late=False, live_until=None, engine="fake")
     verdicts = [verdict(0, 0.1), verdict(1, 0.5), verdict(2, None), verdict(3, 0.8), verdict(4, 0.2)]
     return JudgedRun(summary, verdicts, [alert], [np.arange(64, dtype=np.uint16).reshape(8, 8)])
 

@@ -210,7 +210,7 @@ def test_the_laterality_vote_and_the_angle_reach_the_summary() -> None:
 
 def test_a_journal_that_cannot_keep_records_stops_the_line() -> None:
     class FullDisk(ListJournal):
-        def append(self, record: Record, live_until_ns: int | None = None) -> None:  # noqa: ARG002
+        def append(self, record: Record) -> None:  # noqa: ARG002
             raise JournalError("disk full")
 
     with pytest.raises(JournalError, match="disk full"):

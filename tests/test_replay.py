@@ -176,7 +176,7 @@ def test_a_manifest_that_fits_only_some_runs_refuses_the_others(tmp_path: Path) 
 @pytest.mark.parametrize("error", [JournalError("disk full"), SinkError("pipe closed")])
 def test_a_journal_or_a_sink_that_takes_no_more_ends_the_replay(tmp_path: Path, error: Exception) -> None:
     class Full(Journal):
-        def append(self, record: Record, live_until_ns: int | None = None) -> None:  # noqa: ARG002
+        def append(self, record: Record) -> None:  # noqa: ARG002
             raise error
 
     with Full(tmp_path / "journal.db", AT_ONCE) as journal:
