@@ -21,7 +21,9 @@ from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, LINE_POINTS, arm, kill
 from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.journal import Journal
+from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.pipeline import watch
+from cathrt.runtime.records import prepare_records
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.lines import ArraySource, Tensors, brightness, line, picture
 
@@ -71,6 +73,7 @@ def start(folder: Path, shown: str, kill_at: str | None, compute: Any = brightne
 def main() -> None:
     root = Path(sys.argv[1])
     logging.disable()
+    prepare_records(FINDINGS)  # here, so that no fork has to
     for case in (*CASES, *CASES_AGAIN):
         folder = root / case
         folder.mkdir()

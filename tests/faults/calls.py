@@ -20,6 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
+from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.records import prepare_records
 from tests.stub_driver.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +109,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 def _serve() -> None:
+    prepare_records(FINDINGS)  # here, so that no fork has to
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
