@@ -23,6 +23,7 @@ from benchmarks.reliability import require_matplotlib, write_plot
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import Line
 
 PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 24
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if runs := _phantom_runs(options):
             matrix = QUICK_MATRIX if options.quick else MATRIX
             judged = list(judge_phantoms(seeds_to_judge(runs), matrix, recipe, options.workers))
-            measure_phantoms(judged, manifest.keyframe.labels, options.engine, figures)
+            measure_phantoms(judged, manifest.model.labels, options.engine, figures)
         if not figures.rows:
             raise SourceError("nothing was measured: give --data, --stills or --cine, or --phantom-runs above 0")
         _report([*figures.rows, last_row(figures, manifest, options)], as_json=options.json)
@@ -121,7 +122,7 @@ def _phantom_runs(options: argparse.Namespace) -> int:
 
 
 def _model_sha256(manifest: Manifest, engine: str) -> str:
-    return manifest.files[manifest.artifacts[engine].file]
+    return manifest.files[manifest.network(CLASSIFIER).artifacts[engine].file]
 
 
 def _report(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from benchmarks import measure
 from cathrt.kernels.cuda.waiting import reached
 from cathrt.runtime.engines import tensorrt
 from cathrt.runtime.engines.guarded import GuardedEngine
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.lines import MANIFEST, ArraySource, picture
 from tests.stub_driver import hang_scenario
 from tests.stub_driver.build import run_under_stub
@@ -49,7 +50,10 @@ def rows_on_stub(rounds: int) -> Iterator[dict[str, Any]]:
         bare = hang_scenario.open_on_stub()
         guarded = GuardedEngine("tensorrt", hang_scenario.open_on_stub, _WAIT_MS)
         stream, run, pixels = hang_scenario.streams[0], ArraySource([0.1]).run, picture(0.3)
-        steps = [one.frame_step(run, MANIFEST.preprocessing, time.monotonic_ns) for one in (bare, guarded)]
+        steps = [
+            one.frame_step(run, MANIFEST.network(CLASSIFIER).preprocessing[0], time.monotonic_ns)
+            for one in (bare, guarded)
+        ]
         variants = {
             "idle: the driver's wait": lambda _: stream._calls.ask("cuStreamSynchronize", stream.handle),
             "idle: asking": lambda _: stream.synchronise(),

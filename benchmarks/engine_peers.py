@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from benchmarks.compute_limit import THREADS, Element
 from benchmarks.turns import serve, take_stdout
 from cathrt.runtime.bundle.manifest import Artifact
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 SIDE = 224
 CLASSES = 6
@@ -67,7 +69,7 @@ def write_files(folder: Path, arch: str, *, int8: bool) -> int:
     model = onnx.load_from_string(plain)
     ours = canonical(model, LAYOUTS["openvino"])
     (folder / "ours.onnx").write_bytes(ours.SerializeToString(deterministic=True))
-    preprocessing = _shipped().manifest.preprocessing
+    preprocessing = _shipped().manifest.network(CLASSIFIER).preprocessing[0]
     frames = calibration_frames(preprocessing, CALIBRATION_FRAMES + CHECKED_FRAMES).tensors
     np.save(folder / FRAMES, frames[CALIBRATION_FRAMES:])
     if int8:
@@ -143,7 +145,7 @@ def _open_openvino(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
         artifacts={"openvino": Artifact(peer.file, precision)},  # type: ignore[arg-type]
     )
     bundle = Bundle(folder, manifest, "0" * 64, "0" * 64)
-    engine = open_engine("openvino", bundle, EngineConfig(threads=THREADS))
+    engine = open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=THREADS))
     buffers = engine.input_buffers
     return lambda image: np.copyto(buffers[INPUT], image), lambda: engine.infer(buffers)[OUTPUT]
 

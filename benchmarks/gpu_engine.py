@@ -6,8 +6,8 @@ The plan is built here for the device there is, in a bundle signed with a key of
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan
 from cathrt.runtime.bundle.fingerprint import Target
 from cathrt.runtime.bundle.manifest import Artifact, PlanFile
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, open_engine
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.ports import Engine
 
 MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -51,7 +53,7 @@ def bundle_for(target: Target, sm: int, folder: Path) -> Bundle:
         target: Artifact(_MODEL, "float32", (PlanFile(_PLAN, plan.fingerprint),)),
     }
     key = Ed25519PrivateKey.generate()
-    manifest = dataclasses.replace(shipped.manifest, artifacts=artifacts, files={})
+    manifest = replace(shipped.manifest.with_artifacts(CLASSIFIER, artifacts), files={})
     return open_bundle(write_bundle(folder, manifest, {_MODEL: onnx, _PLAN: plan.data}, key), [public_key(key)])
 
 
@@ -59,10 +61,10 @@ def check(target: Target, sm: int, folder: Path, rounds: int) -> dict[str, Any]:
     """One row: relative error against ONNX Runtime over random tensors, and wall times of infer() in milliseconds."""
     bundle = bundle_for(target, sm, folder)
     rng = np.random.default_rng(0)
-    (spec,) = bundle.manifest.inputs
+    (spec,) = bundle.manifest.network(CLASSIFIER).input_specs()
     tensors = [rng.standard_normal(spec.shape).astype(spec.dtype) for _ in range(_TENSORS)]
-    cpu = open_engine("onnxruntime", bundle, EngineConfig("onnxruntime"))
-    device = open_engine(target, bundle, EngineConfig(target))
+    cpu = open_engine("onnxruntime", bundle, CLASSIFIER, EngineConfig("onnxruntime"))
+    device = open_engine(target, bundle, CLASSIFIER, EngineConfig(target))
     try:
         error = max(relative_error(cpu, device, {spec.name: tensor}) for tensor in tensors)
         taken = np.array([_infer_ms(device, {spec.name: tensors[n % _TENSORS]}) for n in range(_WARM_UP + rounds)])

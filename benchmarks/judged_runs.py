@@ -13,9 +13,9 @@ from pathlib import Path
 
 from cathrt.export.demo.evaluate import HIT_FRAMES
 from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.config import Config, EngineConfig
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Source
 from cathrt.runtime.replay import opened_line
@@ -82,7 +82,7 @@ class _Kept:
 
 def judge(source: Source, line: Line) -> JudgedRun:
     """Take a run through the line; the source is closed afterwards."""
-    kept, model = _Kept(), KeyframeModel(line.bundle.manifest.keyframe)
+    kept, model = _Kept(), KeyframeModel(line.bundle.manifest.model)
     try:
         summary = watch(source, line, kept)
     finally:

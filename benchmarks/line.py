@@ -18,14 +18,14 @@ import numpy as np
 
 from benchmarks import measure
 from cathrt.runtime.alert import Record, StoredRecord, Verdict
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.journal import Journal, JournalStats
 from cathrt.runtime.journal_report import verify_journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import FINDINGS, open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
@@ -130,7 +130,7 @@ def rows(passes: int) -> Iterator[dict[str, Any]]:
         ("as fast as judged", "line without journal"): (None, False),
     }
     cases = {way: Case() for way in ways}
-    engine = open_engine(config.engine.name, bundle, config.engine)
+    engine = open_engine(config.engine.name, bundle, CLASSIFIER, config.engine)
     try:
         line = Line(bundle, engine, config, MonotonicClock())
         with TemporaryDirectory(prefix="cathrt-bench-") as scratch:

@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, LineRecipe, hit, judge
-from cathrt.runtime.bundle.manifest import KeyframeLabel
 from cathrt.runtime.lifeline import die_with_parent
+from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.pipeline import Line
 

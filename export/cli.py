@@ -176,13 +176,14 @@ def qualify_command(
     from cathrt.export.quantize.layer_errors import layer_errors_of_bundle
     from cathrt.export.recipe.judging import Judging, judge_set, judged, not_run, write_report
     from cathrt.export.recipe.recipe import GateError
+    from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
     opened = bundle_at(bundle, settings)
     reference = reference_for(opened, weights)
     judging = Judging(judge_set(judge_phantoms, judge, settings), settings)
     missed = []
     with stage_bar(shown=not json_) as (told, advance):
-        for engine, artifact in sorted(opened.manifest.artifacts.items()):
+        for engine, artifact in sorted(opened.manifest.network(CLASSIFIER).artifacts.items()):
 
             def seen(done: int, total: int, what: str = f"judging {engine}") -> None:
                 advance(what, done, total)

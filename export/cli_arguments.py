@@ -30,6 +30,7 @@ from cathrt.runtime.cli_options import bundle_at, say
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.cpu import cpu_quota
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.standard_streams import styled
 
 RANDOM_NAME = "keyframe-random"
@@ -90,7 +91,7 @@ def reference_for(bundle: Bundle, weights: Path | None) -> Reference:
 
     Raises ConfigError where the checkpoint is another one, or there is none and the bundle holds no float32 graph.
     """
-    manifest, classes = bundle.manifest, len(bundle.manifest.keyframe.labels)
+    manifest, classes = bundle.manifest, len(section_of(bundle.manifest).labels)
     chain = manifest.provenance.get("chain")
     made_of = chain.get("weights") if isinstance(chain, dict) else None
     if weights is None and manifest.random_init and manifest.provenance.get("arch") in ARCHS:
@@ -109,7 +110,7 @@ def reference_for(bundle: Bundle, weights: Path | None) -> Reference:
 
 def _own_graph(bundle: Bundle) -> Reference:
     manifest = bundle.manifest
-    for engine, artifact in sorted(manifest.artifacts.items()):
+    for engine, artifact in sorted(manifest.network(CLASSIFIER).artifacts.items()):
         # OpenVINO gets its bfloat16 by a hint: its graph is the float32 one.
         float32 = artifact.precision == "float32" or (engine, artifact.precision) == ("openvino", "bfloat16")
         if float32 and artifact.file.endswith(".onnx"):

@@ -163,12 +163,12 @@ def verify_command(
             "manifest_sha256": opened.manifest_sha256,
             "signed_by": opened.signed_by,
             "files": len(opened.manifest.files),
-            "engines": sorted(opened.manifest.artifacts),
+            "engines": opened.manifest.engines,
             "demonstration": opened.manifest.demonstration,
             "random_init": opened.manifest.random_init,
             "plans": [
                 {"file": plan.file, **asdict(plan.fingerprint)}
-                for artifact in opened.manifest.artifacts.values()
+                for _, _, artifact in opened.manifest.all_artifacts()
                 for plan in artifact.plans
             ],
         }

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, load_config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
+from cathrt.runtime.models import open_bundle
 from cathrt.runtime.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.standard_streams import styled

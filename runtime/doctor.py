@@ -165,8 +165,8 @@ def _disk(folder: Path) -> Check:
 
 
 def _bundle(path: Path | None, keys: tuple[str, ...]) -> tuple[Check, Bundle | None]:
-    from cathrt.runtime.bundle.opening import open_bundle
     from cathrt.runtime.bundle.shipped import demonstration_bundle
+    from cathrt.runtime.models import open_bundle
 
     name = "bundle" if path else "demonstration bundle"
     try:

@@ -39,10 +39,10 @@ def gpu_checks(config: Config, bundle: Bundle | None, keys: Collection[str]) -> 
     device = devices[0] if devices else None  # the one that engines open
     for target in _TARGETS if bundle is not None else ():
         assert bundle is not None
-        needed, artifact = target in named, bundle.manifest.artifacts.get(target)
-        checks = (
-            [_Plan(target, bundle, plan).check(device, why_not, keys) for plan in artifact.plans] if artifact else []
-        )
+        needed = target in named
+        artifacts = [artifact for _, engine, artifact in bundle.manifest.all_artifacts() if engine == target]
+        plans = [plan for artifact in artifacts for plan in artifact.plans]
+        checks = [_Plan(target, bundle, plan).check(device, why_not, keys) for plan in plans]
         if needed and not checks:
             yield Check(f"plans for {target}", "missing", f"bundle {bundle.manifest.name} has none: export some", {})
         lacking = needed and not any(check.figures["runs"] for check in checks)

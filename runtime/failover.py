@@ -20,7 +20,8 @@ from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, frame_step
-from cathrt.runtime.ports import Engine, TensorSpec
+from cathrt.runtime.ports import Engine
+from cathrt.runtime.tensor import TensorSpec
 
 _log = logging.getLogger(__name__)
 
@@ -189,21 +190,21 @@ class _FailoverStep:
             raise errors[0]
 
 
-def open_with_fallback(bundle: Bundle, config: EngineConfig) -> FailoverEngine:
-    """Open config.name, and config.fallback beside it where one is named. Raises EngineError.
+def open_with_fallback(bundle: Bundle, role: str, config: EngineConfig) -> FailoverEngine:
+    """Open one network in config.name, and in config.fallback beside it where one is named. Raises EngineError.
 
     If the first cannot be opened, the named fallback judges from the start: that is logged and stands in its name.
     """
     try:
-        engines = [open_engine(config.name, bundle, config)]
+        engines = [open_engine(config.name, bundle, role, config)]
     except EngineError as exc:
         if not config.fallback:
             raise
         _log.warning("engine %s cannot be opened, %s stands in for it: %s", config.name, config.fallback, exc)
-        return FailoverEngine([open_engine(config.fallback, bundle, config)], instead_of=config.name)
+        return FailoverEngine([open_engine(config.fallback, bundle, role, config)], instead_of=config.name)
     if config.fallback:
         try:
-            engines.append(open_engine(config.fallback, bundle, config))
+            engines.append(open_engine(config.fallback, bundle, role, config))
         except BaseException:
             engines[0].close()
             raise

@@ -16,7 +16,7 @@ from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.frame_step import FrameStep
 from cathrt.runtime.identity import record_id
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
 
 _log = logging.getLogger(__name__)
 

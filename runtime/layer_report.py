@@ -15,9 +15,12 @@ from typing import Any
 
 from cathrt.runtime.bundle.fingerprint import Target
 from cathrt.runtime.bundle.manifest import PlanFile
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.errors import CathrtError, EngineError
+from cathrt.runtime.models import open_bundle
 
 _PROGRAM = ("-m", "cathrt.runtime.layer_report")
 OPENED_WITHIN_S = 120.0  # TensorRT-RTX finishes its plans on the device
@@ -78,11 +81,14 @@ def main(bundle: Path, target: Target, keys: Collection[str]) -> int:
 
     try:
         opened = open_bundle(bundle, keys)
-        engine = open_tensorrt(target, opened, opened.manifest.artifacts[target])
-        try:
-            print(json.dumps({"layers": counted(engine.layers())}))
-        finally:
-            engine.close()
+        layers: list[Any] = []
+        for role in opened.manifest.networks:
+            engine = open_tensorrt(target, NetworkRequest.of(opened, role, target, EngineConfig(threads=1)))
+            try:
+                layers += engine.layers()
+            finally:
+                engine.close()
+        print(json.dumps({"layers": counted(layers)}))
     except CathrtError as exc:
         print(json.dumps({"error": str(exc)}))
         return EngineError.exit_code

@@ -14,7 +14,8 @@ from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import section_of
 from cathrt.runtime.policy import Scored, laterality_mismatch, rank_key_frames, vote_laterality
 
 
@@ -71,7 +72,7 @@ class Ledger:
         if run.frame_count is not None and self.frames != run.frame_count:
             raise JournalError(f"{run.source}: {self.frames} verdicts for {run.frame_count} frames: report this bug")
         laterality, laterality_score = vote_laterality(self._votes, config)
-        ranked = rank_key_frames(self._scored, bundle.manifest.keyframe.key_frame_threshold, config)
+        ranked = rank_key_frames(self._scored, section_of(bundle.manifest).key_frame_threshold, config)
         primary = run.geometry.positioner_primary_angle_deg
         secondary = run.geometry.positioner_secondary_angle_deg
         return RunSummary(

@@ -27,7 +27,8 @@ from cathrt.runtime.judge import Judge
 from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.lateness import boot, is_late
 from cathrt.runtime.ledger import Ledger
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.pace import Clock, as_taken, in_real_time
 from cathrt.runtime.pass_identity import pass_values
 from cathrt.runtime.policy import KeyFramePolicy, Scored
@@ -65,11 +66,12 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
     other, JournalError where records cannot be kept: then nothing that was not durable has been shown. A source that
     breaks off later fails the frames that it still owes.
     """
-    run, manifest = source.run, line.bundle.manifest
-    step = frame_step(line.engine, run, manifest.preprocessing, line.clock.now_ns)  # an engine may be lost here
+    run, section = source.run, section_of(line.bundle.manifest)
+    (preprocessing,) = line.bundle.manifest.network(CLASSIFIER).preprocessing
+    step = frame_step(line.engine, run, preprocessing, line.clock.now_ns)  # an engine may be lost here
     attempt = attempt_to_judge(partial(_start, run, line), journal.stored, retry=retry)
     this_pass = attempt.start.pass_id
-    model = KeyframeModel(manifest.keyframe)
+    model = KeyframeModel(section)
     judge = Judge(
         pass_id=this_pass,
         run_id=run.run_id,
@@ -78,7 +80,7 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
         budget_ms=line.config.line.budget_ms if line.rate == "realtime" else None,
         now_ns=line.clock.now_ns,
     )
-    policy = KeyFramePolicy(manifest.keyframe.key_frame_threshold, line.config.policy)
+    policy = KeyFramePolicy(section.key_frame_threshold, line.config.policy)
     ledger = Ledger(run, model)
     prepare_records((KeyframeFinding,))  # the first frame does not pay for it
     journal.append(attempt.start)

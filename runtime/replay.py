@@ -21,6 +21,7 @@ from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.keep_warm import KeepWarm
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Sink, Source
@@ -90,7 +91,7 @@ def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
             "speed with the benchmarks; export trained weights with --weights"
         )
     clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
-    engine = open_with_fallback(bundle, config.engine)
+    engine = open_with_fallback(bundle, CLASSIFIER, config.engine)
     try:
         keep_warm = KeepWarm(engine.keep_warm, every_ms, clock) if every_ms and engine.can_keep_warm else None
         yield Line(bundle, engine, config, clock, rate, keep_warm)

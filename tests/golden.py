@@ -10,18 +10,22 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from cathrt.runtime.bundle.manifest import (
-    SCHEMA_VERSION,
-    Artifact,
-    KeyframeLabel,
-    KeyframeSemantics,
-    Manifest,
-    Preprocessing,
-)
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeManifest, KeyframeSection
 
 HEIGHT, WIDTH, CHANNELS, LABELS = 32, 40, 8, 6
 INPUT, OUTPUT = "frame", "logits"
+PREPROCESSING = Preprocessing(
+    input=INPUT,
+    layout="NCHW",
+    height=HEIGHT,
+    width=WIDTH,
+    window="voi_else_percentile",
+    percentiles=(0.5, 99.5),
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    masked_value=0.0,
+)
 
 _RNG = np.random.default_rng(20)
 KERNEL: NDArray[np.float32] = _RNG.normal(scale=0.3, size=(CHANNELS, 3, 3, 3)).astype(np.float32)
@@ -91,29 +95,22 @@ def golden_frame(seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(1, 3, HEIGHT, WIDTH)).astype(np.float32)
 
 
-def golden_manifest(**artifacts: Artifact) -> Manifest:
+def golden_manifest(**artifacts: Artifact) -> KeyframeManifest:
     """Manifest of the net without its files; artifacts by engine, by default model.onnx in float32 for both."""
     model = Artifact(file="model.onnx", precision="float32")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name="golden",
-        kind="keyframe",
         files={},
-        artifacts=artifacts or {"openvino": model, "onnxruntime": model},
-        inputs=(TensorSpec(INPUT, (1, 3, HEIGHT, WIDTH), "float32"),),
-        outputs=(TensorSpec(OUTPUT, (1, LABELS), "float32"),),
-        preprocessing=Preprocessing(
-            input=INPUT,
-            layout="NCHW",
-            height=HEIGHT,
-            width=WIDTH,
-            window="voi_else_percentile",
-            percentiles=(0.5, 99.5),
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-            masked_value=0.0,
-        ),
-        keyframe=KeyframeSemantics(
+        networks={
+            CLASSIFIER: Network(
+                artifacts=artifacts or {"openvino": model, "onnxruntime": model},
+                inputs=(DeclaredTensor(INPUT, (1, 3, HEIGHT, WIDTH), "float32"),),
+                outputs=(DeclaredTensor(OUTPUT, (1, LABELS), "float32"),),
+                preprocessing=(PREPROCESSING,),
+            )
+        },
+        model=KeyframeSection(
             output=OUTPUT,
             labels=(
                 KeyframeLabel("lca_better", "left", "better"),

@@ -13,22 +13,15 @@ from typing import Any
 import numpy as np
 
 from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle.manifest import (
-    SCHEMA_VERSION,
-    Artifact,
-    KeyframeLabel,
-    KeyframeSemantics,
-    Manifest,
-    Preprocessing,
-)
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
 from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line
-from cathrt.runtime.ports import TensorSpec
 from cathrt.runtime.records import body_from_record
 
 SIZE = 8
@@ -40,15 +33,20 @@ LABELS = tuple(
 MANIFEST = Manifest(
     schema_version=SCHEMA_VERSION,
     name="brightness",
-    kind="keyframe",
     files={},
-    artifacts={"fake": Artifact("none", "float32")},
-    inputs=(TensorSpec("image", (1, 3, SIZE, SIZE), "float32"),),
-    outputs=(TensorSpec("logits", (1, 6), "float32"),),
-    preprocessing=Preprocessing(
-        "image", "NCHW", SIZE, SIZE, "voi_else_percentile", (0.5, 99.5), (0.0,) * 3, (1.0,) * 3, 0.0
-    ),
-    keyframe=KeyframeSemantics("logits", LABELS, 0.6, 0.3, 0.5),
+    networks={
+        CLASSIFIER: Network(
+            artifacts={"fake": Artifact("none", "float32")},
+            inputs=(DeclaredTensor("image", (1, 3, SIZE, SIZE), "float32"),),
+            outputs=(DeclaredTensor("logits", (1, 6), "float32"),),
+            preprocessing=(
+                Preprocessing(
+                    "image", "NCHW", SIZE, SIZE, "voi_else_percentile", (0.5, 99.5), (0.0,) * 3, (1.0,) * 3, 0.0
+                ),
+            ),
+        )
+    },
+    model=KeyframeSection("logits", LABELS, 0.6, 0.3, 0.5),
     demonstration=True,
     provenance={},
     evidence={},
@@ -68,7 +66,7 @@ def brightness(inputs: Tensors, outputs: Tensors) -> None:
 
 
 def fake_engine(compute: Any = brightness) -> FakeEngine:
-    return FakeEngine(MANIFEST.inputs, MANIFEST.outputs, compute)
+    return FakeEngine(MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), compute)
 
 
 def line(compute: Any = brightness, **changes: Any) -> Line:

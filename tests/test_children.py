@@ -59,7 +59,7 @@ if __name__ == "__main__":  # or the worker would load the engine with this scri
     from cathrt.export.bundle.sign import public_key, write_bundle
     from cathrt.export.qualify.alone import measure_alone
     from cathrt.runtime.bundle.manifest import Artifact
-    from cathrt.runtime.bundle.opening import open_bundle
+    from cathrt.runtime.models import open_bundle
     from cathrt.runtime.config import EngineConfig
     from tests.export.small_export import KEY
     from tests.golden import conv_model, golden_manifest

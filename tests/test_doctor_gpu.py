@@ -12,11 +12,12 @@ import pytest
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime import doctor_gpu, layer_report
 from cathrt.runtime.bundle.fingerprint import Device
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.doctor import Check
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.layer_report import counted, kept_layers, layers_on_device
+from cathrt.runtime.models import open_bundle
 from tests.engines import gpu
 from tests.engines.fake_tensorrt import PLAN
 from tests.golden import golden_manifest

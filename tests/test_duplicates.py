@@ -17,6 +17,7 @@ from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, VoiWindow
 from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import watch
 from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, Tensors, brightness, line, picture
 
@@ -194,7 +195,9 @@ class Mixed(ArraySource):
 
 
 def test_frames_on_a_device_are_compared_with_nothing() -> None:
-    engine = DeviceEngine(MANIFEST.inputs, MANIFEST.outputs, brightness)
+    engine = DeviceEngine(
+        MANIFEST.network(CLASSIFIER).input_specs({}), MANIFEST.network(CLASSIFIER).output_specs({}), brightness
+    )
     journal = ListJournal()
     watch(Mixed([None, None, A, None, A, A]), line(engine=engine), journal)
     assert outcomes(journal.verdicts) == "MET MET MET MET MET DUPLICATE"

@@ -18,6 +18,7 @@ from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
 from cathrt.runtime.failover import FailoverEngine, open_with_fallback
 from cathrt.runtime.frame import Frame, Run
 from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import watch
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.replay import opened_line
@@ -30,7 +31,9 @@ class Mortal(FakeEngine):
     """An engine on a device that is lost at its call number `dies_at`, from 0; a frame is one call."""
 
     def __init__(self, name: str = "gpu", dies_at: int | None = None) -> None:
-        super().__init__(MANIFEST.inputs, MANIFEST.outputs, self._judge)
+        super().__init__(
+            MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), self._judge
+        )
         self._name = name
         self._dies_at = dies_at
         self.calls = 0
@@ -166,7 +169,16 @@ def test_an_engine_that_merely_fails_on_a_frame_stays() -> None:
         brightness(inputs, outputs)
 
     standby = Mortal("cpu")
-    journal = judged(FailoverEngine([FakeEngine(MANIFEST.inputs, MANIFEST.outputs, failing), standby]))
+    journal = judged(
+        FailoverEngine(
+            [
+                FakeEngine(
+                    MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), failing
+                ),
+                standby,
+            ]
+        )
+    )
     assert [v.outcome for v in journal.verdicts] == ["MET", "MET", "FAILED", "MET", "MET", "MET"]
     assert standby.calls == 0
 
@@ -174,7 +186,11 @@ def test_an_engine_that_merely_fails_on_a_frame_stays() -> None:
 def test_it_infers_and_closes_as_one_engine() -> None:
     gpu, cpu = Mortal(dies_at=1), Mortal("cpu")
     engine = FailoverEngine([gpu, cpu])
-    assert (engine.name, engine.inputs, engine.outputs) == ("gpu", MANIFEST.inputs, MANIFEST.outputs)
+    assert (engine.name, engine.inputs, engine.outputs) == (
+        "gpu",
+        MANIFEST.network(CLASSIFIER).input_specs(),
+        MANIFEST.network(CLASSIFIER).output_specs(),
+    )
     feeds = dict(engine.input_buffers)
     engine.infer(feeds)
     with pytest.raises(EngineLostError, match="cpu takes over"):
@@ -424,12 +440,12 @@ def missing() -> Engine:
 def test_a_missing_gpu_stops_the_start_unless_a_fallback_is_named(openers: Openers) -> None:
     openers.update(tensorrt=missing, openvino=lambda: Mortal("openvino"))
     with pytest.raises(EngineError, match="no NVIDIA driver"):
-        open_with_fallback(BUNDLE, EngineConfig("tensorrt"))
+        open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt"))
 
 
 def test_a_named_fallback_stands_in_for_a_missing_gpu_aloud(openers: Openers, caplog: pytest.LogCaptureFixture) -> None:
     openers.update(tensorrt=missing, openvino=lambda: Mortal("openvino"))
-    engine = open_with_fallback(BUNDLE, EngineConfig("tensorrt", fallback="openvino"))
+    engine = open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt", fallback="openvino"))
     assert engine.name == "openvino (fallback for tensorrt)"
     assert "tensorrt cannot be opened, openvino stands in for it: no NVIDIA driver" in caplog.text
     assert {verdict.engine for verdict in judged(engine).verdicts} == {"openvino (fallback for tensorrt)"}
@@ -439,7 +455,7 @@ def test_a_fallback_that_cannot_be_opened_stops_the_start_and_closes_the_first(o
     gpu = Mortal("tensorrt")
     openers.update(tensorrt=lambda: gpu, openvino=missing)
     with pytest.raises(EngineError, match="no NVIDIA driver"):
-        open_with_fallback(BUNDLE, EngineConfig("tensorrt", fallback="openvino"))
+        open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt", fallback="openvino"))
     assert gpu.closed == 1
 
 

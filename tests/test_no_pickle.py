@@ -43,13 +43,13 @@ sys.meta_path.insert(0, Ban())
 RUN = """
 import time
 from pathlib import Path
-from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.models import open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 
 bundle = open_bundle(Path(sys.argv[1]), [sys.argv[2]])
 for name in ("openvino", "onnxruntime"):
-    engine = open_engine(name, bundle, EngineConfig(threads=1))
+    engine = open_engine(name, bundle, CLASSIFIER, EngineConfig(threads=1))
     engine.infer(engine.input_buffers)
     engine.close()
 time.sleep(0.5)  # what a vendor's thread wants to do behind our back, it has begun by now

@@ -23,6 +23,7 @@ from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Rescale, Run
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.replay import Opening, Replayed, replay
 from tests.lines import BUNDLE, MANIFEST, ArraySource, Tensors, brightness, line
@@ -159,7 +160,7 @@ def test_whatever_one_input_meets_before_its_first_frame_is_its_refusal(tmp_path
 
 
 def test_a_manifest_that_fits_only_some_runs_refuses_the_others(tmp_path: Path) -> None:
-    spec = replace(MANIFEST.preprocessing, percentiles=(99.0, 1.0))
+    spec = replace(MANIFEST.network(CLASSIFIER).preprocessing[0], percentiles=(99.0, 1.0))
     opened = line(bundle=replace(BUNDLE, manifest=replace(MANIFEST, preprocessing=spec)))
 
     class Windowless(ArraySource):

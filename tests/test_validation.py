@@ -18,6 +18,7 @@ from cathrt.runtime.bundle.check import manifest_from_json
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION
 from cathrt.runtime.config import config_from_document
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.models import MODELS
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.validation import faults_of, shown
 
@@ -114,8 +115,8 @@ def config(key: str, value: str) -> None:
 
 
 def manifest(key: str, value: str) -> None:
-    document = {"schema_version": SCHEMA_VERSION, "name": 3, "kind": value, key: 1, "artifacts": {key: {key: value}}}
-    manifest_from_json(json.dumps(document).encode())
+    document = {"schema_version": SCHEMA_VERSION, "name": 3, "model": {"kind": value}, key: 1, "networks": {key: value}}
+    manifest_from_json(json.dumps(document).encode(), MODELS)
 
 
 def record(key: str, value: str) -> None:

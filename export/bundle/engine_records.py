@@ -25,7 +25,7 @@ def evidence_about(manifest: Manifest, engines: Collection[str]) -> dict[str, An
     they were taken of. A bare number under an engine's name says of no file what it was taken of, so it stays only
     where the artifact came with the bundle and not by a later join.
     """
-    ours = {engine: manifest.files[manifest.artifacts[engine].file] for engine in engines}
+    ours = {engine: {manifest.files[file] for file in manifest.opened_by(engine)} for engine in engines}
     joined = set(manifest.provenance.get("engines", {}))
     found: dict[str, Any] = _kept(manifest.evidence, "", ours, joined)
     return found
@@ -57,10 +57,10 @@ def provenance_about(manifest: Manifest, engines: Collection[str]) -> dict[str, 
     return {**told, "engines": others} if others else told
 
 
-def _kept(value: Any, engine: str, ours: Mapping[str, str], joined: Collection[str]) -> Any:
+def _kept(value: Any, engine: str, ours: Mapping[str, set[str]], joined: Collection[str]) -> Any:
     """The value without what is of other artifacts, or _GONE.
 
-    engine: the one under whose name the value stands, or "". ours: sha256 of the artifact's file by engine.
+    engine: the one under whose name the value stands, or "". ours: sha256 of the artifacts' files by engine.
     """
     if isinstance(value, list):
         return [kept for item in value if (kept := _kept(item, engine, ours, joined)) is not _GONE]
@@ -72,7 +72,7 @@ def _kept(value: Any, engine: str, ours: Mapping[str, str], joined: Collection[s
     if engine and engine not in ours:
         return _GONE
     if measured_on := [value[key] for key in _MEASURED_ON if key in value]:
-        fitting = {ours[engine]} if engine else set(ours.values())
+        fitting = ours[engine] if engine else set().union(*ours.values())
         return value if all(sha256 in fitting for sha256 in measured_on) else _GONE
     found = {}
     for key, item in value.items():

@@ -23,7 +23,7 @@ from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
 
 CARD = "MODEL_CARD.md"
-_SAME = ("kind", "inputs", "outputs", "preprocessing", "keyframe", "demonstration", "random_init")
+_SAME = ("model", "networks_without_artifacts", "demonstration", "random_init")
 
 
 def join(
@@ -45,19 +45,20 @@ def join(
     for other in others:
         _require_the_same(base.manifest, other.manifest, other.path)
     _require_each_engine_once(others)
-    artifacts = dict(base.manifest.artifacts)
+    joined = base.manifest
     payload: dict[str, bytes] = {}
     for other in others:
-        for engine, artifact in other.manifest.artifacts.items():
+        for role, engine, artifact in other.manifest.all_artifacts():
             names = {name: f"{engine}.{name}" for name in sorted(_files_of(artifact, other.manifest))}
             payload |= {renamed: other.read(name) for name, renamed in names.items()}
-            artifacts[engine] = _renamed(artifact, names)
-    payload |= {name: base.read(name) for name in _kept(base.manifest, artifacts)}
-    kept = [engine for engine, artifact in base.manifest.artifacts.items() if artifacts[engine] is artifact]
+            artifacts = {**joined.network(role).artifacts, engine: _renamed(artifact, names)}
+            joined = joined.with_artifacts(role, artifacts)
+    added = {engine for other in others for _, engine, _ in other.manifest.all_artifacts()}
+    payload |= {name: base.read(name) for name in _kept(base.manifest, added)}
+    kept = [engine for engine in base.manifest.engines if engine not in added]
     joined = replace(
-        base.manifest,
+        joined,
         files={},
-        artifacts=artifacts,
         provenance=_provenance(base.manifest, kept, others),
         evidence=_evidence(base.manifest, kept, others),
     )
@@ -88,7 +89,7 @@ def _weights(manifest: Manifest) -> str | None:
 
 
 def _require_each_engine_once(others: Sequence[Bundle]) -> None:
-    engines = [engine for other in others for engine in other.manifest.artifacts]
+    engines = [engine for other in others for engine in other.manifest.engines]
     if twice := sorted({engine for engine in engines if engines.count(engine) > 1}):
         raise ManifestError(f"{', '.join(twice)}: in more than one of the bundles to add, expected each engine once")
 
@@ -100,12 +101,12 @@ def _files_of(artifact: Artifact, manifest: Manifest) -> set[str]:
     return {name for name in manifest.files if any(name == stem or name.startswith(f"{stem}.") for stem in stems)}
 
 
-def _kept(base: Manifest, artifacts: Mapping[str, Artifact]) -> set[str]:
-    """The base's files but for those that only a replaced artifact needs."""
+def _kept(base: Manifest, added: Collection[str]) -> set[str]:
+    """The base's files but for those that only a replaced artifact needs. added: engines that others bring."""
     replaced: set[str] = set()
     needed: set[str] = set()
-    for engine, artifact in base.artifacts.items():
-        (needed if artifacts[engine] is artifact else replaced).update(_files_of(artifact, base))
+    for _, engine, artifact in base.all_artifacts():
+        (replaced if engine in added else needed).update(_files_of(artifact, base))
     return base.files.keys() - (replaced - needed)
 
 
@@ -117,7 +118,7 @@ def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:
 def _provenance(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -> dict[str, Any]:
     """The base's own, and how each added engine was made."""
     told = provenance_about(base, kept)
-    added = {engine: provenance_of(other.manifest, engine) for other in others for engine in other.manifest.artifacts}
+    added = {engine: provenance_of(other.manifest, engine) for other in others for engine in other.manifest.engines}
     made = {**told.get("engines", {}), **added}
     return {**told, "engines": made} if made else told
 
@@ -126,7 +127,7 @@ def _evidence(base: Manifest, kept: Collection[str], others: Sequence[Bundle]) -
     """The base's own of what is kept of it, and what the others tell of their artifacts."""
     joined = evidence_about(base, kept)
     for other in others:
-        theirs = evidence_about(other.manifest, other.manifest.artifacts)
+        theirs = evidence_about(other.manifest, other.manifest.engines)
         for key, told in by_engine(theirs).items():
             joined[key] = {**joined.get(key, {}), **told}
         if "real" in theirs:

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.bundle.manifest import Manifest
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.models import open_bundle
 
 
 def generate_key(path: Path) -> str:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS, QUALITIES, SIDES, PhantomFrames
 from cathrt.runtime.alert import KeyframeFinding
-from cathrt.runtime.bundle.manifest import KeyframeSemantics
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 OUTPUT = "logits"
 # A key frame counts if the run's best frame by score lies this near one that the phantom calls "better".
@@ -71,18 +71,18 @@ class CalibrationBin:
     right: float
 
 
-def semantics(laterality: float, visible: float, key_frame: float) -> KeyframeSemantics:
+def semantics(laterality: float, visible: float, key_frame: float) -> KeyframeSection:
     """The manifest's section with these three thresholds."""
-    return KeyframeSemantics(OUTPUT, LABELS, laterality, visible, key_frame)
+    return KeyframeSection(OUTPUT, LABELS, laterality, visible, key_frame)
 
 
-def findings_of(logits: Logits, meaning: KeyframeSemantics) -> list[KeyframeFinding]:
+def findings_of(logits: Logits, meaning: KeyframeSection) -> list[KeyframeFinding]:
     """What the runtime would say of each row."""
     model = KeyframeModel(meaning)
     return [model.finding({OUTPUT: row}) for row in logits]
 
 
-def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSemantics) -> FrameScores:
+def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSection) -> FrameScores:
     """Count over single frames."""
     found = np.array([finding.laterality for finding in findings_of(logits, meaning)])
     side, quality = truth(frames.targets)
@@ -101,7 +101,7 @@ def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSemanti
     )
 
 
-def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSemantics) -> RunScores:
+def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSection) -> RunScores:
     """Count over whole runs, frames in order."""
     hits, false_alerts, sides_right = [], [], []
     for frames, logits in runs:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.plain_text import shown
 
 
@@ -17,8 +18,9 @@ def model_card(manifest: Manifest) -> str:
     """The card as Markdown. `files` is not read: the card is itself one of them."""
     made, found = manifest.provenance, manifest.evidence
     frames, runs, real = found["phantom_frames"], found["phantom_runs"], found.get("real")
-    plan, meaning = made["plan"], manifest.keyframe
+    plan, meaning = made["plan"], section_of(manifest)
     labels = ", ".join(shown(label.name) for label in meaning.labels)
+    (preprocessing,) = manifest.network(CLASSIFIER).preprocessing
     return f"""# Model card: {shown(manifest.name)}
 
 > {NOTICE}
@@ -27,7 +29,7 @@ A demonstration. These weights exist so that every part of the line can run and 
 They were trained on generated images only and are not fit to read an angiogram, nor meant to.
 
 ## What it is
-{plan["arch"]}, {made["parameters"]:,} parameters, one {manifest.preprocessing.height}x{manifest.preprocessing.width} \
+{plan["arch"]}, {made["parameters"]:,} parameters, one {preprocessing.height}x{preprocessing.width} \
 frame in, six scores out: {labels}.
 "better" is an artery well filled and sharp, "bad" one partly filled, washing out, blurred or badly projected, "others"
 a frame with no opacified coronary. The side is the sum over its three scores; the key-frame score is P(better).
@@ -110,7 +112,7 @@ def _engines_section(manifest: Manifest) -> str:
         "| engine | computes in | against the float32 network |",
         "|---|---|---|",
     ]
-    for engine, artifact in sorted(manifest.artifacts.items()):
+    for engine, artifact in sorted(manifest.network(CLASSIFIER).artifacts.items()):
         lines.append(f"| {engine} | {artifact.precision} | {_against(told.get(engine), artifact.precision)} |")
     return "\n".join([*lines, ""])
 

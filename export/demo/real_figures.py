@@ -31,9 +31,8 @@ def figures_of(found: dict[str, Any], manifest: Manifest, digests: dict[str, str
 
     Raises ConfigError if they were taken of another model than the bundle's engine computes, or nobody counted looks.
     """
-    artifact = manifest.artifacts.get(str(found.get("engine")))
-    ours = None if artifact is None else digests.get(artifact.file)
-    if ours is None or found.get("model_sha256") != ours:
+    ours = [digests.get(file) for file in manifest.opened_by(str(found.get("engine")))]
+    if found.get("model_sha256") not in ours:
         raise ConfigError(
             f"--real: figures of model {found.get('model_sha256')} in {found.get('engine')}, expected {ours}: judge "
             "this bundle"

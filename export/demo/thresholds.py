@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cathrt.export.demo.dataset import LABELS, PhantomFrames
 from cathrt.export.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
-from cathrt.runtime.bundle.manifest import KeyframeSemantics
+from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
 NAMED_WHEN_EMPTY = 0.1
@@ -28,7 +28,7 @@ def fit_temperature(logits: Logits, targets: NDArray[np.float32]) -> float:
     return float(candidates[np.argmin([_cross_entropy(logits / divisor, targets) for divisor in candidates])])
 
 
-def choose_thresholds(runs: Runs) -> KeyframeSemantics:
+def choose_thresholds(runs: Runs) -> KeyframeSection:
     """Thresholds from whole runs.
 
     visible: the lowest that at most NAMED_WHEN_EMPTY of the frames without an opacified artery reach; a side too many

@@ -33,9 +33,9 @@ from cathrt.export.demo.thresholds import choose_thresholds, fit_temperature
 from cathrt.export.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection
 
 BUNDLE_NAME = "keyframe-demonstration"
 # Three sets of scenes that can never meet: seeds far apart, whatever the options.
@@ -172,7 +172,7 @@ def training_frames(frames: PhantomFrames) -> TrainingFrames:
 
 def calibrated(
     averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames]
-) -> tuple[dict[str, Tensor], KeyframeSemantics, float]:
+) -> tuple[dict[str, Tensor], KeyframeSection, float]:
     """The weights that ship (temperature folded into the head, then rounded to half floats), and their thresholds."""
     logits = [logits_of(averaged, arch, run) for run in runs]
     temperature = fit_temperature(np.concatenate(logits), np.concatenate([run.targets for run in runs]))
@@ -239,19 +239,22 @@ def _run_openvino(onnx_bytes: bytes) -> Infer:
     return lambda image: np.array(compiled({PREPROCESSING.input: image})[OUTPUT])
 
 
-def manifest_of(meaning: KeyframeSemantics, provenance: dict[str, Any], evidence: dict[str, Any]) -> Manifest:
+def manifest_of(meaning: KeyframeSection, provenance: dict[str, Any], evidence: dict[str, Any]) -> KeyframeManifest:
     """The manifest but for its files."""
     artifact = Artifact("model.onnx", "float32")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=BUNDLE_NAME,
-        kind="keyframe",
         files={},
-        artifacts={"openvino": artifact, "onnxruntime": artifact},
-        inputs=(TensorSpec(PREPROCESSING.input, (1, 3, PREPROCESSING.height, PREPROCESSING.width), "float32"),),
-        outputs=(TensorSpec(OUTPUT, (1, len(LABELS)), "float32"),),
-        preprocessing=PREPROCESSING,
-        keyframe=meaning,
+        networks={
+            CLASSIFIER: Network(
+                artifacts={"openvino": artifact, "onnxruntime": artifact},
+                inputs=(DeclaredTensor(PREPROCESSING.input, PREPROCESSING.shape, "float32"),),
+                outputs=(DeclaredTensor(OUTPUT, (1, len(LABELS)), "float32"),),
+                preprocessing=(PREPROCESSING,),
+            )
+        },
+        model=meaning,
         demonstration=True,
         provenance=provenance,
         evidence=evidence,

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.lifeline import die_with_parent
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
 ALONE_CALLS = 500
 
@@ -79,13 +81,13 @@ def _alone(path: Path, signed_by: str, engine: str, config: EngineConfig, calls:
     """In the new process."""
     bundle = open_bundle(path, [signed_by])
     before = _status_mib("VmRSS")
-    opened = open_engine(engine, bundle, config)
+    opened = open_engine(engine, bundle, CLASSIFIER, config)
     try:
         draw = np.random.Generator(np.random.PCG64(0))
         for buffer in opened.input_buffers.values():
             np.copyto(buffer, draw.standard_normal(buffer.shape), casting="unsafe")
         took_ms: list[float] = []
-        output = bundle.manifest.keyframe.output
+        output = section_of(bundle.manifest).output
         for _ in range(calls):
             timed(lambda: opened.infer(opened.input_buffers)[output], took_ms)
     finally:

@@ -21,6 +21,7 @@ from cathrt.export.qualify.alone import Latency
 from cathrt.export.qualify.measure import Qualification
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 
 def verdict(qualification: Qualification, gate: Gate) -> tuple[Failure, ...]:
@@ -40,19 +41,20 @@ def sign_qualified(
     qualified, or what was qualified is another file than the candidate's.
     """
     manifest = candidate.manifest
+    artifacts = manifest.network(CLASSIFIER).artifacts
     for qualification, gate in qualified:
-        artifact = manifest.artifacts.get(qualification.engine)
+        artifact = artifacts.get(qualification.engine)
         if artifact is None or manifest.files[artifact.file] != qualification.artifact_sha256:
             raise ManifestError(f"{qualification.engine}: qualified was another file than that of {candidate.path}")
         if failures := verdict(qualification, gate):
             raise ManifestError(
                 f"{qualification.engine}: not signed, it misses its gate: " + " | ".join(map(str, failures))
             )
-    missing = manifest.artifacts.keys() - {qualification.engine for qualification, _ in qualified}
+    missing = artifacts.keys() - {qualification.engine for qualification, _ in qualified}
     if missing:
         raise ManifestError(f"not signed: {sorted(missing)} not qualified: qualify them, or export without them")
     evidence = {qualification.engine: evidence_of(qualification, gate) for qualification, gate in qualified}
-    told = evidence_about(manifest, manifest.artifacts)
+    told = evidence_about(manifest, artifacts)
     signed = replace(manifest, files={}, evidence={**told, "qualification": evidence})
     return write_bundle(folder, signed, {name: candidate.read(name) for name in manifest.files}, key)
 

@@ -22,6 +22,7 @@ from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut, ident
 from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError, SourceError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.ports import Engine
 
 PICTURES = 24  # flips whose frame is kept
@@ -75,14 +76,15 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
     Raises SourceError for a set without a frame to judge or with a run that cannot be read, EngineError where a network
     fails, the reference is not finite, or the bundle has nothing for this engine.
     """
-    manifest = contest.manifest
-    artifact = manifest.artifacts.get(contest.engine_name)
+    manifest, section = contest.manifest, section_of(contest.manifest)
+    network = manifest.network(CLASSIFIER)
+    artifact = network.artifacts.get(contest.engine_name)
     if artifact is None:
         raise EngineError(
-            f"bundle {manifest.name} has no artifact for {contest.engine_name}, only for {sorted(manifest.artifacts)}: "
+            f"bundle {manifest.name} has no artifact for {contest.engine_name}, only for {sorted(network.artifacts)}: "
             "qualify one of these"
         )
-    pair, gallery = _Pair(contest), _Gallery(manifest.preprocessing)
+    pair, gallery = _Pair(contest), _Gallery(network.preprocessing[0])
     judged: list[RunLogits] = []
     digests: list[list[bytes]] = []
     left_out: Counter[str] = Counter()
@@ -95,7 +97,7 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
             reference, engine = pair(item.tensor)
             gallery.look(number, item, reference, engine)
             answered.append(_Answered(replace(item, tensor=_NOTHING), reference, engine))
-        judged.append(_run_logits(run.name, answered, len(manifest.keyframe.labels)))
+        judged.append(_run_logits(run.name, answered, len(section.labels)))
         digests.append([entry.frame.digest for entry in answered])
     if not any(digests):
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
@@ -106,10 +108,10 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
         precision=artifact.precision,
         artifact_sha256=manifest.files.get(artifact.file, ""),
         reference=contest.reference_name,
-        labels=tuple(label.name for label in manifest.keyframe.labels),
+        labels=tuple(label.name for label in section.labels),
         judge_set_sha256=identity_of(digests),
         left_out=dict(left_out),
-        comparison=compare(judged, manifest.keyframe, contest.policy),
+        comparison=compare(judged, section, contest.policy),
         latency=Latency(tuple(pair.engine_ms)),
         reference_latency=Latency(tuple(pair.reference_ms)),
         layer_errors=tuple((name, float(error)) for name, error in contest.layer_errors),
@@ -168,10 +170,10 @@ class _Pair:
     """Both networks on one frame, timed; which goes first changes from call to call."""
 
     def __init__(self, contest: Contest) -> None:
-        manifest = contest.manifest
+        (preprocessing,) = contest.manifest.network(CLASSIFIER).preprocessing
         self._engine, self._reference = contest.engine, contest.reference
-        self._buffer = contest.engine.input_buffers[manifest.preprocessing.input]
-        self._output = manifest.keyframe.output
+        self._buffer = contest.engine.input_buffers[preprocessing.input]
+        self._output = section_of(contest.manifest).output
         self._calls = 0
         self.engine_ms: list[float] = []
         self.reference_ms: list[float] = []

@@ -19,6 +19,7 @@ from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.export.quantize.calibration import calibration_frames
 from cathrt.export.quantize.sensitivity import worst_layers
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 LAYER_FRAMES = 4
 
@@ -40,13 +41,14 @@ def layer_errors_of_bundle(bundle: Bundle, engine: str, checkpoint: Checkpoint |
 
     checkpoint: what the bundle was made of; without it there is nothing to compare with, and none is told.
     """
-    artifact = bundle.manifest.artifacts[engine]
+    network = bundle.manifest.network(CLASSIFIER)
+    artifact = network.artifacts[engine]
     if checkpoint is None or artifact.precision != "int8" or not artifact.file.endswith(".onnx"):
         return ()
     found = onnx.load_from_string(bundle.read(artifact.file))
     if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in found.graph.initializer):
         return ()  # a plan's graph: its layers are typed, the reference's are not
-    preprocessing = bundle.manifest.preprocessing
+    (preprocessing,) = network.preprocessing
     plain = onnx_from_state(checkpoint.state, height=preprocessing.height, width=preprocessing.width)
     made = provenance_of(bundle.manifest, engine)
     reference = canonical(onnx.load_from_string(plain), made.get("layout", LAYOUTS["openvino"]))

@@ -39,15 +39,16 @@ from cathrt.export.qualify.measure import (
 )
 from cathrt.export.qualify.page import qualification_page
 from cathrt.export.recipe.stage_cache import folder_sha256
-from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import GPU_ENGINES, open_engine
-from cathrt.runtime.engines.cpu import cpu_quota, sums_int8_exactly
+from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.errors import EngineError, SourceError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.plain_text import json_escaped
 from cathrt.runtime.ports import Engine
@@ -138,7 +139,7 @@ def not_run(bundle: Bundle, engine: str) -> str:
     """What evidence of an artifact that cannot run here must say; nothing where it is itself what answers."""
     if _runs_here(bundle, engine):
         return ""
-    artifact = bundle.manifest.artifacts[engine]
+    artifact = bundle.manifest.network(CLASSIFIER).artifacts[engine]
     stand_in = "OpenVINO" if artifact.precision == "bfloat16" else "ONNX Runtime"
     return (
         f"the plans for {engine} were NOT run, since that needs their GPU: their graph {artifact.file} answered in "
@@ -176,7 +177,7 @@ def write_report(folder: Path, found: Qualification, gate: Gate, note: str) -> t
 
 
 def _told(inputs: Sequence[JudgeInput], bundle: Bundle, advance: Advance) -> Iterator[JudgeRun]:
-    for number, run in enumerate(judge_runs(inputs, bundle.manifest.preprocessing)):
+    for number, run in enumerate(judge_runs(inputs, bundle.manifest.network(CLASSIFIER).preprocessing[0])):
         advance(number, len(inputs))
         yield run
     advance(len(inputs), len(inputs))
@@ -186,9 +187,9 @@ def _told(inputs: Sequence[JudgeInput], bundle: Bundle, advance: Advance) -> Ite
 def _answering(bundle: Bundle, engine: str, config: Config) -> Iterator[Engine]:
     """The artifact's own engine, or whatever on the CPU computes its graph nearest to how it is written."""
     if _runs_here(bundle, engine):
-        opened = open_engine(engine, bundle, config.engine)
+        opened = open_engine(engine, bundle, CLASSIFIER, config.engine)
     else:
-        opened = _stand_in(bundle, bundle.manifest.artifacts[engine], config.engine.threads or cpu_quota())
+        opened = _stand_in(NetworkRequest.of(bundle, CLASSIFIER, engine, config.engine))
     try:
         yield opened
     finally:
@@ -203,22 +204,22 @@ def _runs_here(bundle: Bundle, engine: str) -> bool:
         device = probe_in_child()
     except EngineError:
         return False
-    return any(device.sm in plan.fingerprint.sm for plan in bundle.manifest.artifacts[engine].plans)
+    return any(device.sm in plan.fingerprint.sm for plan in bundle.manifest.network(CLASSIFIER).artifacts[engine].plans)
 
 
-def _stand_in(bundle: Bundle, artifact: Artifact, threads: int) -> Engine:
+def _stand_in(request: NetworkRequest) -> Engine:
+    artifact = request.artifact
     if artifact.precision == "bfloat16":  # ONNX Runtime has no bfloat16 convolution on the CPU
-        return open_openvino(bundle, artifact, threads)
+        return open_openvino(request)
     if artifact.precision == "int8" and not sums_int8_exactly(artifact.weight_bits):
         raise EngineError(
             f"{artifact.file} is int8, but this CPU has no VNNI and would clip the sums in 16 bits: judge it on one "
             "that has, or export another precision"
         )
-    manifest = bundle.manifest
-    network = reference_from_onnx(bundle.read(artifact.file), threads)
-    image, logits = manifest.preprocessing.input, manifest.keyframe.output
+    network = reference_from_onnx(request.bundle.read(artifact.file), request.config.threads)
+    (image,), (logits,) = request.inputs, request.outputs
 
     def compute(inputs: Tensors, outputs: Tensors) -> None:
-        outputs[logits][...] = network(inputs[image])
+        outputs[logits.name][...] = network(inputs[image.name])
 
-    return FakeEngine(manifest.inputs, manifest.outputs, compute)
+    return FakeEngine(request.inputs, request.outputs, compute)

@@ -27,8 +27,9 @@ from cathrt.export.qualify.measure import Qualification
 from cathrt.export.recipe.judging import Judging, Reference, judged, not_run, reference_of, write_report
 from cathrt.export.recipe.stage_cache import StageCache, Told, file_sha256
 from cathrt.export.recipe.targets import Built, Recipe, build, require_possible
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import CathrtError, ManifestError
+from cathrt.runtime.models import open_bundle
 
 _JUDGED_BY = ("gate", "judge_set", "reference")  # of the evidence: what it rests on, not what was measured
 WORK = ".work"  # under the output folder: results of stages, to go on from

@@ -1,20 +1,21 @@
 """Reading manifest.json: JSON, schema version, schema, and whether the manifest agrees with itself.
 
-For bytes whose signature already holds (bundle/opening.py). Not for: the files that the manifest lists.
+For bytes whose signature already holds (opening.py). What a kind of model demands comes in through `kinds`, since
+bundles know no model. Not for: the files that the manifest lists.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, Union
 
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, Manifest, PlanFile
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, Manifest, Network, PlanFile, Section
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.ports import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
+from cathrt.runtime.tensor import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
 from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,22 @@ _DTYPES = frozenset(
 )
 
 
-def manifest_from_json(document: bytes) -> Manifest:
+class Kind(Protocol):
+    """What a bundle must know of a kind of model to check its manifest: a row of the models' table fits by shape.
+
+    section: the dataclass of its section, with `kind` narrowed to its name. roles: the networks it consists of.
+    faults: what does not fit in its section, in words; networks, shapes and files have been checked by then.
+    """
+
+    @property
+    def section(self) -> type[Section]: ...
+    @property
+    def roles(self) -> frozenset[str]: ...
+    @property
+    def faults(self) -> Callable[[Manifest], list[str]]: ...
+
+
+def manifest_from_json(document: bytes, kinds: Mapping[str, Kind]) -> Manifest:
     """The manifest, checked against the schema and against itself. Raises ManifestError listing what does not fit."""
     from pydantic import ValidationError
 
@@ -42,25 +58,44 @@ def manifest_from_json(document: bytes) -> Manifest:
         raise ManifestError(
             f"{MANIFEST}: is a JSON {type(fields).__name__}, expected an object: export the bundle again"
         )
-    version = fields.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise ManifestError(
-            f"{MANIFEST}: schema_version is {version!r}, this runtime knows {SCHEMA_VERSION}: "
-            "export the bundle again with this version of cathrt, or update cathrt"
-        )
+    _check_version(fields.get("schema_version"))
     try:
         # From the fields and not from the bytes again: two parsers may read one document in two ways.
-        manifest = _adapter().validate_json(json.dumps(fields))
+        manifest = _adapter(tuple(kind.section for kind in kinds.values())).validate_json(json.dumps(fields))
     except ValidationError as exc:
         faults = faults_of(exc)
     else:
-        faults = [*_file_faults(manifest), *_tensor_faults(manifest), *_meaning_faults(manifest)]
+        kind = kinds[manifest.kind]
+        faults = [*_file_faults(manifest), *_role_faults(manifest, kind)]
+        for role, network in manifest.networks.items():
+            faults += _tensor_faults(f"networks.{role}", network)
+        faults = faults or kind.faults(manifest)
         if not faults:
             return manifest
     more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
     raise ManifestError(
         f"{MANIFEST}: " + "; ".join(fault[:400] for fault in faults[:_MOST_FAULTS]) + more + ": export the bundle again"
     )
+
+
+def _check_version(version: object) -> None:
+    if type(version) is int and version == SCHEMA_VERSION:
+        return
+    older = type(version) is int and 0 < version < SCHEMA_VERSION
+    raise ManifestError(
+        f"{MANIFEST}: schema_version is {version!r}, this version of cathrt reads {SCHEMA_VERSION}: "
+        + (
+            "the bundle was made by an earlier version: export it again from its weights, or use that version"
+            if older
+            else "export the bundle again with this version of cathrt, or update cathrt"
+        )
+    )
+
+
+def _role_faults(manifest: Manifest, kind: Kind) -> list[str]:
+    if manifest.networks.keys() == kind.roles:
+        return []
+    return [f"networks: found {sorted(manifest.networks)}, a {manifest.kind} bundle has {sorted(kind.roles)}"]
 
 
 def _file_faults(manifest: Manifest) -> list[str]:
@@ -73,45 +108,64 @@ def _file_faults(manifest: Manifest) -> list[str]:
     ]
     own = {MANIFEST, SIGNATURE} & manifest.files.keys()
     faults += [f"files.{name}: a bundle does not list its own {name}" for name in sorted(own)]
-    if not manifest.artifacts:
-        faults.append("artifacts: found none, expected one for at least one engine")
-    for engine, artifact in manifest.artifacts.items():
-        needed = [artifact.file]
+    for role, network in manifest.networks.items():
+        faults += _artifact_faults(manifest, role, network)
+    return faults
+
+
+def _artifact_faults(manifest: Manifest, role: str, network: Network) -> Iterator[str]:
+    if not network.artifacts:
+        yield f"networks.{role}.artifacts: found none, expected one for at least one engine"
+    for engine, artifact in network.artifacts.items():
+        where = f"networks.{role}.artifacts.{engine}"
+        needed = [artifact.file, *(plan.file for plan in artifact.plans)]
         if artifact.file.endswith(".xml"):  # OpenVINO IR keeps its weights beside the graph
             needed.append(artifact.file.removesuffix(".xml") + ".bin")
-        needed += [plan.file for plan in artifact.plans]
         if artifact.weight_bits != 8 and artifact.precision != "int8":
-            found = f"{artifact.weight_bits}-bit weights in {artifact.precision}"
-            faults.append(f"artifacts.{engine}: {found}, expected that of int8 alone")
-        faults += [f"artifacts.{engine}: {name!r} is not among files" for name in needed if name not in manifest.files]
-        faults += [fault for plan in artifact.plans for fault in _plan_faults(manifest, engine, artifact, plan)]
-    return faults
+            yield f"{where}: {artifact.weight_bits}-bit weights in {artifact.precision}, expected that of int8 alone"
+        yield from (f"{where}: {name!r} is not among files" for name in needed if name not in manifest.files)
+        for plan in artifact.plans:
+            yield from _plan_faults(where, engine, artifact, plan, manifest.files.get(artifact.file))
 
 
-def _plan_faults(manifest: Manifest, engine: str, artifact: Artifact, plan: PlanFile) -> Iterator[str]:
+def _plan_faults(where: str, engine: str, artifact: Artifact, plan: PlanFile, expected: str | None) -> Iterator[str]:
     """A plan belongs to the engine it is listed for, and was built from the file that stands beside it."""
-    made_of, expected = plan.fingerprint.onnx_sha256, manifest.files.get(artifact.file)
+    made_of = plan.fingerprint.onnx_sha256
     if plan.fingerprint.target != engine:
-        yield f"artifacts.{engine}: {plan.file} was built by {plan.fingerprint.target}, expected {engine}"
+        yield f"{where}: {plan.file} was built by {plan.fingerprint.target}, expected {engine}"
     if not plan.fingerprint.sm:
-        yield f"artifacts.{engine}: {plan.file} is for no compute capability, expected at least one"
+        yield f"{where}: {plan.file} is for no compute capability, expected at least one"
     if expected is not None and made_of != expected:
-        yield f"artifacts.{engine}: {plan.file} was built from {made_of[:64]!r}, {artifact.file} is {expected!r}"
+        yield f"{where}: {plan.file} was built from {made_of[:64]!r}, {artifact.file} is {expected!r}"
 
 
-def _tensor_faults(manifest: Manifest) -> list[str]:
+def _tensor_faults(where: str, network: Network) -> list[str]:
+    """Names, types and sizes that no engine could allocate; preprocessing that fits no input."""
     faults: list[str] = []
-    for side, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
-        names = [spec.name for spec in specs]
-        if not specs or len(set(names)) != len(names):
-            faults.append(f"{side}: found names {names}, expected at least one and each once")
-        for spec in specs:
-            faults += _spec_faults(f"{side}.{spec.name}", spec)
-    if not faults and (total := sum(spec.size_bytes for spec in (*manifest.inputs, *manifest.outputs))) > (
-        MAX_TENSOR_BYTES
-    ):
-        faults.append(f"inputs and outputs: found {total} bytes in all, expected at most {MAX_TENSOR_BYTES}")
-    return faults
+    for side, tensors in (("inputs", network.inputs), ("outputs", network.outputs)):
+        names = [tensor.name for tensor in tensors]
+        if not tensors or len(set(names)) != len(names):
+            faults.append(f"{where}.{side}: found names {names}, expected at least one and each once")
+    declared = {size for tensor in (*network.inputs, *network.outputs) for size in tensor.shape if type(size) is str}
+    for number, bucket in enumerate(network.buckets):
+        if bucket.keys() != declared:
+            faults.append(
+                f"{where}.buckets.{number}: sets {sorted(bucket)}, the shapes name {sorted(declared) or 'nothing'}"
+            )
+    if declared and not network.buckets:
+        faults.append(f"{where}.buckets: found none, the shapes name {sorted(declared)}")
+    if len({tuple(sorted(bucket.items())) for bucket in network.buckets}) != len(network.buckets):
+        faults.append(f"{where}.buckets: one stands twice")
+    if faults:
+        return faults
+    for bucket in network.buckets or ({},):
+        specs = [(f"{where}.inputs", spec) for spec in network.input_specs(bucket)]
+        specs += [(f"{where}.outputs", spec) for spec in network.output_specs(bucket)]
+        found = [fault for side, spec in specs for fault in _spec_faults(f"{side}.{spec.name}", spec)]
+        if not found and (total := sum(spec.size_bytes for _, spec in specs)) > MAX_TENSOR_BYTES:
+            found.append(f"{where}: inputs and outputs take {total} bytes, expected at most {MAX_TENSOR_BYTES}")
+        faults += found
+    return faults or list(_preprocessing_faults(where, network))
 
 
 def _spec_faults(where: str, spec: TensorSpec) -> Iterator[str]:
@@ -122,32 +176,20 @@ def _spec_faults(where: str, spec: TensorSpec) -> Iterator[str]:
         yield f"{where}: found dtype {spec.dtype!r}, expected a NumPy name such as 'float32'"
 
 
-def _meaning_faults(manifest: Manifest) -> list[str]:
-    """Do preprocessing and labels fit the tensors they speak of?"""
-    faults = []
-    preprocessing, semantics = manifest.preprocessing, manifest.keyframe
-    size = (preprocessing.height, preprocessing.width)
-    shape = (1, 3, *size) if preprocessing.layout == "NCHW" else (1, *size, 3)
-    frames = [TensorSpec(preprocessing.input, shape, dtype) for dtype in ("float32", "float16")]
-    if not (len(manifest.inputs) == 1 and manifest.inputs[0] in frames):
-        faults.append(f"inputs: found {_text(manifest.inputs)}, preprocessing makes {_text((frames[0],))} or float16")
-    logits = [spec for spec in manifest.outputs if spec.name == semantics.output]
-    if not logits or logits[0].shape != (1, len(semantics.labels)) or not logits[0].dtype.startswith("float"):
-        faults.append(
-            f"outputs: found {_text(manifest.outputs)}, the {len(semantics.labels)} labels of keyframe need "
-            f"{semantics.output} (1, {len(semantics.labels)}) of floats"
-        )
-    names = [label.name for label in semantics.labels]
-    if len(set(names)) != len(names):
-        faults.append(f"keyframe.labels: found names {names}, expected each once")
-    low, high = preprocessing.percentiles
-    if low >= high:
-        faults.append(f"preprocessing.percentiles: found {low}, {high}, expected the low one first")
-    return faults
-
-
-def _text(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{spec.name} {_shape(spec)} {spec.dtype}" for spec in specs) or "nothing"
+def _preprocessing_faults(where: str, network: Network) -> Iterator[str]:
+    made = [preprocessing.input for preprocessing in network.preprocessing]
+    if len(set(made)) != len(made):
+        yield f"{where}.preprocessing: makes {made}, expected each input once"
+    inputs = {tensor.name: tensor for tensor in network.inputs}
+    for number, preprocessing in enumerate(network.preprocessing):
+        at = f"{where}.preprocessing.{number}"
+        tensor = inputs.get(preprocessing.input)
+        if tensor is None or tensor.shape != preprocessing.shape or tensor.dtype not in ("float32", "float16"):
+            found = "no such input" if tensor is None else f"{tensor.name} {str(tensor.shape)[:80]} {tensor.dtype}"
+            yield f"{at}: makes {preprocessing.input} {preprocessing.shape} float32 or float16, inputs have {found}"
+        low, high = preprocessing.percentiles
+        if low >= high:
+            yield f"{at}.percentiles: found {low}, {high}, expected the low one first"
 
 
 def _shape(spec: TensorSpec) -> str:
@@ -166,7 +208,12 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 @cache
-def _adapter() -> TypeAdapter[Manifest]:
-    from pydantic import TypeAdapter
+def _adapter(sections: tuple[type[Section], ...]) -> TypeAdapter[Manifest]:
+    """Of a manifest whose model is one of the sections, told apart by `kind`."""
+    from pydantic import Field, TypeAdapter
 
-    return TypeAdapter(Manifest)
+    tagged: Any = sections[0]
+    if len(sections) > 1:
+        tagged = Annotated[Union[sections], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+    manifest: Any = Manifest
+    return TypeAdapter(manifest[tagged])

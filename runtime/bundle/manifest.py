@@ -1,29 +1,36 @@
-"""manifest.json as dataclasses: what a bundle says of its model, and nothing of how it is read.
+"""manifest.json as dataclasses: what a bundle says of its model, its networks and its files.
 
-The schema lives here and nowhere else; export builds these same dataclasses and writes them. Not for: checking a
-document against it (bundle/check.py) and opening a bundle (bundle/opening.py).
+The schema lives here and nowhere else; export builds these same dataclasses and writes them. What is peculiar to one
+kind of model stands in a Section of its own (models/<kind>/section.py). Not for: checking a document against it
+(check.py) and opening a bundle (opening.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Generic, Literal
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le
+from typing_extensions import TypeVar
 
 from cathrt.runtime.bundle.fingerprint import EngineFingerprint
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.tensor import TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: several networks, shape buckets, a section of its own for each kind of model
 # Stands in Manifest; pydantic hands it down to every dataclass in it. Unknown keys, coerced types, NaN are errors.
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
+_FIXED: Mapping[str, int] = {}  # the bucket of a network without named dimensions
+
 Score = Annotated[float, Ge(0.0), Le(1.0)]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a frame becomes the input tensor. Everything the model was trained with; the runtime knows none of it.
+    """How a frame becomes one input tensor. Everything the model was trained with; the runtime knows none of it.
 
     input: name of the tensor. layout: "NCHW" or "NHWC"; height, width in pixels; channels repeat the grey value.
     window: "voi_else_percentile" uses the object's VOI where it has one, "percentile" never does.
@@ -41,30 +48,11 @@ class Preprocessing:
     std: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]]
     masked_value: Score
 
-
-@dataclass(frozen=True, slots=True)
-class KeyframeLabel:
-    """Meaning of one output column."""
-
-    name: str
-    laterality: Literal["left", "right"]
-    quality: Literal["better", "bad", "others"]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeSemantics:
-    """Meaning of the keyframe model's output and the thresholds it was judged with.
-
-    output: name of the logits tensor, (1, len(labels)).
-    laterality_threshold: below it the side is "unknown". visible_threshold: P(better)+P(bad) below it, likewise.
-    key_frame_threshold: P(better) at or above it makes a candidate.
-    """
-
-    output: str
-    labels: Annotated[tuple[KeyframeLabel, ...], Len(2)]
-    laterality_threshold: Score
-    visible_threshold: Score
-    key_frame_threshold: Score
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the tensor it makes of one frame."""
+        size = (self.height, self.width)
+        return (1, 3, *size) if self.layout == "NCHW" else (1, *size, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +68,72 @@ class Artifact:
     """The file an engine opens, and the precision it must compute in (never the library's default).
 
     plans: for TensorRT, what was built from `file`; each fits the devices in its fingerprint. None for other engines.
-    weight_bits: of int8 weights: with 7 every x86 CPU sums exactly, with 8 only those with VNNI (cpu.py).
+    weight_bits: of int8 weights: with 7 every x86 CPU sums exactly, with 8 only those with VNNI (engines/cpu.py).
     """
 
     file: str
-    precision: Literal["float32", "bfloat16", "float16", "int8"]
+    precision: Precision
     plans: tuple[PlanFile, ...] = ()
     weight_bits: Literal[7, 8] = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """manifest.json, schema version 1.
+class DeclaredTensor:
+    """An input or output as the manifest declares it. shape: sizes, or names of sizes that a bucket sets ("N")."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str  # a NumPy name: "float32", "int8", ...
+
+    def in_bucket(self, bucket: Mapping[str, int]) -> TensorSpec:
+        """The tensor with every name replaced by its size. Raises ManifestError where a name has none."""
+        missing = sorted({size for size in self.shape if isinstance(size, str)} - bucket.keys())
+        if missing:
+            raise ManifestError(f"tensor {self.name} {self.shape}: the bucket {dict(bucket)} gives no {missing}")
+        return TensorSpec(self.name, tuple(bucket[s] if isinstance(s, str) else s for s in self.shape), self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network of the model, as each engine has it.
+
+    artifacts: by engine name ("openvino", "onnxruntime", "tensorrt-rtx", "tensorrt").
+    buckets: the sizes that the named dimensions may have together; an engine is opened for one of them. Empty where
+    all shapes are fixed.
+    preprocessing: the inputs that are made of a frame, each with how. Empty for a network that reads no frames.
+    """
+
+    artifacts: dict[str, Artifact]
+    inputs: tuple[DeclaredTensor, ...]
+    outputs: tuple[DeclaredTensor, ...]
+    buckets: tuple[dict[str, Annotated[int, Ge(1)]], ...] = ()
+    preprocessing: tuple[Preprocessing, ...] = ()
+
+    def input_specs(self, bucket: Mapping[str, int] = _FIXED) -> tuple[TensorSpec, ...]:
+        """The inputs in one bucket. Raises ManifestError as DeclaredTensor.in_bucket."""
+        return tuple(tensor.in_bucket(bucket) for tensor in self.inputs)
+
+    def output_specs(self, bucket: Mapping[str, int] = _FIXED) -> tuple[TensorSpec, ...]:
+        """The outputs in one bucket. Raises ManifestError as DeclaredTensor.in_bucket."""
+        return tuple(tensor.in_bucket(bucket) for tensor in self.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What a bundle says of its model beyond files and tensors. Each kind has a dataclass that narrows `kind`."""
+
+    kind: str
+
+
+SectionT = TypeVar("SectionT", bound=Section, default=Section, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest(Generic[SectionT]):
+    """manifest.json, schema version 2.
 
     files: sha256 (hex) of every file of the bundle but manifest.json and manifest.sig.
-    artifacts: by engine name ("openvino", "onnxruntime", "tensorrt-rtx", "tensorrt").
+    networks: by role; which roles there are is the kind's to say. model: the section of the kind.
     demonstration: True for weights that serve to show the line, not to read angiograms.
     provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
     """
@@ -102,18 +141,51 @@ class Manifest:
     __pydantic_config__ = _STRICT
     schema_version: int
     name: str
-    kind: Literal["keyframe"]
     files: dict[str, str]
-    artifacts: dict[str, Artifact]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    preprocessing: Preprocessing
-    keyframe: KeyframeSemantics
+    networks: dict[str, Network]
+    model: SectionT
     demonstration: bool
     provenance: dict[str, Any]
     evidence: dict[str, Any]
 
     @property
+    def kind(self) -> str:
+        """Key of the models' table."""
+        return self.model.kind
+
+    @property
     def random_init(self) -> bool:
         """Whether the weights were drawn and never trained: for measuring speed, and refused by the live line."""
         return self.provenance.get("random_init", False) is not False
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that every network has an artifact for, by name."""
+        per_network = [network.artifacts.keys() for network in self.networks.values()]
+        return tuple(sorted(set.intersection(*map(set, per_network)))) if per_network else ()
+
+    @property
+    def networks_without_artifacts(self) -> dict[str, Network]:
+        """What the networks are, whatever files they are in."""
+        return {role: replace(network, artifacts={}) for role, network in self.networks.items()}
+
+    def network(self, role: str) -> Network:
+        """The network of that role. Raises ManifestError where the bundle has none."""
+        if role not in self.networks:
+            raise ManifestError(f"bundle {self.name} has no network {role!r}, only {sorted(self.networks)}")
+        return self.networks[role]
+
+    def all_artifacts(self) -> Iterator[tuple[str, str, Artifact]]:
+        """Role, engine and artifact of every one there is."""
+        for role, network in self.networks.items():
+            for engine, artifact in network.artifacts.items():
+                yield role, engine, artifact
+
+    def opened_by(self, engine: str) -> tuple[str, ...]:
+        """The files that an engine's artifacts are, one a network."""
+        return tuple(artifact.file for _, name, artifact in self.all_artifacts() if name == engine)
+
+    def with_artifacts(self, role: str, artifacts: Mapping[str, Artifact]) -> Manifest[SectionT]:
+        """The same manifest with other artifacts for one network."""
+        networks = {**self.networks, role: replace(self.network(role), artifacts=dict(artifacts))}
+        return replace(self, networks=networks)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cathrt.runtime.bundle import shipped
-from cathrt.runtime.bundle.check import manifest_from_json
+from cathrt.runtime.bundle.check import Kind, manifest_from_json
 from cathrt.runtime.bundle.files import (
     MANIFEST,
     SIGNATURE,
@@ -64,10 +64,11 @@ class Bundle:
         return data
 
 
-def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
+def open_bundle(path: Path, trusted_keys: Collection[str], kinds: Mapping[str, Kind]) -> Bundle:
     """Check a bundle folder from its signature to its last file and hand it out.
 
     trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and shipped.shipped_keys()).
+    kinds: of models, by name; models.open_bundle hands in its table.
     Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
     """
     for key in trusted_keys:
@@ -79,7 +80,7 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
             document = read_file(folder, MANIFEST, max_bytes=_MAX_MANIFEST_BYTES)
             signature = read_file(folder, SIGNATURE, max_bytes=_MAX_SIGNATURE_BYTES)
             signed_by = _signer(document, signature, trusted_keys)
-            manifest = manifest_from_json(document)
+            manifest = manifest_from_json(document, kinds)
             check_nothing_unlisted(folder, manifest.files)
             # Installers such as uv and conda link a package's files into place from their cache.
             hard_links = path.parent == shipped.FOLDER
@@ -101,10 +102,10 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
 def _check_precision(name: str, operators: frozenset[str], manifest: Manifest) -> None:
     """An int8 graph must be declared so: engines go by the manifest where they refuse int8 that the CPU would clip."""
     found = sorted(operators & _INT8_OPERATORS)
-    for engine, artifact in manifest.artifacts.items():
+    for role, engine, artifact in manifest.all_artifacts():
         if artifact.file == name and bool(found) != (artifact.precision == "int8"):
             raise ManifestError(
-                f"artifacts.{engine}: {name} is declared {artifact.precision}, but its graph has "
+                f"networks.{role}.artifacts.{engine}: {name} is declared {artifact.precision}, but its graph has "
                 f"{', '.join(found) or 'no int8 operator'}: export the bundle again"
             )
 

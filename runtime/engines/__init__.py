@@ -6,49 +6,45 @@ it (fake.py), no configuration can reach it. Not for: what a network's numbers m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from cathrt.runtime.bundle.fingerprint import Target
-from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.engines.cpu import cpu_quota
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensors import check_specs
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.ports import Engine
 
 
-def _open_openvino(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+def _open_openvino(request: NetworkRequest) -> Engine:
     from cathrt.runtime.engines.openvino import open_openvino
 
-    return open_openvino(bundle, artifact, config.threads)
+    return open_openvino(request)
 
 
-def _open_onnxruntime(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+def _open_onnxruntime(request: NetworkRequest) -> Engine:
     from cathrt.runtime.engines.onnxruntime import open_onnxruntime
 
-    return open_onnxruntime(bundle, artifact, config.threads)
+    return open_onnxruntime(request)
 
 
-def _open_tensorrt(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
-    return _open_on_device("tensorrt", bundle, artifact, config)
+def _open_tensorrt(request: NetworkRequest) -> Engine:
+    return _open_on_device("tensorrt", request)
 
 
-def _open_tensorrt_rtx(bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
-    return _open_on_device("tensorrt-rtx", bundle, artifact, config)
+def _open_tensorrt_rtx(request: NetworkRequest) -> Engine:
+    return _open_on_device("tensorrt-rtx", request)
 
 
-def _open_on_device(target: Target, bundle: Bundle, artifact: Artifact, config: EngineConfig) -> Engine:
+def _open_on_device(target: Target, request: NetworkRequest) -> Engine:
     from cathrt.runtime.engines.guarded import GuardedEngine
     from cathrt.runtime.engines.tensorrt import open_tensorrt
 
-    wait_ms = config.device_wait_ms
-    return GuardedEngine(target, lambda: open_tensorrt(target, bundle, artifact, wait_ms), wait_ms)
+    return GuardedEngine(target, lambda: open_tensorrt(target, request), request.config.device_wait_ms)
 
 
-# Opened with the configuration in effect: threads is never 0.
-ENGINES: dict[str, Callable[[Bundle, Artifact, EngineConfig], Engine]] = {
+ENGINES: dict[str, Callable[[NetworkRequest], Engine]] = {
     "openvino": _open_openvino,
     "onnxruntime": _open_onnxruntime,
     "tensorrt-rtx": _open_tensorrt_rtx,
@@ -57,26 +53,24 @@ ENGINES: dict[str, Callable[[Bundle, Artifact, EngineConfig], Engine]] = {
 GPU_ENGINES = frozenset({"tensorrt-rtx", "tensorrt"})  # run where their device is, and nowhere else
 
 
-def open_engine(name: str, bundle: Bundle, config: EngineConfig) -> Engine:
-    """Load the bundle's network: read, compile, allocate and warm up, so that infer() does none of it.
+def open_engine(
+    name: str, bundle: Bundle, role: str, config: EngineConfig, bucket: Mapping[str, int] | None = None
+) -> Engine:
+    """Load one network of the bundle: read, compile, allocate and warm up, so that infer() does none of it.
 
-    name: a key of ENGINES that the bundle has an artifact for. config.threads: 0 takes the CPU quota.
+    name: a key of ENGINES that the network has an artifact for. config.threads: 0 takes the CPU quota.
+    bucket: one of the network's buckets; None where its shapes are fixed.
     Raises EngineError where the engine is unknown, the bundle has nothing for it, the vendor refuses the file, the
     manifest's precision cannot be had, or the network's tensors are not the manifest's. It never picks another engine.
+    Raises ManifestError where there is no such network or bucket.
     """
     if name not in ENGINES:
         raise EngineError(f"engine {name!r} is unknown, there are {sorted(ENGINES)}: set engine.name to one of them")
-    manifest = bundle.manifest
-    artifact = manifest.artifacts.get(name)
-    if artifact is None:
-        raise EngineError(
-            f"bundle {manifest.name} has no artifact for {name}, only for {sorted(manifest.artifacts)}: "
-            "choose one of these engines, or export the bundle for this one"
-        )
-    engine = ENGINES[name](bundle, artifact, replace(config, threads=config.threads or cpu_quota()))
+    request = NetworkRequest.of(bundle, role, name, config, bucket)
+    engine = ENGINES[name](request)
     try:
-        check_specs(name, "input", engine.inputs, manifest.inputs)
-        check_specs(name, "output", engine.outputs, manifest.outputs)
+        check_specs(name, "input", engine.inputs, request.inputs)
+        check_specs(name, "output", engine.outputs, request.outputs)
     except EngineError:
         engine.close()
         raise

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.engines.tensors import feed, page_aligned
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 
 Tensors = Mapping[str, NDArray[Any]]
 

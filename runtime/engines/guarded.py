@@ -18,7 +18,8 @@ from cathrt.runtime.engines.device_thread import DeviceThread
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped
-from cathrt.runtime.ports import Engine, TensorSpec
+from cathrt.runtime.ports import Engine
+from cathrt.runtime.tensor import TensorSpec
 
 T = TypeVar("T")
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from cathrt.runtime.bundle.manifest import Artifact
-from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.cpu import sums_int8_exactly
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensors import feed, page_aligned
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 
 _NAME = "onnxruntime"
 # Its exceptions share no base of their own; these are all it defines, and RuntimeError is what the bindings add.
@@ -94,14 +94,15 @@ class OnnxRuntimeEngine:
         self._session = self._binding = None
 
 
-def open_onnxruntime(bundle: Bundle, artifact: Artifact, threads: int) -> OnnxRuntimeEngine:
-    """Make a session for the artifact with `threads` threads and warm it up. Raises EngineError."""
+def open_onnxruntime(request: NetworkRequest) -> OnnxRuntimeEngine:
+    """Make a session for the artifact with its threads and warm it up. Raises EngineError."""
+    artifact = request.artifact
     _check_precision(artifact)
     if not artifact.file.endswith(".onnx"):
         raise EngineError(f"onnxruntime: {artifact.file} is not .onnx: export the bundle again")
-    model = bundle.read(artifact.file)
+    model = request.bundle.read(artifact.file)
     try:
-        session = ort.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, _options(request.config.threads), providers=["CPUExecutionProvider"])
         engine = OnnxRuntimeEngine(session)
     except _ERRORS as exc:
         raise EngineError(f"onnxruntime: {artifact.file} cannot be loaded: {str(exc)[:300]}: export it again") from exc

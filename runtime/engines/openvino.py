@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.cpu import sums_int8_exactly
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.engines.tensors import feed, page_aligned
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 
 _NAME = "openvino"
 # What INFERENCE_PRECISION_HINT must be for each precision of the manifest. Left alone, OpenVINO takes bf16 on CPUs with
@@ -84,19 +85,20 @@ class OpenVinoEngine:
         self._request = None
 
 
-def open_openvino(bundle: Bundle, artifact: Artifact, threads: int) -> OpenVinoEngine:
-    """Compile the artifact for the CPU with `threads` threads and warm it up. Raises EngineError."""
+def open_openvino(request: NetworkRequest) -> OpenVinoEngine:
+    """Compile the artifact for the CPU with its threads and warm it up. Raises EngineError."""
+    artifact = request.artifact
     hint = _precision_hint(artifact)
     core = ov.Core()
     try:
-        model = _read(core, bundle, artifact.file)
+        model = _read(core, request.bundle, artifact.file)
         compiled = core.compile_model(
             model,
             "CPU",
             {
                 "PERFORMANCE_HINT": "LATENCY",
                 "NUM_STREAMS": 1,
-                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_NUM_THREADS": request.config.threads,
                 "INFERENCE_PRECISION_HINT": hint,
                 # Pinned threads of two processes meet on the same cores, and the caller's own thread is pinned too.
                 "ENABLE_CPU_PINNING": False,

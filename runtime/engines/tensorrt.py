@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver import DriverStream, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceLostError
-from cathrt.kernels.cuda.waiting import DEFAULT_WAIT_MS, never_free
+from cathrt.kernels.cuda.waiting import never_free
 from cathrt.runtime.bundle.fingerprint import Target
-from cathrt.runtime.bundle.manifest import Artifact, Preprocessing
-from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, load_plan, tensor_specs
 from cathrt.runtime.engines.tensors import feed
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import NowNs
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 
 _log = logging.getLogger(__name__)
 _WARM_UPS = 2  # the first run still loads kernels, the second runs as all later ones
@@ -185,16 +185,14 @@ class TensorRtEngine:
             raise self.translated(exc) from exc
 
 
-def open_tensorrt(
-    target: Target, bundle: Bundle, artifact: Artifact, wait_ms: float = DEFAULT_WAIT_MS
-) -> TensorRtEngine:
-    """Load the plan that fits the device, allocate, warm up and record. wait_ms: as DriverStream. Raises EngineError.
+def open_tensorrt(target: Target, request: NetworkRequest) -> TensorRtEngine:
+    """Load the plan that fits the device, allocate, warm up and record. Raises EngineError.
 
     A call of the driver or of TensorRT that never returns blocks it: see guarded.py.
     """
-    plan = load_plan(target, bundle, artifact)
+    plan = load_plan(target, request.bundle, request.artifact)
     try:
-        stream = open_stream(priority="high", wait_ms=wait_ms)
+        stream = open_stream(priority="high", wait_ms=request.config.device_wait_ms)
     except CudaError as exc:
         raise _translated(target, exc) from exc
     try:

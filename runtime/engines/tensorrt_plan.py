@@ -16,7 +16,7 @@ from cathrt.runtime.bundle.manifest import Artifact, PlanFile
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 
 # How each target's package is called and had.
 _MODULES: dict[Target, tuple[str, str]] = {

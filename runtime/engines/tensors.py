@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import MAX_TENSOR_BYTES, TensorSpec
+from cathrt.runtime.tensor import MAX_TENSOR_BYTES, TensorSpec
 
 
 def page_aligned(spec: TensorSpec) -> NDArray[Any]:

@@ -21,10 +21,10 @@ from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
 from cathrt.export.bundle.sign import generate_key, load_key, write_bundle
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.demo.real_figures import figures_of, printed_figures
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.frame import Grayscale, Timing
+from cathrt.runtime.models import open_bundle
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.golden import CHANNELS, KERNEL, conv_model, golden_manifest

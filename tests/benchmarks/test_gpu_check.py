@@ -13,7 +13,8 @@ from benchmarks import gpu_check, gpu_engine
 from cathrt.export.targets.tensorrt import installed_version
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.tensor import TensorSpec
 from tests.gpu import why_no_gpu
 from tests.stub_driver.build import ROOT, run_under_stub
 
@@ -87,6 +88,6 @@ def test_the_engine_part_builds_a_bundle_for_the_device(tmp_path: Path) -> None:
     except EngineError as exc:
         pytest.skip(str(exc))
     bundle = gpu_engine.bundle_for("tensorrt-rtx", 86, tmp_path / "bundle")
-    (plan,) = bundle.manifest.artifacts["tensorrt-rtx"].plans
+    (plan,) = bundle.manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"].plans
     assert plan.fingerprint.sm == (86,)
     assert len(bundle.read(plan.file)) > 1000

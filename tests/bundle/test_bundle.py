@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cathrt.export.bundle.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime.bundle import shipped
 from cathrt.runtime.bundle.check import manifest_from_json
-from cathrt.runtime.bundle.manifest import Artifact, KeyframeLabel, KeyframeSemantics, Manifest, Preprocessing
-from cathrt.runtime.bundle.opening import open_bundle
+from cathrt.runtime.bundle.manifest import Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.models import MODELS, open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
 from tests.golden import conv_model, golden_manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,15 +53,16 @@ def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> No
 
 def test_the_manifest_is_canonical_json_and_survives_the_round_trip(folder: Path) -> None:
     document = (folder / "manifest.json").read_bytes()
-    assert canonical_json(manifest_from_json(document)) == document
+    assert canonical_json(manifest_from_json(document, MODELS)) == document
     assert document.endswith(b"}\n")
     assert list(json.loads(document)) == sorted(json.loads(document))
 
 
 def test_a_network_may_read_float16(folder: Path) -> None:
     fields = json.loads((folder / "manifest.json").read_bytes())
-    fields["inputs"][0]["dtype"] = "float16"
-    assert manifest_from_json(json.dumps(fields).encode()).inputs[0].dtype == "float16"
+    fields["networks"][CLASSIFIER]["inputs"][0]["dtype"] = "float16"
+    network = manifest_from_json(json.dumps(fields).encode(), MODELS).network(CLASSIFIER)
+    assert network.inputs[0].dtype == "float16"
 
 
 def test_files_in_folders_of_the_bundle_are_read(tmp_path: Path) -> None:
@@ -207,7 +208,9 @@ def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatc
     assert shipped.shipped_keys() == (public_key(KEY),)
 
 
-@pytest.mark.parametrize("schema", [Manifest, Artifact, TensorSpec, Preprocessing, KeyframeSemantics, KeyframeLabel])
+@pytest.mark.parametrize(
+    "schema", [Manifest, Network, Artifact, DeclaredTensor, Preprocessing, KeyframeSection, KeyframeLabel]
+)
 def test_every_key_of_the_manifest_stands_in_the_docs(schema: type) -> None:
     text = (ROOT / "docs" / "bundle.md").read_text()
     for field in dataclasses.fields(schema):

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
 from cathrt.runtime.bundle.manifest import Artifact, PlanFile
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -40,7 +41,9 @@ def written(folder: Path, found: EngineFingerprint, file: str = "plan.sm89") -> 
 
 def test_a_plan_and_its_fingerprint_survive_the_round_trip(tmp_path: Path) -> None:
     bundle = open_bundle(written(tmp_path, fingerprint()), [public_key(KEY)])
-    assert bundle.manifest.artifacts["tensorrt-rtx"].plans == (PlanFile("plan.sm89", fingerprint()),)
+    assert bundle.manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"].plans == (
+        PlanFile("plan.sm89", fingerprint()),
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, open_engine
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.ports import Engine
 from tests.engines import gpu
 from tests.golden import HEIGHT, INPUT, LABELS, OUTPUT, WIDTH, conv_reference, golden_frame
@@ -28,15 +29,19 @@ def _compute(inputs: Tensors, outputs: Tensors) -> None:
 
 
 def _fake(bundle: Bundle) -> Engine:
-    return FakeEngine(bundle.manifest.inputs, bundle.manifest.outputs, _compute)
+    return FakeEngine(
+        bundle.manifest.network(CLASSIFIER).input_specs(),
+        bundle.manifest.network(CLASSIFIER).output_specs(),
+        _compute,
+    )
 
 
 OPENERS: dict[str, Callable[[Bundle], Engine]] = {
-    "openvino": lambda bundle: open_engine("openvino", bundle, EngineConfig(threads=1)),
-    "onnxruntime": lambda bundle: open_engine("onnxruntime", bundle, EngineConfig(threads=1)),
+    "openvino": lambda bundle: open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=1)),
+    "onnxruntime": lambda bundle: open_engine("onnxruntime", bundle, CLASSIFIER, EngineConfig(threads=1)),
     # On a fake device with a fake TensorRT: the engine's own half of the contract.
-    "tensorrt-rtx": lambda bundle: open_engine("tensorrt-rtx", bundle, EngineConfig()),
-    "tensorrt": lambda bundle: open_engine("tensorrt", bundle, EngineConfig()),
+    "tensorrt-rtx": lambda bundle: open_engine("tensorrt-rtx", bundle, CLASSIFIER, EngineConfig()),
+    "tensorrt": lambda bundle: open_engine("tensorrt", bundle, CLASSIFIER, EngineConfig()),
     "fake": _fake,
 }
 ON_THIS_CPU = ("openvino", "onnxruntime")  # fakes allocate what their functions allocate
@@ -70,8 +75,8 @@ def test_every_engine_of_the_table_is_under_this_contract() -> None:
 
 def test_name_and_tensors_are_those_of_table_and_manifest(engine: Engine, bundle: Bundle) -> None:
     assert engine.name in OPENERS
-    assert engine.inputs == bundle.manifest.inputs
-    assert engine.outputs == bundle.manifest.outputs
+    assert engine.inputs == bundle.manifest.network(CLASSIFIER).input_specs()
+    assert engine.outputs == bundle.manifest.network(CLASSIFIER).output_specs()
 
 
 @pytest.mark.parametrize("seed", range(3))

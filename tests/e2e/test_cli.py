@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 
 from cathrt.runtime.alert import NOTICE, Refusal
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.cli_options import exit_code_of
 from cathrt.runtime.config import Config, JournalConfig, LimitsConfig
 from cathrt.runtime.demo import demo
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.journal_file import open_for_reading
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import FINDINGS, open_bundle
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.records import record_from_body
 from cathrt.runtime.replay import Replayed

@@ -11,8 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import generate_key, public_key, write_bundle
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.e2e.commands import Done, cathrt
 from tests.lines import ArraySource, picture
@@ -62,7 +64,8 @@ def _named(shipped: Bundle, path: Path) -> Path:
 
 def _with_engine(shipped: Bundle, path: Path) -> Path:
     """The only artifact is for an engine of that name."""
-    manifest = replace(shipped.manifest, files={}, artifacts={HOSTILE: shipped.manifest.artifacts["onnxruntime"]})
+    artifact = shipped.manifest.network(CLASSIFIER).artifacts["onnxruntime"]
+    manifest = replace(shipped.manifest.with_artifacts(CLASSIFIER, {HOSTILE: artifact}), files={})
     return write_bundle(path, manifest, {"model.onnx": shipped.read("model.onnx")}, KEY)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.stream import DeviceMemory
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 from tests.engines.fake_device import FakeStream
 
 Tensors = Mapping[str, NDArray[Any]]

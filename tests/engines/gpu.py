@@ -16,8 +16,10 @@ from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.runtime.bundle.fingerprint import BuildOptions, Device, EngineFingerprint, Target
 from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines import tensorrt, tensorrt_plan
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.engines.fake_device import FakeDevice
 from tests.engines.fake_tensorrt import PLAN, Tensors, fake_tensorrt
 from tests.golden import INPUT, OUTPUT, conv_model, conv_reference, golden_manifest
@@ -57,7 +59,12 @@ def machine(
     manifest = manifest or golden_manifest()
     made = Machine(FakeDevice(below), {})
     for target, module in MODULES.items():
-        made.modules[target] = fake_tensorrt(manifest.inputs, manifest.outputs, compute, VERSION)
+        made.modules[target] = fake_tensorrt(
+            manifest.network(CLASSIFIER).input_specs(),
+            manifest.network(CLASSIFIER).output_specs(),
+            compute,
+            VERSION,
+        )
         patch.setitem(sys.modules, module, made.modules[target])
     patch.setattr(tensorrt, "open_stream", made.device.open_stream)
     patch.setattr(tensorrt_plan, "probe_in_child", lambda: device)
@@ -89,5 +96,9 @@ def artifacts(*targets: Target) -> dict[str, Artifact]:
 def bundle_with_plans(folder: Path, manifest: Manifest | None = None, plan_bytes: bytes = PLAN) -> Bundle:
     """A signed bundle of the golden model with a plan for each target."""
     manifest = manifest or golden_manifest(**artifacts())
-    files = {listed.file: plan_bytes for artifact in manifest.artifacts.values() for listed in artifact.plans}
+    files = {
+        listed.file: plan_bytes
+        for artifact in manifest.network(CLASSIFIER).artifacts.values()
+        for listed in artifact.plans
+    }
     return open_bundle(write_bundle(folder, manifest, {"model.onnx": MODEL, **files}, KEY), [public_key(KEY)])

@@ -18,19 +18,22 @@ from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
 from cathrt.runtime.engines.fake import FakeEngine
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensorrt import TensorRtEngine, open_tensorrt
 from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow
 from cathrt.runtime.frame_step import CpuFrameStep, frame_step
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
 from tests.engines.fake_device import FakeDevice
 from tests.engines.gpu import Machine
 from tests.golden import OUTPUT, golden_manifest
 
-SPEC = golden_manifest().preprocessing
+SPEC = golden_manifest().network(CLASSIFIER).preprocessing[0]
 TOLERANCE = 1e-4  # tensors agree within 1e-5 (docs/kernels.md); the network sums 27 products of them and averages
 
 
@@ -49,7 +52,7 @@ def below() -> Iterator[EmulatedStream]:
 def opened(bundle: Bundle, below: Any) -> Iterator[tuple[TensorRtEngine, Machine]]:
     with pytest.MonkeyPatch.context() as patch:
         machine = gpu.machine(patch, below=below)
-        engine = open_tensorrt("tensorrt", bundle, bundle.manifest.artifacts["tensorrt"])
+        engine = open_tensorrt("tensorrt", NetworkRequest.of(bundle, CLASSIFIER, "tensorrt", EngineConfig(threads=1)))
         yield engine, machine
         engine.close()
         assert machine.device.idle
@@ -68,7 +71,12 @@ def pixels_of(run: Run, seed: int) -> NDArray[Any]:
 
 def on_the_cpu(run: Run, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
     manifest = golden_manifest()
-    step = CpuFrameStep(FakeEngine(manifest.inputs, manifest.outputs, gpu.golden), run, SPEC, lambda: 0)
+    step = CpuFrameStep(
+        FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), gpu.golden),
+        run,
+        SPEC,
+        lambda: 0,
+    )
     found = []
     for pixels in frames:
         outputs = step(pixels).outputs

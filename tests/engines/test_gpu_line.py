@@ -23,6 +23,7 @@ from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines import ENGINES
 from cathrt.runtime.errors import EngineLostError
 from cathrt.runtime.frame import Frame
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.replay import opened_line
 from tests.emulation.stream import EmulatedStream, emulated
@@ -37,7 +38,7 @@ SCORES = [0.1, 0.3, 0.9, 0.2, 0.1]
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    manifest = replace(MANIFEST, artifacts=gpu.artifacts("tensorrt"), files={})
+    manifest = replace(MANIFEST.with_artifacts(CLASSIFIER, gpu.artifacts("tensorrt")), files={})
     return gpu.bundle_with_plans(tmp_path_factory.mktemp("plans") / "bundle", manifest)
 
 
@@ -60,7 +61,7 @@ def lined(
     config = replace(Config(), engine=EngineConfig("tensorrt", fallback=fallback, device_wait_ms=device_wait_ms))
     with pytest.MonkeyPatch.context() as patch:
         machine = gpu.machine(patch, manifest=MANIFEST, compute=brightness, below=below)
-        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, config: fake_engine())
+        patch.setitem(ENGINES, "openvino", lambda request: fake_engine())
         with opened_line(bundle, config, "max") as opened:
             yield opened, machine
         assert machine.device.idle is not left_behind
@@ -195,7 +196,7 @@ def test_a_gpu_that_is_not_there_is_stood_in_for_from_the_start(bundle: Bundle, 
     config = replace(Config(), engine=EngineConfig("tensorrt", fallback="openvino"))
     with pytest.MonkeyPatch.context() as patch:
         gpu.machine(patch, manifest=MANIFEST, below=below).trt.faults.add("engine")
-        patch.setitem(ENGINES, "openvino", lambda bundle, artifact, config: fake_engine())
+        patch.setitem(ENGINES, "openvino", lambda request: fake_engine())
         with opened_line(bundle, config, "max") as opened:
             watch(ArraySource(SCORES), opened, journal)
     assert {verdict.engine for verdict in journal.verdicts} == {f"{FALLBACK} (fallback for tensorrt)"}

@@ -22,6 +22,7 @@ from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.failover import FailoverEngine, WarmEngine
 from cathrt.runtime.frame_step import CpuFrameStep, FrameEngine
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import watch
 from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, brightness, line
 
@@ -35,7 +36,9 @@ class Slow(FakeEngine):
     """An engine of which any call named in `hangs` waits until the test is over."""
 
     def __init__(self) -> None:
-        super().__init__(MANIFEST.inputs, MANIFEST.outputs, brightness)
+        super().__init__(
+            MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), brightness
+        )
         self.over = threading.Event()
         self.hangs: set[str] = set()
         self.threads: set[int] = set()
@@ -76,7 +79,9 @@ def opened(slow: Slow, wait_ms: float = 20.0) -> GuardedEngine:
 
 CALLS: dict[str, Callable[[GuardedEngine], object]] = {
     "infer": lambda engine: engine.infer(engine.input_buffers),
-    "frame_step": lambda engine: engine.frame_step(RUN, BUNDLE.manifest.preprocessing, time.monotonic_ns),
+    "frame_step": lambda engine: engine.frame_step(
+        RUN, BUNDLE.manifest.network(CLASSIFIER).preprocessing[0], time.monotonic_ns
+    ),
     "keep_warm": lambda engine: engine.keep_warm(),
 }
 
@@ -167,7 +172,9 @@ def test_a_frame_that_hangs_is_failed_and_the_fallback_judges_the_next(slow: Slo
                 slow.over.wait(LONG_S)
             return super().infer(feeds)
 
-    standby = FakeEngine(MANIFEST.inputs, MANIFEST.outputs, brightness)
+    standby = FakeEngine(
+        MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), brightness
+    )
     engine = FailoverEngine([opened(Counted(), 200.0), standby])
     journal = ListJournal()
     watch(ArraySource(SCORES), line(engine=engine), journal)

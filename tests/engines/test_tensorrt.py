@@ -11,18 +11,27 @@ import pytest
 
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
 from cathrt.runtime.bundle.fingerprint import Device, Target
-from cathrt.runtime.bundle.manifest import Artifact, PlanFile
+from cathrt.runtime.bundle.manifest import Artifact, DeclaredTensor, Manifest, PlanFile
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine, tensorrt_plan
+from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensorrt import TensorRtEngine, open_tensorrt
 from cathrt.runtime.errors import EngineError, EngineLostError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.tensor import TensorSpec
 from tests.engines import gpu
 from tests.engines.gpu import Machine
 from tests.golden import INPUT, OUTPUT, conv_reference, golden_frame, golden_manifest
 
 BOTH = pytest.mark.parametrize("target", ["tensorrt", "tensorrt-rtx"])
+
+
+def with_input(spec: TensorSpec) -> Manifest:
+    """The golden manifest whose network reads another tensor."""
+    manifest = golden_manifest()
+    network = replace(manifest.network(CLASSIFIER), inputs=(DeclaredTensor(spec.name, spec.shape, spec.dtype),))
+    return replace(manifest, networks={CLASSIFIER: network})
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def opened(bundle: Bundle, target: Target = "tensorrt") -> TensorRtEngine:
-    return open_tensorrt(target, bundle, bundle.manifest.artifacts[target])
+    return open_tensorrt(target, NetworkRequest.of(bundle, CLASSIFIER, target, EngineConfig(threads=1)))
 
 
 @BOTH
@@ -214,7 +223,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_nvidia_s_code_sees_it(
     bundle = gpu.bundle_with_plans(tmp_path / "bundle", golden_manifest(**{"tensorrt": artifact}))
     machine.trt.Runtime = lambda logger: pytest.fail("the runtime was asked")
     with pytest.raises(EngineError, match=message):
-        open_engine("tensorrt", bundle, EngineConfig("tensorrt"))
+        open_engine("tensorrt", bundle, CLASSIFIER, EngineConfig("tensorrt"))
 
 
 def test_of_several_plans_that_fit_the_one_for_the_fewest_devices_is_taken() -> None:
@@ -237,7 +246,7 @@ def test_of_several_plans_that_fit_the_one_for_the_fewest_devices_is_taken() -> 
 def test_a_tensor_that_the_line_cannot_feed_is_refused(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, spec: TensorSpec, message: str
 ) -> None:
-    machine = gpu.machine(monkeypatch, manifest=replace(golden_manifest(), inputs=(spec,)))
+    machine = gpu.machine(monkeypatch, manifest=with_input(spec))
     with pytest.raises(EngineError, match=message):
         opened(bundle)
     assert machine.device.idle
@@ -247,9 +256,7 @@ def test_a_plan_whose_tensors_are_not_the_manifest_s_is_refused_and_closed(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     narrow = TensorSpec(INPUT, (1, 3, 32, 32), "float32")
-    machine = gpu.machine(
-        monkeypatch, manifest=replace(golden_manifest(), inputs=(narrow,)), compute=lambda inputs, outputs: None
-    )
+    machine = gpu.machine(monkeypatch, manifest=with_input(narrow), compute=lambda inputs, outputs: None)
     with pytest.raises(EngineError, match=r"input frame is \(1, 3, 32, 32\) float32 in the network"):
-        open_engine("tensorrt", bundle, EngineConfig("tensorrt"))
+        open_engine("tensorrt", bundle, CLASSIFIER, EngineConfig("tensorrt"))
     assert machine.device.idle

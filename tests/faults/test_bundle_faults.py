@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto
 
 from cathrt.export.bundle.sign import public_key, signature_line, write_bundle
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.models import open_bundle
 from tests.golden import INPUT, LABELS, OUTPUT, conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -157,7 +157,7 @@ FOLDER_FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         "does not fit manifest",
     ),
     "manifest huge": (
-        lambda f: resign(f, b'{"schema_version": 1, "x": "' + b"x" * (1 << 20) + b'"}'),
+        lambda f: resign(f, b'{"schema_version": 2, "x": "' + b"x" * (1 << 20) + b'"}'),
         r"manifest\.json: larger than the 1048576 bytes",
     ),
 }
@@ -237,68 +237,106 @@ BAD_NAMES = {
     "right-to-left mark": "model\u202exnno.onnx",
     "very long": "a" * 5000,
 }
+NETWORK = ("networks", "classifier")
+MADE = (*NETWORK, "preprocessing", 0)
 MANIFEST_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     **{
         f"file name: {kind}": (rename_file(name), "file name .*: expected a relative")
         for kind, name in BAD_NAMES.items()
     },
-    "schema version of tomorrow": (set_at("schema_version", to=2), "schema_version is 2, this runtime knows 1"),
+    "schema version of yesterday": (
+        set_at("schema_version", to=1),
+        "schema_version is 1, .* made by an earlier version",
+    ),
+    "schema version of tomorrow": (
+        set_at("schema_version", to=3),
+        "schema_version is 3, this version of cathrt reads 2",
+    ),
     "schema version true": (set_at("schema_version", to=True), "schema_version is True"),
-    "schema version 1.0": (set_at("schema_version", to=1.0), r"schema_version is 1\.0"),
-    "schema version a text": (set_at("schema_version", to="1"), "schema_version is '1'"),
+    "schema version 1.0": (set_at("schema_version", to=2.0), r"schema_version is 2\.0"),
+    "schema version a text": (set_at("schema_version", to="2"), "schema_version is '2'"),
     "schema version missing": (drop("schema_version"), "schema_version is None"),
     "unknown key": (set_at("licence", to="free"), "licence: unknown key"),
-    "unknown key deep down": (set_at("keyframe", "labels", 0, "note", to=1), r"keyframe\.labels\.0\.note: unknown key"),
-    "key missing": (drop("preprocessing", "mean"), r"preprocessing\.mean: missing"),
-    "number as a text": (set_at("preprocessing", "height", to="32"), r"preprocessing\.height: found '32', expected"),
-    "height zero": (set_at("preprocessing", "height", to=0), r"preprocessing\.height: found 0, expected"),
-    "standard deviation zero": (set_at("preprocessing", "std", 1, to=0.0), r"preprocessing\.std\.1"),
-    "four means": (set_at("preprocessing", "mean", to=[0.1, 0.2, 0.3, 0.4]), r"preprocessing\.mean"),
-    "threshold above one": (set_at("keyframe", "key_frame_threshold", to=1.5), r"keyframe\.key_frame_threshold"),
-    "unknown kind": (set_at("kind", to="stenosis"), "kind: found 'stenosis', expected"),
-    "unknown precision": (set_at("artifacts", "openvino", "precision", to="int4"), r"artifacts\.openvino\.precision"),
-    "unknown laterality": (set_at("keyframe", "labels", 0, "laterality", to="both"), "laterality: found 'both'"),
-    "unknown layout": (set_at("preprocessing", "layout", to="CHW"), r"preprocessing\.layout"),
-    "percentiles swapped": (set_at("preprocessing", "percentiles", to=[99.5, 0.5]), r"percentiles: found 99\.5, 0\.5"),
-    "percentiles equal": (set_at("preprocessing", "percentiles", to=[1.0, 1.0]), "expected the low one first"),
+    "unknown key deep down": (set_at("model", "labels", 0, "note", to=1), r"labels\.0\.note: unknown key"),
+    "key missing": (drop(*MADE, "mean"), r"preprocessing\.0\.mean: missing"),
+    "number as a text": (set_at(*MADE, "height", to="32"), r"preprocessing\.0\.height: found '32', expected"),
+    "height zero": (set_at(*MADE, "height", to=0), r"preprocessing\.0\.height: found 0, expected"),
+    "standard deviation zero": (set_at(*MADE, "std", 1, to=0.0), r"preprocessing\.0\.std\.1"),
+    "four means": (set_at(*MADE, "mean", to=[0.1, 0.2, 0.3, 0.4]), r"preprocessing\.0\.mean"),
+    "threshold above one": (set_at("model", "key_frame_threshold", to=1.5), r"key_frame_threshold"),
+    "unknown network": (
+        lambda fields: fields["networks"].update(more=fields["networks"]["classifier"]),
+        r"networks: found \['classifier', 'more'\], a keyframe bundle has \['classifier'\]",
+    ),
+    "no network": (set_at("networks", to={}), r"networks: found \[\]"),
+    "bucket without a name to set": (set_at(*NETWORK, "buckets", to=[{"N": 1}]), "sets .'N'., the shapes name nothing"),
+    "name without a bucket": (set_at(*NETWORK, "inputs", 0, "shape", 0, to="N"), r"buckets: found none, .*\['N'\]"),
+    "bucket of size zero": (set_at(*NETWORK, "buckets", to=[{"N": 0}]), r"buckets\.0\.N"),
+    "bucket twice": (
+        lambda fields: (
+            set_at(*NETWORK, "inputs", 0, "shape", 0, to="N")(fields),
+            set_at(*NETWORK, "buckets", to=[{"N": 1}, {"N": 1}])(fields),
+        ),
+        "one stands twice",
+    ),
+    "input made twice": (
+        lambda fields: fields["networks"]["classifier"]["preprocessing"].append(
+            fields["networks"]["classifier"]["preprocessing"][0]
+        ),
+        "expected each input once",
+    ),
+    "unknown kind": (set_at("model", "kind", to="stenosis"), "kind: found 'stenosis', expected"),
+    "unknown precision": (
+        set_at(*NETWORK, "artifacts", "openvino", "precision", to="int4"),
+        r"artifacts\.openvino\.precision",
+    ),
+    "unknown laterality": (set_at("model", "labels", 0, "laterality", to="both"), "laterality: found 'both'"),
+    "unknown layout": (set_at(*MADE, "layout", to="CHW"), r"preprocessing\.0\.layout"),
+    "percentiles swapped": (set_at(*MADE, "percentiles", to=[99.5, 0.5]), r"percentiles: found 99\.5, 0\.5"),
+    "percentiles equal": (set_at(*MADE, "percentiles", to=[1.0, 1.0]), "expected the low one first"),
     "label twice": (
-        set_at("keyframe", "labels", 1, "name", to="lca_better"),
+        set_at("model", "labels", 1, "name", to="lca_better"),
         "labels: found names .* expected each once",
     ),
-    "label missing": (drop("keyframe", "labels", 5), r"the 5 labels of keyframe need logits \(1, 5\)"),
-    "logits of another name": (set_at("keyframe", "output", to="scores"), "labels of keyframe need scores"),
-    "logits as integers": (set_at("outputs", 0, "dtype", to="int64"), "need logits .* of floats"),
+    "label missing": (drop("model", "labels", 5), r"labels: found 5 .* expected logits \(1, 5\)"),
+    "logits of another name": (set_at("model", "output", to="scores"), "expected scores"),
+    "logits as integers": (set_at(*NETWORK, "outputs", 0, "dtype", to="int64"), "expected logits .* of floats"),
     "output twice": (
-        set_at("outputs", to=2 * [{"name": OUTPUT, "shape": [1, LABELS], "dtype": "float32"}]),
+        set_at(*NETWORK, "outputs", to=2 * [{"name": OUTPUT, "shape": [1, LABELS], "dtype": "float32"}]),
         "outputs: found names .* each once",
     ),
-    "no outputs": (set_at("outputs", to=[]), "outputs: found names"),
-    "input of another name": (set_at("preprocessing", "input", to="image"), r"inputs: found frame .* makes image"),
-    "input of another size": (set_at("preprocessing", "width", to=224), r"preprocessing makes frame \(1, 3, 32, 224\)"),
-    "input of another layout": (set_at("preprocessing", "layout", to="NHWC"), r"makes frame \(1, 32, 40, 3\)"),
-    "input of another type": (set_at("inputs", 0, "dtype", to="uint8"), r"inputs: found frame .* uint8, preprocessing"),
-    "input nobody fills": (
-        lambda fields: fields["inputs"].append({"name": "mask", "shape": [1], "dtype": "uint8"}),
-        r"inputs: found frame .*, mask",
+    "no outputs": (set_at(*NETWORK, "outputs", to=[]), "outputs: found names"),
+    "input of another name": (set_at(*MADE, "input", to="image"), "makes image .* inputs have no such input"),
+    "input of another size": (set_at(*MADE, "width", to=224), r"makes frame \(1, 3, 32, 224\)"),
+    "input of another layout": (set_at(*MADE, "layout", to="NHWC"), r"makes frame \(1, 32, 40, 3\)"),
+    "input of another type": (
+        set_at(*NETWORK, "inputs", 0, "dtype", to="uint8"),
+        "makes frame .* inputs have frame .* uint8",
     ),
-    "size negative": (set_at("inputs", 0, "shape", 0, to=-1), f"{INPUT}: found shape"),
-    "shape without end": (set_at("inputs", 0, "shape", to=[]), f"{INPUT}: found shape"),
-    "type that is code": (set_at("inputs", 0, "dtype", to="O"), "found dtype 'O'"),
-    "type that is none": (set_at("inputs", 0, "dtype", to="float33"), "found dtype 'float33'"),
-    "no artifacts": (set_at("artifacts", to={}), "artifacts: found none"),
+    "input nobody fills": (
+        lambda fields: fields["networks"]["classifier"]["inputs"].append(
+            {"name": "mask", "shape": [1], "dtype": "uint8"}
+        ),
+        "found inputs .*mask",
+    ),
+    "size negative": (set_at(*NETWORK, "inputs", 0, "shape", 0, to=-1), f"{INPUT}: found shape"),
+    "shape without end": (set_at(*NETWORK, "inputs", 0, "shape", to=[]), f"{INPUT}: found shape"),
+    "type that is code": (set_at(*NETWORK, "inputs", 0, "dtype", to="O"), "found dtype 'O'"),
+    "type that is none": (set_at(*NETWORK, "inputs", 0, "dtype", to="float33"), "found dtype 'float33'"),
+    "no artifacts": (set_at(*NETWORK, "artifacts", to={}), "artifacts: found none"),
     "float32 graph declared int8": (
-        set_at("artifacts", "onnxruntime", "precision", to="int8"),
+        set_at(*NETWORK, "artifacts", "onnxruntime", "precision", to="int8"),
         r"artifacts\.onnxruntime: model\.onnx is declared int8, but its graph has no int8 operator",
     ),
     "artifact not listed": (
-        set_at("artifacts", "openvino", "file", to="other.onnx"),
+        set_at(*NETWORK, "artifacts", "openvino", "file", to="other.onnx"),
         r"'other\.onnx' is not among files",
     ),
-    "artifact outside": (set_at("artifacts", "openvino", "file", to="../model.onnx"), "is not among files"),
+    "artifact outside": (set_at(*NETWORK, "artifacts", "openvino", "file", to="../model.onnx"), "is not among files"),
     "IR without its weights": (
         lambda fields: (
             fields["files"].update({"net.xml": "0" * 64}),
-            set_at("artifacts", "openvino", "file", to="net.xml")(fields),
+            set_at(*NETWORK, "artifacts", "openvino", "file", to="net.xml")(fields),
         ),
         r"'net\.bin' is not among files",
     ),
@@ -335,7 +373,7 @@ JSON_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "label key twice": (lambda d: d.replace(b'"lca_bad"', b'"x", "name": "lca_bad"'), "a key stands twice"),
     "NaN mean": (lambda d: d.replace(b"0.485", b"NaN"), "found NaN, which is no JSON number"),
     "infinite mean": (lambda d: d.replace(b"0.485", b"-Infinity"), "found -Infinity, which is no JSON number"),
-    "mean beyond float64": (lambda d: d.replace(b"0.485", b"1e999"), r"preprocessing\.mean\.0: found inf"),
+    "mean beyond float64": (lambda d: d.replace(b"0.485", b"1e999"), r"preprocessing\.0\.mean\.0: found inf"),
     "not UTF-8": (lambda d: d.replace(b"golden", b"gold\xff"), "not valid JSON"),
     "UTF-16": (lambda d: d.decode().encode("utf-16"), "not valid JSON"),
     "byte order mark": (lambda d: b"\xef\xbb\xbf" + d, "not valid JSON"),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cathrt.runtime.bundle.manifest import KeyframeLabel, KeyframeSemantics
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import KeyframeLabel, KeyframeSection
 
 LABELS = tuple(
     KeyframeLabel(f"{side}-{quality}", side, quality)
@@ -21,7 +21,7 @@ LABELS = tuple(
 
 
 def model(labels: tuple[KeyframeLabel, ...] = LABELS, laterality: float = 0.6, visible: float = 0.3) -> KeyframeModel:
-    return KeyframeModel(KeyframeSemantics("logits", labels, laterality, visible, 0.5))
+    return KeyframeModel(KeyframeSection("logits", labels, laterality, visible, 0.5))
 
 
 def outputs(scores: list[float]) -> dict[str, np.ndarray]:

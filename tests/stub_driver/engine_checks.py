@@ -18,7 +18,7 @@ from cathrt.kernels.cuda.stream import DeviceMemory
 from cathrt.runtime.engines.tensorrt import TensorRtEngine
 from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, Told
 from cathrt.runtime.errors import EngineError, EngineLostError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.tensor import TensorSpec
 from tests.engines.fake_tensorrt import fake_tensorrt
 from tests.stub_driver.control import RESULTS, Fault, Stub
 from tests.stub_driver.image import image

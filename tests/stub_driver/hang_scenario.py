@@ -34,6 +34,7 @@ from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failover import FailoverEngine
 from cathrt.runtime.frame import Frame
 from cathrt.runtime.frame_step import Stepped
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.pipeline import watch
 from tests.engines.fake_tensorrt import fake_tensorrt
 from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, line
@@ -100,7 +101,9 @@ class Standby(FakeEngine):
     """A fallback that takes any frame, also one on a device."""
 
     def __init__(self) -> None:
-        super().__init__(MANIFEST.inputs, MANIFEST.outputs, brightness)
+        super().__init__(
+            MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), brightness
+        )
 
     def frame_step(self, *_: Any) -> Any:
         outputs = {spec.name: spec.empty() for spec in self.outputs}
@@ -110,8 +113,12 @@ class Standby(FakeEngine):
 def open_on_stub() -> TensorRtEngine:
     """As open_tensorrt(), with a network that is the one kernel of the stub."""
     stream = tensorrt.open_stream(priority="high", wait_ms=WAIT_MS)
-    (given,), (made,) = MANIFEST.inputs, MANIFEST.outputs
-    trt = fake_tensorrt(MANIFEST.inputs, MANIFEST.outputs, lambda inputs, outputs: None)
+    (given,), (made,) = MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs()
+    trt = fake_tensorrt(
+        MANIFEST.network(CLASSIFIER).input_specs(),
+        MANIFEST.network(CLASSIFIER).output_specs(),
+        lambda inputs, outputs: None,
+    )
 
     class Context(trt.IExecutionContext):  # type: ignore[misc]
         def execute_async_v3(self, stream_handle: int) -> bool:

@@ -20,10 +20,10 @@ from cathrt.export.demo.dataset import SIDES
 from cathrt.export.demo.evaluate import confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import KeyframeFinding, Laterality
-from cathrt.runtime.bundle.manifest import KeyframeSemantics
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import KeyframeSection
 from cathrt.runtime.policy import Scored, rank_key_frames
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
@@ -177,7 +177,7 @@ class Comparison:
     runs_without_key_frame: int
 
 
-def compare(runs: Sequence[RunLogits], semantics: KeyframeSemantics, policy: PolicyConfig) -> Comparison:
+def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: PolicyConfig) -> Comparison:
     """Everything that differs between reference and engine, as the runtime would read either's logits.
 
     A frame on which the engine is not finite agrees with nothing, names no side and is no key frame, as in the line.
@@ -290,7 +290,7 @@ def _laterality_change(by_run: NDArray[np.int64]) -> LateralityChange:
 
 
 def _key_frame(
-    run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSemantics, policy: PolicyConfig
+    run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSection, policy: PolicyConfig
 ) -> int | None:
     scored = [
         Scored(int(index), float(due), finding.key_frame_score, finding.laterality, verdict_id="", engine="")

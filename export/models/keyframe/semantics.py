@@ -21,11 +21,12 @@ from annotated_types import Len
 from cathrt.export.bundle.sign import canonical_json
 from cathrt.export.models.keyframe.to_onnx import INPUT, OUTPUT
 from cathrt.runtime.bundle.check import manifest_from_json
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, KeyframeSemantics, Manifest, Preprocessing
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.ports import TensorSpec
+from cathrt.runtime.models import MODELS
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection, section_of
 from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Semantics:
     __pydantic_config__ = _STRICT
     name: Annotated[str, Len(1, 100)]
     preprocessing: Preprocessing
-    keyframe: KeyframeSemantics
+    keyframe: KeyframeSection
     demonstration: bool = False
 
 
@@ -79,15 +80,16 @@ def semantics_of_bundle(bundle: Bundle) -> Semantics:
     """Those of another bundle, for weights that answer the same question. Raises ConfigError where its input is no
     image of three planes, which is what is exported."""
     manifest = bundle.manifest
-    if manifest.preprocessing.layout != "NCHW":
+    (preprocessing,) = manifest.network(CLASSIFIER).preprocessing
+    if preprocessing.layout != "NCHW":
         raise ConfigError(
-            f"--like {bundle.path}: its network reads {manifest.preprocessing.layout}, exported networks read NCHW: "
+            f"--like {bundle.path}: its network reads {preprocessing.layout}, exported networks read NCHW: "
             "give --semantics FILE.toml"
         )
     found = Semantics(
         manifest.name,
-        dataclasses.replace(manifest.preprocessing, input=INPUT),
-        dataclasses.replace(manifest.keyframe, output=OUTPUT),
+        dataclasses.replace(preprocessing, input=INPUT),
+        dataclasses.replace(section_of(manifest), output=OUTPUT),
         manifest.demonstration,
     )
     return _checked(found, str(bundle.path))
@@ -95,7 +97,7 @@ def semantics_of_bundle(bundle: Bundle) -> Semantics:
 
 def demonstration_semantics(name: str) -> Semantics:
     """Those of the shipped demonstration, for weights that know nothing anyway."""
-    from cathrt.runtime.bundle.opening import open_bundle
+    from cathrt.runtime.models import open_bundle
 
     shipped = semantics_of_bundle(open_bundle(demonstration_bundle(), shipped_keys()))
     return dataclasses.replace(shipped, name=name, demonstration=True)
@@ -106,19 +108,22 @@ def manifest_of(
     artifacts: Mapping[str, Artifact],
     provenance: Mapping[str, Any],
     evidence: Mapping[str, Any],
-) -> Manifest:
+) -> KeyframeManifest:
     """The manifest but for its files."""
     given = semantics.preprocessing
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=semantics.name,
-        kind="keyframe",
         files={},
-        artifacts=dict(artifacts),
-        inputs=(TensorSpec(INPUT, (1, 3, given.height, given.width), "float32"),),
-        outputs=(TensorSpec(OUTPUT, (1, len(semantics.keyframe.labels)), "float32"),),
-        preprocessing=given,
-        keyframe=semantics.keyframe,
+        networks={
+            CLASSIFIER: Network(
+                artifacts=dict(artifacts),
+                inputs=(DeclaredTensor(INPUT, (1, 3, given.height, given.width), "float32"),),
+                outputs=(DeclaredTensor(OUTPUT, (1, len(semantics.keyframe.labels)), "float32"),),
+                preprocessing=(given,),
+            )
+        },
+        model=semantics.keyframe,
         demonstration=semantics.demonstration,
         provenance=dict(provenance),
         evidence=dict(evidence),
@@ -133,7 +138,7 @@ def _checked(semantics: Semantics, origin: str) -> Semantics:
     artifact = Artifact("model.onnx", "float32")
     manifest = manifest_of(semantics, {"openvino": artifact}, {}, {})
     try:
-        manifest_from_json(canonical_json(dataclasses.replace(manifest, files={"model.onnx": "0" * 64})))
+        manifest_from_json(canonical_json(dataclasses.replace(manifest, files={"model.onnx": "0" * 64})), MODELS)
     except ManifestError as exc:
         raise ConfigError(f"{origin}: {exc}") from exc
     return semantics

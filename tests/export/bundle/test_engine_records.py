@@ -13,7 +13,8 @@ from cathrt.export.bundle.engine_records import evidence_about, provenance_about
 from cathrt.export.bundle.join import join
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime.bundle.manifest import Artifact, Manifest
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.models import open_bundle
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -74,7 +75,7 @@ def test_a_bare_number_is_not_taken_for_that_of_an_artifact_that_came_later() ->
         evidence={"relative_error": {"openvino": 1e-6, "onnxruntime": 2e-6}},
         provenance={"engines": {"openvino": {"precision": "int8"}}},
     )
-    assert evidence_about(joined, joined.artifacts) == {"relative_error": {"onnxruntime": 2e-6}}
+    assert evidence_about(joined, joined.engines) == {"relative_error": {"onnxruntime": 2e-6}}
 
 
 def test_provenance_of_an_exported_artifact_goes_with_it_and_that_of_the_weights_stays() -> None:

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cathrt.export.bundle.join import join
 from cathrt.export.bundle.sign import generate_key, public_key, write_bundle
 from cathrt.runtime.bundle.manifest import Artifact
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.golden import conv_model, golden_manifest
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -54,7 +56,7 @@ def int8_bundle(folder: Path, **changes: Any) -> Bundle:
 def test_an_engine_of_the_base_is_replaced_and_the_others_stay(base: Bundle, tmp_path: Path) -> None:
     path = join(base, [int8_bundle(tmp_path / "int8")], KEY, tmp_path / "joined")
     joined = open_bundle(path, [public_key(KEY)])
-    assert joined.manifest.artifacts == {
+    assert joined.manifest.network(CLASSIFIER).artifacts == {
         "onnxruntime": Artifact("model.onnx", "float32"),
         "openvino": Artifact("openvino.model.onnx", "int8", weight_bits=7),
     }
@@ -66,7 +68,7 @@ def test_an_engine_of_the_base_is_replaced_and_the_others_stay(base: Bundle, tmp
     assert joined.manifest.provenance["engines"]["openvino"]["precision"] == "int8"
     assert joined.manifest.evidence == {"temperature": 1.0, "qualification": {"openvino": {"passed": True}}}
     for engine in ("openvino", "onnxruntime"):
-        open_engine(engine, joined, EngineConfig(threads=1)).close()
+        open_engine(engine, joined, CLASSIFIER, EngineConfig(threads=1)).close()
 
 
 def test_what_only_a_replaced_engine_needed_is_left_out(tmp_path: Path) -> None:
@@ -84,9 +86,9 @@ def test_other_weights_are_refused(base: Bundle, tmp_path: Path, weights: dict[s
 
 
 def test_another_meaning_is_refused(base: Bundle, tmp_path: Path) -> None:
-    keyframe = replace(base.manifest.keyframe, key_frame_threshold=0.9)
-    with pytest.raises(ManifestError, match="keyframe differ"):
-        join(base, [int8_bundle(tmp_path / "int8", keyframe=keyframe)], KEY, tmp_path / "joined")
+    keyframe = replace(base.manifest.model, key_frame_threshold=0.9)
+    with pytest.raises(ManifestError, match="its model differ"):
+        join(base, [int8_bundle(tmp_path / "int8", model=keyframe)], KEY, tmp_path / "joined")
 
 
 def test_figures_on_real_angiograms_are_taken_if_they_are_of_this_model(base: Bundle, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import pytest
 from cathrt.export.demo.dataset import LABELS, PREPROCESSING
 from cathrt.export.demo.model_card import model_card
 from cathrt.export.models.keyframe.gate import GATES
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
-from cathrt.runtime.models.keyframe import KeyframeModel
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
 
@@ -41,8 +43,8 @@ def test_its_card_says_it_is_not_clinical(bundle: Bundle) -> None:
 
 
 def test_it_means_what_it_was_trained_as(bundle: Bundle) -> None:
-    assert bundle.manifest.keyframe.labels == LABELS
-    assert bundle.manifest.preprocessing == PREPROCESSING
+    assert bundle.manifest.model.labels == LABELS
+    assert bundle.manifest.network(CLASSIFIER).preprocessing[0] == PREPROCESSING
 
 
 def test_no_scene_it_was_measured_on_took_part_in_training_or_thresholds(bundle: Bundle) -> None:
@@ -54,12 +56,15 @@ def test_no_scene_it_was_measured_on_took_part_in_training_or_thresholds(bundle:
 
 def test_figures_on_real_angiograms_are_of_these_weights(bundle: Bundle) -> None:
     real = bundle.manifest.evidence["real"]
-    assert real["model_sha256"] == bundle.manifest.files[bundle.manifest.artifacts[real["engine"]].file]
+    assert (
+        real["model_sha256"]
+        == bundle.manifest.files[bundle.manifest.network(CLASSIFIER).artifacts[real["engine"]].file]
+    )
     assert real["looks"] >= 1
 
 
 def test_its_default_engine_computes_in_int8_on_every_machine_and_kept_its_gate(bundle: Bundle) -> None:
-    artifact = bundle.manifest.artifacts["openvino"]
+    artifact = bundle.manifest.network(CLASSIFIER).artifacts["openvino"]
     assert (artifact.precision, artifact.weight_bits) == ("int8", 7)
     told = bundle.manifest.evidence["qualification"]["openvino"]
     assert told["passed"]
@@ -69,7 +74,7 @@ def test_its_default_engine_computes_in_int8_on_every_machine_and_kept_its_gate(
 
 
 def test_its_other_engine_is_the_float32_network_of_the_same_weights(bundle: Bundle) -> None:
-    assert bundle.manifest.artifacts["onnxruntime"].precision == "float32"
+    assert bundle.manifest.network(CLASSIFIER).artifacts["onnxruntime"].precision == "float32"
     made = bundle.manifest.provenance
     assert made["engines"]["openvino"]["chain"]["weights"] == made["chain"]["weights"]
 
@@ -82,10 +87,10 @@ def test_an_opacified_phantom_frame_scores_higher_as_key_frame_than_one_before_c
     labels = source.labels
     better = next(index for index, label in enumerate(labels) if label.quality == "better")
     before = next(index for index, label in enumerate(labels) if label.laterality is None)
-    model = KeyframeModel(bundle.manifest.keyframe)
-    engine = open_engine(engine_name, bundle, EngineConfig())
-    tensor = engine.input_buffers[bundle.manifest.preprocessing.input]
-    preprocess = Preprocessor(source.run, bundle.manifest.preprocessing)
+    model = KeyframeModel(bundle.manifest.model)
+    engine = open_engine(engine_name, bundle, CLASSIFIER, EngineConfig())
+    tensor = engine.input_buffers[bundle.manifest.network(CLASSIFIER).preprocessing[0].input]
+    preprocess = Preprocessor(source.run, bundle.manifest.network(CLASSIFIER).preprocessing[0])
     scores = []
     for index in (better, before):
         preprocess(source.render(index), tensor)

@@ -9,8 +9,8 @@ import torch
 
 from cathrt.export.bundle.sign import generate_key
 from cathrt.export.demo.train_keyframe import STOPPED, main
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.models import open_bundle
 
 SCENES = ["--scenes", "3", "--validation-scenes", "3", "--test-scenes", "2", "--frames-per-scene", "3"]
 SMALL = [*SCENES, "--steps", "2", "--batch", "2", "--workers", "1"]

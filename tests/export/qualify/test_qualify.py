@@ -22,11 +22,13 @@ from cathrt.export.qualify.evidence import evidence_of, sign_qualified, verdict
 from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut
 from cathrt.export.qualify.measure import Contest, Qualification, qualify, reference_from_module, reference_from_onnx
 from cathrt.runtime.bundle.manifest import Artifact, Manifest
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError, ManifestError, SourceError
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.golden import (
     HEAD,
     HEIGHT,
@@ -67,7 +69,7 @@ def engine_of(network: Fault) -> FakeEngine:
     def compute(inputs: Any, outputs: Any) -> None:
         outputs[OUTPUT][...] = network(inputs[INPUT])
 
-    return FakeEngine(manifest.inputs, manifest.outputs, compute)
+    return FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), compute)
 
 
 def written_runs(runs: int = 100, sharpness: float = 6.0) -> Iterator[JudgeRun]:
@@ -223,7 +225,7 @@ def noise_runs() -> Iterator[JudgeRun]:
 
 
 def qualified_candidate(candidate: Bundle, reference: Fault) -> Qualification:
-    engine = open_engine("onnxruntime", candidate, EngineConfig("onnxruntime", 1))
+    engine = open_engine("onnxruntime", candidate, CLASSIFIER, EngineConfig("onnxruntime", 1))
     try:
         return qualify(noise_runs(), Contest(candidate.manifest, engine, "onnxruntime", reference, "NumPy"))
     finally:

@@ -16,9 +16,10 @@ from cathrt.export.quantize.layer_errors import layer_errors_of_bundle
 from cathrt.export.quantize.layers import weighted_layers
 from cathrt.export.recipe.judging import judged, reference_of, write_report
 from cathrt.export.recipe.recipe import export_keyframe
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.models import open_bundle
 from tests.export.quantised_atto import with_initializer
 from tests.export.small_export import FEW_FRAMES, KEY, noise_judge, request_for
 

@@ -15,8 +15,8 @@ from cathrt.export.graph.fold import Layout, canonical
 from cathrt.export.quantize.int8 import Int8Settings, quantised
 from cathrt.export.quantize.observers import OBSERVERS
 from cathrt.export.quantize.sensitivity import LogitError, logit_error, logits_of, worst_layers
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.models import open_bundle
 from tests.export.quantised_atto import Frames, phantom_frames
 
 CALIBRATION_SEED, JUDGE_SEED = 50_000_000, 50_000_100

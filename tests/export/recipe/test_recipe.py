@@ -19,11 +19,13 @@ from cathrt.export.models.keyframe.gate import GATES, Gate
 from cathrt.export.recipe.recipe import Exported, ExportRequest, export_keyframe
 from cathrt.export.recipe.stage_cache import StageCache
 from cathrt.export.recipe.targets import build
-from cathrt.runtime.bundle.opening import Bundle, open_bundle
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.engines.cpu import cpu_flags
 from cathrt.runtime.errors import ConfigError, EngineError, ManifestError
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.replay import opened_line
 from tests.export.small_export import CONFIG, FEW_FRAMES, KEY, noise_judge, recipe_for, request_for
 from tests.export.tensorrt_requests import rtx  # noqa: F401
@@ -60,7 +62,7 @@ def test_a_float32_network_is_signed_with_the_evidence_that_its_report_shows(
     assert evidence["passed"] is True
     assert evidence["class_agreement"]["hits"] == evidence["class_agreement"]["of"] == 6
     assert evidence["reference"] == "PyTorch float32"
-    assert list(manifest.artifacts) == [target]
+    assert list(manifest.network(CLASSIFIER).artifacts) == [target]
     report = json.loads((exported[target].report / "qualification.json").read_text(encoding="utf-8"))
     assert report["failures"] == []
     assert report["class_agreement"] == evidence["class_agreement"]
@@ -89,7 +91,7 @@ def test_the_line_refuses_random_weights_and_benchmarks_can_open_them(exported: 
     with pytest.raises(ManifestError, match="random weights, its findings mean nothing"):
         with opened_line(bundle, CONFIG, "max"):
             pass
-    open_engine("openvino", bundle, EngineConfig(threads=1)).close()
+    open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=1)).close()
 
 
 def test_the_same_weights_give_the_same_files(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_an_int8_network_passes_its_gate_with_the_calibration_in_its_chain(
     (done,) = export_keyframe(request)
     manifest = opened(done).manifest
     told = manifest.provenance
-    assert manifest.artifacts[target].precision == "int8"
+    assert manifest.network(CLASSIFIER).artifacts[target].precision == "int8"
     assert told["layout"] == layout
     assert len(told["chain"]["calibration"]) == 64
     assert told["calibration"]["source"] == "phantom"
@@ -248,7 +250,7 @@ def test_bfloat16_on_openvino_is_the_float32_graph_and_a_hint(tmp_path: Path) ->
             export_keyframe(request)
         return
     bundle = opened(export_keyframe(request)[0])
-    assert bundle.manifest.artifacts["openvino"].precision == "bfloat16"
+    assert bundle.manifest.network(CLASSIFIER).artifacts["openvino"].precision == "bfloat16"
     graph = onnx.load_from_string(bundle.read("model.onnx"))
     assert {tensor.data_type for tensor in graph.graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
 
@@ -263,7 +265,7 @@ def test_plans_come_with_their_graph_and_the_evidence_says_that_they_were_not_ru
     (done,) = export_keyframe(request_for(tmp_path, precision, "tensorrt-rtx", gate=gate, sm=(86, 89)))
     bundle = opened(done)
     manifest = bundle.manifest
-    artifact = manifest.artifacts["tensorrt-rtx"]
+    artifact = manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"]
     assert [plan.fingerprint.sm for plan in artifact.plans] == [(86, 89)]
     assert {plan.fingerprint.onnx_sha256 for plan in artifact.plans} == {manifest.files["model.onnx"]}
     assert set(manifest.files) == {"model.onnx", "plan.sm86-89", "plan.sm86-89.layers.json"}
@@ -271,9 +273,9 @@ def test_plans_come_with_their_graph_and_the_evidence_says_that_they_were_not_ru
     assert "were NOT run" in manifest.evidence["qualification"]["tensorrt-rtx"]["reference"]
     assert "were NOT run" in (done.report / "qualification.html").read_text(encoding="utf-8")
     with pytest.raises(EngineError, match="no NVIDIA driver"):
-        open_engine("tensorrt-rtx", bundle, EngineConfig())
+        open_engine("tensorrt-rtx", bundle, CLASSIFIER, EngineConfig())
     with pytest.raises(EngineError, match=r"no artifact for openvino, only for \['tensorrt-rtx'\]"):
-        open_engine("openvino", bundle, EngineConfig())
+        open_engine("openvino", bundle, CLASSIFIER, EngineConfig())
 
 
 @pytest.mark.slow
@@ -282,6 +284,9 @@ def test_turing_gets_a_plan_of_its_own_from_the_graph_of_all(tmp_path: Path) -> 
     gate = replace(FEW_FRAMES, logit_error=None)
     (done,) = export_keyframe(request_for(tmp_path, "float16", "tensorrt-rtx", gate=gate, sm=(75, 89)))
     bundle = opened(done)
-    assert [plan.fingerprint.sm for plan in bundle.manifest.artifacts["tensorrt-rtx"].plans] == [(89,), (75,)]
+    assert [plan.fingerprint.sm for plan in bundle.manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"].plans] == [
+        (89,),
+        (75,),
+    ]
     graph = onnx.load_from_string(bundle.read("model.onnx"))
     assert "Gemm" not in {node.op_type for node in graph.graph.node}

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cathrt.export.models.keyframe.semantics import demonstration_semantics, semantics_from_toml, semantics_of_bundle
-from cathrt.runtime.bundle.opening import open_bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.export.small_export import SEMANTICS, semantics_file
 
 
@@ -23,8 +24,8 @@ def test_a_file_gives_labels_in_its_own_order_and_the_graphs_own_names(tmp_path:
 def test_another_bundle_gives_its_own(tmp_path: Path) -> None:
     shipped = open_bundle(demonstration_bundle(), shipped_keys())
     found = semantics_of_bundle(shipped)
-    assert found.keyframe == shipped.manifest.keyframe
-    assert found.preprocessing == shipped.manifest.preprocessing
+    assert found.keyframe == shipped.manifest.model
+    assert found.preprocessing == shipped.manifest.network(CLASSIFIER).preprocessing[0]
 
 
 def test_random_weights_are_a_demonstration_by_another_name() -> None:

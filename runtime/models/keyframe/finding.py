@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.alert import KeyframeFinding, Laterality
-from cathrt.runtime.bundle.manifest import KeyframeSemantics
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 
 class KeyframeModel:
     """Turns the engine's output into a KeyframeFinding. Built once per bundle."""
 
-    def __init__(self, semantics: KeyframeSemantics) -> None:
+    def __init__(self, semantics: KeyframeSection) -> None:
         self._output = semantics.output
         self._left = np.array([label.laterality == "left" for label in semantics.labels])
         self._better = np.array([label.quality == "better" for label in semantics.labels])
