@@ -7,6 +7,9 @@ Source: ITU-T T.81 B.2.2 (SOF), T.87 C.2.2 (SOF55), T.800 A.5.1 (SIZ).
 from __future__ import annotations
 
 import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +90,23 @@ def require_whole_rle(data: bytes, samples: int, segments: int) -> None:
         check_rle(data, samples, segments)
     except ValueError as exc:
         raise CodeStreamError(str(exc)) from exc
+
+
+@contextmanager
+def swallowed_errors_raised() -> Iterator[None]:
+    """Raise RuntimeError for what a decoder threw and its wrapper lost.
+
+    imagecodecs 2026.3 loses what OpenJPH throws in mid-picture and returns the picture as far as it got.
+    """
+    swallowed: list[str] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda event: swallowed.append(str(event.exc_value))
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if swallowed:
+        raise RuntimeError(swallowed[0])
 
 
 def _jpeg_header(data: bytes) -> CodeStreamHeader:

@@ -21,6 +21,7 @@ from cathrt.runtime.sources.code_stream import (
     CodeStreamHeader,
     read_code_stream_header,
     require_whole_stream,
+    swallowed_errors_raised,
 )
 from cathrt.runtime.sources.content import content_sha256, open_content
 from cathrt.runtime.sources.messages import Request, pixel_dtype
@@ -119,20 +120,20 @@ def _read(path: str, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any
                 except CodeStreamError as exc:
                     raise _StillError(f"incomplete code stream: {exc}") from exc
             if header.components == 1:
-                return _decode_code_stream(data, header, limits)
+                return _decode_code_stream(data, header)
             file.seek(0)
         return _decode_picture(file, limits, flags)
 
 
-def _decode_code_stream(data: bytes, header: CodeStreamHeader, limits: LimitsConfig) -> tuple[NDArray[Any], int]:
+def _decode_code_stream(data: bytes, header: CodeStreamHeader) -> tuple[NDArray[Any], int]:
     import imagecodecs
 
-    _check_size(header.rows, header.columns, limits)
     if header.signed or not 8 <= header.bits <= 16:
         raise _StillError(f"{header.bits} {'signed ' * header.signed}bits a sample: expected 8 to 16 unsigned")
     decoders = {"JPEG-LS": imagecodecs.jpegls_decode, "JPEG 2000": imagecodecs.jpeg2k_decode}
     try:
-        cells = np.asarray(decoders.get(header.family, imagecodecs.jpeg8_decode)(data))
+        with swallowed_errors_raised():
+            cells = np.asarray(decoders.get(header.family, imagecodecs.jpeg8_decode)(data))
     except (RuntimeError, ValueError) as exc:  # what imagecodecs raises on damaged streams
         raise _StillError(f"damaged {header.family} stream ({type(exc).__name__}: {exc})") from exc
     if cells.shape != (header.rows, header.columns) or int(cells.max()) >> header.bits:

@@ -6,9 +6,7 @@ Times per frame: docs/decisions/0003-decoders.md. Not for: finding the bytes of 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +19,7 @@ from cathrt.runtime.sources.code_stream import (
     read_code_stream_header,
     require_whole_rle,
     require_whole_stream,
+    swallowed_errors_raised,
 )
 
 # What imagecodecs (RuntimeError, ValueError) and pylibjpeg-rle (ValueError, pyo3's IndexError) raise on damaged data.
@@ -69,7 +68,8 @@ def decode_frame(decoder: Decoder, data: bytes, layout: PixelLayout) -> NDArray[
     if decoder.families:
         cell_bits = _check_header(decoder, data, layout)
     try:
-        cells = decoder.decode(data, layout)
+        with swallowed_errors_raised():
+            cells = decoder.decode(data, layout)
     except CodeStreamError as exc:
         raise FrameDecodeError(f"incomplete code stream: {exc}") from exc
     except _VENDOR_ERRORS as exc:
@@ -144,22 +144,7 @@ def _htj2k(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
     # OpenJPEG clamps.
     from imagecodecs import htj2k_decode
 
-    with _swallowed_errors_raised():
-        return np.asarray(htj2k_decode(data))
-
-
-@contextmanager
-def _swallowed_errors_raised() -> Iterator[None]:
-    """imagecodecs 2026.3 loses what OpenJPH throws in mid-picture and returns the picture as far as it got."""
-    swallowed: list[str] = []
-    before = sys.unraisablehook
-    sys.unraisablehook = lambda event: swallowed.append(str(event.exc_value))
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-    if swallowed:
-        raise RuntimeError(swallowed[0])
+    return np.asarray(htj2k_decode(data))
 
 
 def _rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
