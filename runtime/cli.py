@@ -1,7 +1,7 @@
 """The command line: `cathrt replay | demo | phantom | doctor | verify`. Reads arguments, chooses exit codes.
 
 Everything it does is a call into the runtime; errors end as one line on stderr and the error's own exit code.
-Not for: export and qualify, which cathrt.export.cli, the installed `cathrt`, adds to these.
+Not for: export and qualify, which cathrt.export.commands.cli, the installed `cathrt`, adds to these.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any
 
 _SERVER = r"""
 import json, os, sys, traceback
-import cathrt.export.cli
+import cathrt.export.commands.cli
 for line in sys.stdin:
     request = json.loads(line)
     child = os.fork()
@@ -31,7 +31,7 @@ for line in sys.stdin:
         sys.argv = ["cathrt", *request["arguments"]]
         code = 1
         try:
-            cathrt.export.cli.main()
+            cathrt.export.commands.cli.main()
         except SystemExit as exc:
             code = exc.code
         except BaseException:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from cathrt.export.bundle.sign import generate_key
-from cathrt.export.cli import PRECISIONS, ArchName, TargetName, app
+from cathrt.export.commands.cli import PRECISIONS, ArchName, TargetName, app
 from cathrt.export.graph.fold import Target
 from cathrt.export.models.keyframe.convnext import ARCHS
 from cathrt.export.models.keyframe.gate import GATES
@@ -26,7 +26,7 @@ SMALL = ["export", "keyframe", "--arch", "convnext_atto", "--random-init"]
 
 def cathrt(*arguments: str | Path, before: str = "pass") -> subprocess.CompletedProcess[str]:
     """The installed script's entry point. before: Python to run ahead of it."""
-    code = f"import sys; {before}; from cathrt.export.cli import main; main()"
+    code = f"import sys; {before}; from cathrt.export.commands.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
@@ -47,11 +47,11 @@ def judge(tmp_path: Path) -> Path:
 
 def test_the_export_commands_cost_the_runtimes_start_nothing_heavy() -> None:
     code = (
-        "import sys, cathrt.runtime.cli; before = set(sys.modules); import cathrt.export.cli;"
+        "import sys, cathrt.runtime.cli; before = set(sys.modules); import cathrt.export.commands.cli;"
         "print(*sorted(set(sys.modules) - before))"
     )
     added = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert added == ["cathrt.export", "cathrt.export.cli"]
+    assert added == ["cathrt.export", "cathrt.export.commands", "cathrt.export.commands.cli"]
 
 
 def test_the_commands_names_are_those_of_the_tables_they_stand_for() -> None:

@@ -115,7 +115,7 @@ def test_the_command_joins_what_the_configuration_trusts(base: Bundle, tmp_path:
     key, config = tmp_path / "test.key", tmp_path / "cathrt.toml"
     generate_key(key)
     config.write_text(f'[trust]\nkeys = ["{public_key(KEY)}"]\n', encoding="utf-8")
-    command = [sys.executable, "-m", "cathrt.export.cli", "join", base.path, other.path, "--sign", key]
+    command = [sys.executable, "-m", "cathrt.export.commands.cli", "join", base.path, other.path, "--sign", key]
 
     def run(*more: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*command, *more], capture_output=True, text=True, timeout=120, check=False)

@@ -1,7 +1,7 @@
 """The installed `cathrt`: the runtime's commands, and with the [export] extra `export keyframe` and `qualify`.
 
 Imports nothing heavy before one of its own commands runs, so that `cathrt replay` starts as it does without it.
-Not for: what the commands do (recipe.py, recipe/judging.py).
+Not for: what the commands do (recipe/).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def keyframe_command(
     if (weights is None) == (not random_init):
         raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
     from cathrt.export.bundle.sign import load_key
-    from cathrt.export.cli_arguments import gate_from, semantics_from, sm_from, stage_bar
+    from cathrt.export.commands.arguments import gate_from, semantics_from, sm_from, stage_bar
     from cathrt.export.models.keyframe.checkpoint import load_checkpoint, random_checkpoint
     from cathrt.export.quantize.int8 import Int8Settings
     from cathrt.export.recipe.judging import Judging, judge_set
@@ -172,7 +172,7 @@ def qualify_command(
     """Judge a bundle's every engine against the float32 network; leaves a report for each. Signs nothing."""
     _require_extra()
     settings = load_config(config)
-    from cathrt.export.cli_arguments import gate_from, reference_for, stage_bar
+    from cathrt.export.commands.arguments import gate_from, reference_for, stage_bar
     from cathrt.export.quantize.layer_errors import layer_errors_of_bundle
     from cathrt.export.recipe.judging import Judging, judge_set, judged, not_run, write_report
     from cathrt.export.recipe.recipe import GateError

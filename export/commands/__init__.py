@@ -1,0 +1,1 @@
+"""The installed `cathrt`: commands of export beside those of the runtime."""
