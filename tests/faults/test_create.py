@@ -45,7 +45,7 @@ def left_usable(processes: Nursery, folder: Path) -> None:
 
 
 # No divisor of a page, so that every file is cut inside and at the end of its pages.
-@pytest.mark.parametrize("step_bytes", [1499, pytest.param(97, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step_bytes", [1499, pytest.param(307, marks=pytest.mark.slow)])
 def test_at_every_level_of_free_space(processes: Nursery, tmp_path: Path, step_bytes: int) -> None:
     refused = 0
     for space in range(0, ROOM_ENOUGH, step_bytes):

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.kill_journal import kill_journal
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_writers_killed_at_random_beside_a_reader(tmp_path: Path, kills: int) -> None:
     tally = kill_journal(kills, seed=1, root=tmp_path)
 
