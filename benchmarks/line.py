@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import measure
 from cathrt.runtime.alert import Record, StoredRecord, Verdict
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run
@@ -26,7 +27,6 @@ from cathrt.runtime.journal import Journal, JournalStats
 from cathrt.runtime.journal_report import verify_journal
 from cathrt.runtime.models import FINDINGS, open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.pipeline import Line, watch

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cathrt.runtime.pace import Clock
+from cathrt.runtime.clock import Clock
 
 
 class KeepWarm:

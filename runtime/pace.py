@@ -7,35 +7,14 @@ so waiting anywhere counts against us (no coordinated omission: MLPerf, wrk2).
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
+from cathrt.runtime.clock import Clock
 from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.ports import Source
-
-if TYPE_CHECKING:
-    from cathrt.runtime.keep_warm import KeepWarm
-
-
-class Clock(Protocol):
-    """Monotonic time as a parameter, so that tests own it."""
-
-    def now_ns(self) -> int: ...
-    def wait_until(self, deadline_ns: int) -> None: ...
-
-
-class MonotonicClock:
-    """The machine's CLOCK_MONOTONIC."""
-
-    def now_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wait_until(self, deadline_ns: int) -> None:
-        while (left := deadline_ns - time.monotonic_ns()) > 0:
-            time.sleep(left / 1e9)
 
 
 def as_taken(source: Source) -> Iterator[Frame | LostFrame]:

@@ -17,6 +17,7 @@ from typing import Protocol
 from cathrt.runtime.alert import Alert, KeyframeFinding, LiveUntil, PassStart, Rate, Record, RunSummary, StoredRecord
 from cathrt.runtime.attempts import attempt_to_judge
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.failpoints import failpoint
@@ -29,7 +30,7 @@ from cathrt.runtime.lateness import boot, is_late
 from cathrt.runtime.ledger import Ledger
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
-from cathrt.runtime.pace import Clock, as_taken, in_real_time
+from cathrt.runtime.pace import as_taken, in_real_time
 from cathrt.runtime.pass_identity import pass_values
 from cathrt.runtime.policy import KeyFramePolicy, Scored
 from cathrt.runtime.ports import Engine, Source

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from cathrt.runtime.alert import Rate, Refusal, RunSummary
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SinkError, SourceError
 from cathrt.runtime.failover import open_with_fallback
@@ -22,7 +23,6 @@ from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal import Journal
 from cathrt.runtime.keep_warm import KeepWarm
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Sink, Source
 

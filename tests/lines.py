@@ -15,12 +15,12 @@ import numpy as np
 from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
-from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import Line
 from cathrt.runtime.records import body_from_record
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cathrt.runtime.alert import Outcome, Record, RunSummary, StageTimes, Verdict
+from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config, LineConfig
 from cathrt.runtime.errors import EngineError, JournalError
 from cathrt.runtime.frame import Geometry, LostFrame
-from cathrt.runtime.pace import MonotonicClock
 from cathrt.runtime.pipeline import watch
 from tests.lines import ArraySource, ListJournal, Tensors, brightness, fake_engine, line, picture
 

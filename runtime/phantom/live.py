@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.pace import Clock
 from cathrt.runtime.phantom.renderer_process import RendererProcess
 from cathrt.runtime.phantom.study import SceneRecipe
 

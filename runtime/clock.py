@@ -1,0 +1,24 @@
+"""Monotonic time as a parameter, so that tests own it. Not for: wall-clock time, which no latency is measured by."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Monotonic time as a parameter, so that tests own it."""
+
+    def now_ns(self) -> int: ...
+    def wait_until(self, deadline_ns: int) -> None: ...
+
+
+class MonotonicClock:
+    """The machine's CLOCK_MONOTONIC."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def wait_until(self, deadline_ns: int) -> None:
+        while (left := deadline_ns - time.monotonic_ns()) > 0:
+            time.sleep(left / 1e9)
