@@ -23,8 +23,8 @@ from benchmarks.reliability import require_matplotlib, write_plot
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
+from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pipeline import Line
 
 PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 24
 STILLS_FOLDER, CINE_FOLDER = "arcade_syntax", "xa_cine"  # where --data keeps them

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.outside.validation import faults_of
 from cathrt.runtime.sources.discover import Input, discover
-from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -20,9 +20,9 @@ from benchmarks import measure
 from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.identity import pass_id, record_id, run_id
-from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal.records import body_from_record, record_from_body
+from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import FINDINGS
-from cathrt.runtime.records import body_from_record, record_from_body
 from cathrt.runtime.sinks.jsonl import JsonlSink
 
 VERDICTS = 100  # in one sample: one alone is too short for the clock

@@ -14,11 +14,11 @@ from pathlib import Path
 from cathrt.export.demo.evaluate import HIT_FRAMES
 from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.config import Config, EngineConfig
+from cathrt.runtime.line.pipeline import Line, watch
+from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
-from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Source
-from cathrt.runtime.replay import opened_line
 
 
 @dataclass(frozen=True, slots=True)

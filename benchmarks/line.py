@@ -23,13 +23,13 @@ from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.journal import Journal, JournalStats
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.report import verify_journal
+from cathrt.runtime.journal.writer import Journal, JournalStats
+from cathrt.runtime.line.pipeline import Line, watch
 from cathrt.runtime.models import FINDINGS, open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
-from cathrt.runtime.pipeline import Line, watch
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from cathrt.runtime.sources.discover import discover

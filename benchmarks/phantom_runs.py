@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, LineRecipe, hit, judge
-from cathrt.runtime.lifeline import die_with_parent
+from cathrt.runtime.children.lifeline import die_with_parent
+from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
-from cathrt.runtime.pipeline import Line
 
 # Training begins at seed 0, validation at 10,000,000, its test at 20,000,000 (export/demo/train_keyframe.py).
 FIRST_SEED = 30_000_000

@@ -20,7 +20,7 @@ from benchmarks.judged_runs import JudgedRun, hit, judge
 from cathrt.export.demo.dataset import SIDES
 from cathrt.export.qualify.judge_set import side_of_name
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.pipeline import Line
+from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.sandbox import open_source
 

@@ -76,7 +76,7 @@ def replay_command(
     config: ConfigOption = None,
 ) -> None:
     """Judge recorded runs: one verdict per frame, key-frame alerts, a summary per run."""
-    from cathrt.runtime.replay import Opening, opened_journal, opened_line, replay
+    from cathrt.runtime.line.replay import Opening, opened_journal, opened_line, replay
     from cathrt.runtime.sinks.progress import ProgressSink
     from cathrt.runtime.sources.discover import discover, shown_name
     from cathrt.runtime.sources.sandbox import open_source
@@ -174,7 +174,7 @@ def verify_command(
         }
         sound = True
     else:
-        from cathrt.runtime.journal_report import verify_journal
+        from cathrt.runtime.journal.report import verify_journal
         from cathrt.runtime.models import FINDINGS
 
         journal = verify_journal(path, FINDINGS)

@@ -18,12 +18,12 @@ from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, load_config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
 from cathrt.runtime.models import open_bundle
-from cathrt.runtime.plain_text import json_line, shown
+from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.standard_streams import styled
 
 if TYPE_CHECKING:
-    from cathrt.runtime.replay import Replayed
+    from cathrt.runtime.line.replay import Replayed
 
 _EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError, EngineError, EngineLostError)}
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped

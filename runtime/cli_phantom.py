@@ -98,9 +98,9 @@ def _stream(
     *,
     json_: bool,
 ) -> None:
+    from cathrt.runtime.line.replay import opened_journal, opened_line, replay
     from cathrt.runtime.phantom.study import draw_study
     from cathrt.runtime.phantom_study import pedal_openings
-    from cathrt.runtime.replay import opened_journal, opened_line, replay
     from cathrt.runtime.sinks.progress import ProgressSink
 
     with (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.validation import faults_of
+from cathrt.runtime.outside.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

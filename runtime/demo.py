@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.contact_sheet import Tile, contact_sheet
+from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.line.replay import Opening, Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Sink
-from cathrt.runtime.records import record_from_body
-from cathrt.runtime.replay import Opening, Replayed, opened_journal, opened_line, replay
+from cathrt.runtime.sinks.contact_sheet import Tile, contact_sheet
+from cathrt.runtime.sinks.summary_page import JudgedRun, summary_page
 from cathrt.runtime.sources.discover import discover
 from cathrt.runtime.sources.sandbox import open_source
-from cathrt.runtime.summary_page import JudgedRun, summary_page
 
 # name, side, kind: one of each side, and one in which there is nothing to find
 _RUNS: tuple[tuple[str, Literal["left", "right"] | None, SceneKind], ...] = (

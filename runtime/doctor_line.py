@@ -50,7 +50,7 @@ def line_check(
 def main(request: str) -> int:
     """Open the line as replay does, close it, and print its engine's name, or why not."""
     from cathrt.runtime.cli_options import bundle_at
-    from cathrt.runtime.replay import opened_line
+    from cathrt.runtime.line.replay import opened_line
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     asked = json.loads(request)

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.plain_text import shown_lines
+from cathrt.runtime.outside.plain_text import shown_lines
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -20,9 +20,9 @@ from cathrt.runtime.config import Config
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
+from cathrt.runtime.journal.records import body_from_record
+from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
-from cathrt.runtime.pipeline import Line
-from cathrt.runtime.records import body_from_record
 
 SIZE = 8
 LABELS = tuple(

@@ -25,9 +25,9 @@ from cathrt.runtime.alert import (
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.identity import pass_id, record_id, run_id
-from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal.records import body_from_record, record_from_body
+from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import FINDINGS
-from cathrt.runtime.records import body_from_record, record_from_body
 
 GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)

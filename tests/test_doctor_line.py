@@ -15,7 +15,7 @@ from cathrt.runtime.cli_options import bundle_at
 from cathrt.runtime.config import Config, EngineConfig, TrustConfig
 from cathrt.runtime.doctor_line import line_check
 from cathrt.runtime.errors import CathrtError
-from cathrt.runtime.replay import opened_line
+from cathrt.runtime.line.replay import opened_line
 from tests.e2e.commands import cathrt
 from tests.golden import conv_model, golden_manifest
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.manifest import Preprocessing
-from cathrt.runtime.lifeline import die_with_parent
+from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION

@@ -11,7 +11,7 @@ from typing import Any
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
-from cathrt.runtime.plain_text import shown
+from cathrt.runtime.outside.plain_text import shown
 
 
 def model_card(manifest: Manifest) -> str:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 

@@ -21,7 +21,7 @@ from cathrt.export.qualify.alone import Latency
 from cathrt.export.qualify.evidence import verdict
 from cathrt.export.qualify.measure import P99_NEEDS, Qualification
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.plain_text import html_text
+from cathrt.runtime.outside.plain_text import html_text
 
 _WIDTH, _HEIGHT, _LEFT, _BASE = 640, 170, 8, 140
 _BINS = 48

@@ -49,8 +49,8 @@ from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.errors import EngineError, SourceError
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.outside.plain_text import json_escaped
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
-from cathrt.runtime.plain_text import json_escaped
 from cathrt.runtime.ports import Engine
 
 Advance = Callable[[int, int], None]  # told (done, total)

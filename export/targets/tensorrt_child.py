@@ -18,9 +18,9 @@ from typing import Any
 
 from cathrt.export.targets.tensorrt_report import json_from_report, report_from_network
 from cathrt.runtime.bundle.fingerprint import Device, sm_text
+from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.engines.device_probe import probe_devices
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.lifeline import die_with_parent
 
 # What only TensorRT-RTX has: it builds for devices it does not see. TensorRT proper builds for the one it does.
 RTX_ONLY = frozenset({"ComputeCapability", "num_compute_capabilities", "set_compute_capability"})

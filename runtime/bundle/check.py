@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, Union
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, Manifest, Network, PlanFile, Section
 from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.outside.validation import faults_of
 from cathrt.runtime.tensor import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
-from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

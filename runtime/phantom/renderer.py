@@ -16,7 +16,7 @@ import select
 import struct
 import sys
 
-from cathrt.runtime.lifeline import die_with_parent
+from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.phantom.source import PhantomSource
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.sources.messages import document_from_run

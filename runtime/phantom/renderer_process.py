@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.children import end_child, exit_status, start_child
+from cathrt.runtime.children.parent import end_child, exit_status, start_child
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Run

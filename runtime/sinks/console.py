@@ -9,8 +9,8 @@ from typing import TextIO
 
 from cathrt.runtime.alert import NOTICE, Alert, Outcome, PassStart, Record, Refusal, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.plain_text import shown
-from cathrt.runtime.records import record_from_body
+from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.outside.plain_text import shown
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.plain_text import json_escaped
+from cathrt.runtime.outside.plain_text import json_escaped
 
 
 class JsonlSink:

@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.lifeline import die_with_parent
 from cathrt.runtime.sources.confinement import confine
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.messages import RING_SLOTS, Request, document_from_run, pixel_dtype, request_from_text

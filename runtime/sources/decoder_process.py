@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Any
 
-from cathrt.runtime.children import end_child, exit_status, start_child
+from cathrt.runtime.children.parent import end_child, exit_status, start_child
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, ReplyError, Request, text_from_request
 from cathrt.runtime.sources.syntax import printable

@@ -35,9 +35,9 @@ from cathrt.runtime.frame import (
     Timing,
     VoiWindow,
 )
+from cathrt.runtime.outside.validation import faults_of
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.syntax import is_code_string, is_flag, is_uid, is_uuid
-from cathrt.runtime.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

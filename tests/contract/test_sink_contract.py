@@ -17,14 +17,14 @@ from typing import IO, Any
 
 import pytest
 
-from cathrt.runtime import records
 from cathrt.runtime.alert import NOTICE, Alert, Record, StoredRecord
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
+from cathrt.runtime.journal import records
+from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
+from cathrt.runtime.journal.records import body_from_record, record_from_body
+from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.ports import Sink
-from cathrt.runtime.records import body_from_record, record_from_body
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import GROUPED, Shown, alert, refusal, rows, start, stored, summary, verdict, whole_pass
@@ -180,8 +180,8 @@ def test_head_of_a_pipe_ends_the_sink_with_one_clear_error(tmp_path: Path) -> No
 import os, sys
 from pathlib import Path
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import GROUPED, whole_pass
 journal = Journal(Path(sys.argv[1]), GROUPED, (JsonlSink(sys.stdout.buffer),))

@@ -20,10 +20,10 @@ from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import JOURNAL_POINTS, LINE_POINTS, arm, kill
 from cathrt.runtime.frame import LostFrame
-from cathrt.runtime.journal import Journal
+from cathrt.runtime.journal.records import prepare_records
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models import FINDINGS
-from cathrt.runtime.pipeline import watch
-from cathrt.runtime.records import prepare_records
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.lines import ArraySource, Tensors, brightness, line, picture
 

@@ -19,12 +19,12 @@ from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.cli_options import exit_code_of
 from cathrt.runtime.config import Config, JournalConfig, LimitsConfig
 from cathrt.runtime.demo import demo
-from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_file import open_for_reading
+from cathrt.runtime.journal.file import open_for_reading
+from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.replay import Replayed
 from cathrt.runtime.models import FINDINGS, open_bundle
 from cathrt.runtime.phantom.dicom import write_xa
-from cathrt.runtime.records import record_from_body
-from cathrt.runtime.replay import Replayed
 from tests.lines import SIZE, ArraySource, picture
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.conftest import ROOT
 from tests.e2e.kill_cases import AGAIN, CASES, CASES_AGAIN, FAILS_ON, ITEMS, POINTS

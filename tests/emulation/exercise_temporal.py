@@ -11,13 +11,7 @@ from cathrt.kernels._kernels import TemporalFilter
 from cathrt.kernels.cuda.stream import Stream
 from cathrt.kernels.cuda.temporal import DeviceTemporalFilter
 from tests.emulation.placed import fetched, placed
-from tests.kernels.temporal_agreement import (
-    EXACT,
-    assert_step_agrees,
-    assert_step_is_exact,
-    moving_scene,
-    settings_for,
-)
+from tests.kernels.temporal_agreement import EXACT, assert_step_agrees, assert_step_is_exact, moving_scene, settings_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines import ENGINES
 from cathrt.runtime.errors import EngineLostError
 from cathrt.runtime.frame import Frame
+from cathrt.runtime.line.pipeline import Line, watch
+from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pipeline import Line, watch
-from cathrt.runtime.replay import opened_line
 from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
 from tests.engines.fake_device import FakeStream

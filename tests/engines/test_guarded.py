@@ -20,10 +20,10 @@ from cathrt.runtime.engines.device_thread import DeviceThread
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.errors import EngineError, EngineLostError
-from cathrt.runtime.failover import FailoverEngine, WarmEngine
 from cathrt.runtime.frame_step import CpuFrameStep, FrameEngine
+from cathrt.runtime.line.failover import FailoverEngine, WarmEngine
+from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pipeline import watch
 from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, brightness, line
 
 LONG_S = 60.0

@@ -20,8 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
+from cathrt.runtime.journal.records import prepare_records
 from cathrt.runtime.models import FINDINGS
-from cathrt.runtime.records import prepare_records
 from tests.stub_driver.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from cathrt.runtime.alert import Record
 from cathrt.runtime.errors import JournalError
-from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.report import verify_journal
+from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.faults.call_order import Call, calls_in, read_ahead, unsynced_when_shown

@@ -11,8 +11,8 @@ from pathlib import Path
 from cathrt.runtime.alert import Record, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.failpoints import arm, kill
-from cathrt.runtime.journal import Journal
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.report import verify_journal
+from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import FINDINGS
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import AT_ONCE, start, whole_pass

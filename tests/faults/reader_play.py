@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 from cathrt.runtime.failpoints import arm, kill
-from cathrt.runtime.journal_head import Head
-from cathrt.runtime.journal_reader import JournalReader, ReaderPlace, deliver
+from cathrt.runtime.journal.head import Head
+from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.sinks.jsonl import JsonlSink
 
 

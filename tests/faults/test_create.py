@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cathrt.runtime.errors import JournalError
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.models import FINDINGS
 from tests.faults.call_order import calls_in
 from tests.faults.calls import Conditions, Nursery, Strike, nursery

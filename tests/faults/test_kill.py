@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cathrt.runtime.alert import Verdict
 from cathrt.runtime.failpoints import JOURNAL_POINTS
-from cathrt.runtime.journal_report import verify_journal
+from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.models import FINDINGS
-from cathrt.runtime.records import record_from_body
 from tests.faults.calls import nursery
 from tests.faults.kill_pass import FINISH, PASSES, RECORDS, SHOWN
 

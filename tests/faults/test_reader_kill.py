@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cathrt.runtime.failpoints import READER_POINTS
-from cathrt.runtime.journal_head import Head
-from cathrt.runtime.journal_reader import JournalReader
+from cathrt.runtime.journal.head import Head
+from cathrt.runtime.journal.reader import JournalReader
 from tests.faults.call_order import calls_in, read_ahead, unsynced_when_shown
 from tests.faults.calls import Conditions, Nursery, Strike, nursery
 from tests.faults.kill_pass import FINISH, PASSES, RECORDS, SHOWN

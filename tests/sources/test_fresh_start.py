@@ -17,7 +17,7 @@ from cathrt.runtime.alert import Outcome
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
-from cathrt.runtime.pipeline import watch
+from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.sources.decoder_process import DecoderProcess
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.messages import Request

@@ -31,11 +31,11 @@ from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.engines.tensorrt import TensorRtEngine
 from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, Told
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.failover import FailoverEngine
 from cathrt.runtime.frame import Frame
 from cathrt.runtime.frame_step import Stepped
+from cathrt.runtime.line.failover import FailoverEngine
+from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.pipeline import watch
 from tests.engines.fake_tensorrt import fake_tensorrt
 from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, line
 from tests.stub_driver.control import Fault, Stub

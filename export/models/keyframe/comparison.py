@@ -23,8 +23,8 @@ from cathrt.runtime.alert import KeyframeFinding, Laterality
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.policy import Scored, rank_key_frames
 from cathrt.runtime.models.keyframe.section import KeyframeSection
-from cathrt.runtime.policy import Scored, rank_key_frames
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Side = Literal["left", "right"]

@@ -27,7 +27,7 @@ from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import MODELS
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection, section_of
-from cathrt.runtime.validation import faults_of
+from cathrt.runtime.outside.validation import faults_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

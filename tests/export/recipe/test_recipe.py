@@ -24,9 +24,9 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.engines.cpu import cpu_flags
 from cathrt.runtime.errors import ConfigError, EngineError, ManifestError
+from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.replay import opened_line
 from tests.export.small_export import CONFIG, FEW_FRAMES, KEY, noise_judge, recipe_for, request_for
 from tests.export.tensorrt_requests import rtx  # noqa: F401
 

@@ -1,0 +1,41 @@
+"""Whether an alert is still live when it is shown: asked by whoever shows it, in any process of the machine.
+
+Not for: raising alerts (pipeline.py) and how old an alert may be (policy.stale_s).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from cathrt.runtime.alert import Alert, LiveUntil, Record, StoredRecord
+from cathrt.runtime.journal.records import body_from_record, record_from_body
+
+
+@cache
+def boot() -> str:
+    """Identity of the running kernel's start: readings of the monotonic clock compare only within one.
+
+    Where the system does not tell it, one of this process alone: others then take its alerts as late.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(uuid.uuid4())
+
+
+def is_late(live_until: LiveUntil | None, now_ns: int) -> bool:
+    """Whether that moment has passed at the clock reading `now_ns`, or cannot be compared with it."""
+    return live_until is None or live_until.boot != boot() or now_ns > live_until.monotonic_ns
+
+
+def as_shown(stored: StoredRecord, now_ns: int) -> StoredRecord:
+    """The record as a sink is given it at the clock reading `now_ns`: an alert raised as live may be late by now."""
+    if stored.type != "alert":
+        return stored
+    alert: Record = record_from_body(stored.body, ())
+    if not isinstance(alert, Alert) or alert.late is not False or not is_late(alert.live_until, now_ns):
+        return stored
+    return replace(stored, body=body_from_record(replace(alert, late=True)))

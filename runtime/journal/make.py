@@ -1,0 +1,92 @@
+"""How a new journal is made: all of it or nothing, however full the disk is and wherever the process is killed.
+
+The schema is here too. Not for: opening one that exists (journal/file.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from cathrt.runtime.journal.head import Head
+
+SCHEMA_VERSION = 4  # 4: findings name their kind, passes have a start, verdicts say retry, readers keep their places
+APPLICATION_ID = int.from_bytes(b"cath", "big")
+SCHEMA = (
+    """CREATE TABLE record (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,
+  chain BLOB NOT NULL,
+  run_id TEXT GENERATED ALWAYS AS (json_extract(body, '$.run_id')) VIRTUAL,
+  pass_id TEXT GENERATED ALWAYS AS (json_extract(body, '$.pass_id')) VIRTUAL
+) STRICT""",
+    "CREATE INDEX record_of_pass ON record (pass_id)",
+    """CREATE TRIGGER record_is_never_changed BEFORE UPDATE ON record
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+    """CREATE TRIGGER record_is_never_removed BEFORE DELETE ON record
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+    """CREATE TABLE meta (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  head_seq INTEGER NOT NULL,
+  head_chain BLOB NOT NULL
+) STRICT""",
+)
+_WAL_MODE = b"\2\2"  # the file's write and read version, bytes 18 and 19 (https://www.sqlite.org/fileformat.html, 1.3)
+
+
+def make_journal(path: Path) -> None:
+    """Write an empty journal under another name, sync it, rename it, sync its folder.
+
+    The file is complete before it has its name: it needs no log, and no SQLite has had it open.
+    Raises OSError: then there is no journal, or a complete one whose folder was not synced.
+    """
+    new = path.with_name(path.name + "-new")
+    with suppress(FileNotFoundError):
+        new.unlink()  # of a process that was killed here
+    try:
+        _write_synced(new, _empty_journal())
+        new.rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            new.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _empty_journal() -> bytes:
+    """The bytes of a journal of no row."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        for statement in SCHEMA:
+            connection.execute(statement)
+        empty = Head()
+        connection.execute("INSERT INTO meta VALUES (1, ?, ?)", (empty.seq, empty.chain))
+        content = connection.serialize()
+    finally:
+        connection.close()
+    return content[:18] + _WAL_MODE + content[20:]
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

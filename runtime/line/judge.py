@@ -1,0 +1,143 @@
+"""One frame's way from pixels to its verdict, with its stage times.
+
+Not for: what a run of verdicts means (policy.py, ledger.py) or where they go (journal/writer.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+
+from cathrt.kernels._kernels import same_pixels
+from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
+from cathrt.runtime.failpoints import failpoint
+from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.frame_step import FrameStep
+from cathrt.runtime.identity import record_id
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
+
+_log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Judges the frames of one pass in order. Built once per run; not thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        pass_id: str,
+        run_id: str,
+        step: FrameStep,
+        model: KeyframeModel,
+        budget_ms: float | None,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """step: of this run; it names the engine that goes into each verdict. budget_ms: None for no deadline."""
+        self._pass_id = pass_id
+        self._run_id = run_id
+        self._step = step
+        self._model = model
+        self._budget_ms = budget_ms
+        self._now_ns = now_ns
+        self._seen: Frame | None = None  # the newest picture, if it was judged; the first of its repeats
+
+    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict[KeyframeFinding]:
+        """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source.
+
+        Only a picture that was judged makes the next frame a DUPLICATE: the repeat of a failed or covered frame is
+        tried again. A frame that was lost in between changes nothing.
+        """
+        if isinstance(item, LostFrame):
+            outcome = Outcome.FAILED if item.failed else Outcome.DROPPED
+            return self._unjudged(item, waited_ms, outcome, item.reason, retry=item.failed and item.ours)
+        seen, self._seen = self._seen, None
+        try:
+            if seen is not None and _repeats(seen, item):
+                self._seen = seen
+                return self._unjudged(item, waited_ms, Outcome.DUPLICATE, f"same pixels as frame {seen.index}")
+            verdict = self._judged(item, waited_ms)
+        except Exception as exc:  # the one place: a frame that cannot be judged is FAILED, and the line goes on
+            _log.exception("frame %d of run %s failed", item.index, self._run_id)
+            reason = f"{type(exc).__name__}: {exc}"
+            return self._unjudged(item, waited_ms, Outcome.FAILED, reason, retry=True)
+        if verdict.finding is not None:
+            self._seen = item
+        return verdict
+
+    def stands(self, item: Frame | LostFrame, verdict: Verdict) -> None:
+        """Remember the picture of a frame whose verdict is stored already, as if it had been judged here."""
+        picture = item if isinstance(item, Frame) else None
+        if verdict.finding is not None:
+            self._seen = picture
+        elif picture is not None and (self._seen is None or not _repeats(self._seen, picture)):
+            # A stored DUPLICATE is a repeat of a judged picture, which may not have come this time.
+            self._seen = picture if verdict.outcome is Outcome.DUPLICATE else None
+
+    def _judged(self, frame: Frame, waited_ms: float) -> Verdict[KeyframeFinding]:
+        stepped = self._step(frame.pixels)
+        if stepped.outputs is None:
+            reason = "no exposed pixel: shutter and collimator cover the frame"
+            return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
+        inferred = self._now_ns()
+        failpoint("line.inferred")
+        finding = self._model.finding(stepped.outputs)
+        done = self._now_ns()
+        times = StageTimes(
+            source=waited_ms,
+            preprocess=stepped.preprocess_ms,
+            infer=stepped.infer_ms,
+            postprocess=_ms(inferred, done),
+            end_to_end=_ms(frame.acquired_ns, done),
+        )
+        late = self._budget_ms is not None and times.end_to_end > self._budget_ms
+        return Verdict(
+            id=self._id(frame),
+            pass_id=self._pass_id,
+            run_id=self._run_id,
+            frame_index=frame.index,
+            outcome=Outcome.LATE if late else Outcome.MET,
+            reason=f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None,
+            finding=finding,
+            latency_ms=times,
+            engine=stepped.engine,  # the one that computed the finding; another may be in force by now
+            retry=False,
+        )
+
+    def _unjudged(
+        self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str, *, retry: bool = False
+    ) -> Verdict[KeyframeFinding]:
+        end_to_end = max(_ms(item.acquired_ns, self._now_ns()), 0.0)
+        return Verdict(
+            id=self._id(item),
+            pass_id=self._pass_id,
+            run_id=self._run_id,
+            frame_index=item.index,
+            outcome=outcome,
+            reason=reason,
+            finding=None,
+            latency_ms=StageTimes(waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end),
+            engine=None,
+            retry=retry,
+        )
+
+    def _id(self, item: Frame | LostFrame) -> str:
+        return record_id(self._pass_id, "verdict", str(item.index))
+
+
+def _repeats(seen: Frame, frame: Frame) -> bool:
+    """Whether every pixel is the same. Of frames that differ, as live ones do, only the first pixels are read.
+
+    Never of frames that lie on a device, where the host does not look.
+    """
+    before, now = seen.pixels, frame.pixels
+    if not (isinstance(before, np.ndarray) and isinstance(now, np.ndarray)):
+        return False
+    if before.shape != now.shape or before.dtype != now.dtype:
+        return False
+    return same_pixels(before, now, 8 * now.dtype.itemsize)  # a source has already cleared the unused bits
+
+
+def _ms(start_ns: int, end_ns: int) -> float:
+    return (end_ns - start_ns) / 1e6

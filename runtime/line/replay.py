@@ -1,0 +1,117 @@
+"""Recorded runs through the line, one after another: what `cathrt replay` and `cathrt demo` share.
+
+An input that cannot be read or judged becomes a Refusal in the journal; the others go on. Not for: printing (sinks do)
+and exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cathrt.runtime.alert import Rate, Refusal, RunSummary
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.clock import MonotonicClock
+from cathrt.runtime.config import Config
+from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SinkError, SourceError
+from cathrt.runtime.frame import Run
+from cathrt.runtime.identity import record_id
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.failover import open_with_fallback
+from cathrt.runtime.line.keep_warm import KeepWarm
+from cathrt.runtime.line.pipeline import Line, watch
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.ports import Sink, Source
+
+# What one input can meet before its first frame without any harm to the next input.
+_OF_ONE_INPUT = (SourceError, ManifestError, ConfigError, EngineError)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One input: what to call it, and how to open it (raises SourceError)."""
+
+    name: str
+    open: Callable[[], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of the inputs: every one is in exactly one of the two."""
+
+    summaries: tuple[RunSummary, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def replay(
+    openings: Iterable[Opening], line: Line, journal: Journal, opened: Callable[[Run], None] = lambda run: None
+) -> Replayed:
+    """Judge each input in turn; on return all records are durable and shown. opened(run) comes before its frames.
+
+    A run that comes twice is judged once, also where frames of it failed: a later replay judges those again.
+    Raises JournalError where records cannot be kept, SinkError where they are kept but a sink does not take them.
+    """
+    summaries: list[RunSummary] = []
+    refusals: list[Refusal] = []
+    judged: set[str] = set()
+    for opening in openings:
+        try:
+            with ExitStack() as stack:
+                source = opening.open()
+                stack.callback(source.close)
+                opened(source.run)
+                run_id = source.run.run_id
+                summaries.append(watch(source, line, journal, retry=run_id not in judged))
+                judged.add(run_id)
+        except _OF_ONE_INPUT as exc:
+            refusals.append(_refusal(opening.name, exc))
+            journal.append(refusals[-1])
+        journal.sync()  # a reader that has gone is noticed here, not after the whole archive
+    journal.sync()
+    return Replayed(tuple(summaries), tuple(refusals))
+
+
+def _refusal(name: str, exc: CathrtError) -> Refusal:
+    return Refusal(id=record_id("refusal", name, str(exc)), source=name, error=type(exc).__name__, message=str(exc))
+
+
+@contextmanager
+def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
+    """The bundle's engine, and its fallback where one is named, loaded and warm, as a Line; closed on the way out.
+
+    Every line that shows results is opened here. Raises ManifestError for weights that were drawn and never trained,
+    and EngineLostError at the end where the engine was lost on the way and every later frame has FAILED.
+    """
+    if bundle.manifest.random_init:
+        raise ManifestError(
+            f"bundle {bundle.manifest.name} holds random weights, its findings mean nothing: it is for measuring "
+            "speed with the benchmarks; export trained weights with --weights"
+        )
+    clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
+    engine = open_with_fallback(bundle, CLASSIFIER, config.engine)
+    try:
+        keep_warm = KeepWarm(engine.keep_warm, every_ms, clock) if every_ms and engine.can_keep_warm else None
+        yield Line(bundle, engine, config, clock, rate, keep_warm)
+        engine.require_alive()
+    finally:
+        engine.close()
+
+
+@contextmanager
+def opened_journal(path: Path | None, config: Config, sinks: tuple[Sink, ...]) -> Iterator[Journal]:
+    """The journal at `path`, or one in a temporary folder that goes when the records have been shown."""
+    if path is not None:
+        with Journal(path, config.journal, sinks) as journal:
+            yield journal
+        return
+    with TemporaryDirectory(prefix="cathrt-") as folder:
+        try:
+            with Journal(Path(folder) / "journal.db", config.journal, sinks) as journal:
+                yield journal
+        except SinkError as exc:
+            raise SinkError(
+                f"{exc.__cause__ or exc}; the records are not kept, since no journal was named: give --journal FILE"
+            ) from exc

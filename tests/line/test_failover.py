@@ -1,0 +1,487 @@
+"""Losing a device in the middle of a run: which frames fail, who judges the rest, what the records and alerts say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from cathrt.runtime.alert import Record, Verdict
+from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.config import Config, EngineConfig
+from cathrt.runtime.engines.fake import FakeEngine
+from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
+from cathrt.runtime.frame import Frame, Run
+from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
+from cathrt.runtime.line import failover
+from cathrt.runtime.line.failover import FailoverEngine, open_with_fallback
+from cathrt.runtime.line.pipeline import watch
+from cathrt.runtime.line.replay import opened_line
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.ports import Engine
+from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, Tensors, brightness, line
+
+SCORES = [0.1, 0.3, 0.9, 0.2, 0.1, 0.2]
+
+
+class Mortal(FakeEngine):
+    """An engine on a device that is lost at its call number `dies_at`, from 0; a frame is one call."""
+
+    def __init__(self, name: str = "gpu", dies_at: int | None = None) -> None:
+        super().__init__(
+            MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), self._judge
+        )
+        self._name = name
+        self._dies_at = dies_at
+        self.calls = 0
+        self.closed = 0
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def close(self) -> None:
+        self.closed += 1
+        super().close()
+
+    def _alive(self) -> None:
+        if self._dies_at is not None and self.calls >= self._dies_at:
+            raise EngineLostError(f"{self._name}: the device is lost: it fell off the bus")
+        self.calls += 1
+
+    def _judge(self, inputs: Tensors, outputs: Tensors) -> None:
+        self._alive()
+        brightness(inputs, outputs)
+
+
+class Warm(Mortal):
+    """One that can be kept warm, which counts as a call."""
+
+    def keep_warm(self) -> None:
+        self._alive()
+
+
+class Unprepared(Mortal):
+    """An engine that prepares no step for a run while `refusal` is set. prepared: how many it made."""
+
+    def __init__(self, name: str, refusal: Exception | None, dies_at: int | None = None) -> None:
+        super().__init__(name, dies_at)
+        self.refusal = refusal
+        self.prepared = 0
+
+    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+        if self.refusal is not None:
+            raise self.refusal
+        self.prepared += 1
+        return CpuFrameStep(self, run, spec, now_ns)
+
+
+def lost(name: str) -> EngineLostError:
+    return EngineLostError(f"{name}: the device is lost: it fell off the bus")
+
+
+def short(name: str) -> EngineError:
+    return EngineError(f"{name}: cuMemAlloc ended with CUDA_ERROR_OUT_OF_MEMORY")
+
+
+def judged(engine: Engine, scores: list[float] = SCORES) -> ListJournal:
+    journal = ListJournal()
+    watch(ArraySource(scores), line(engine=engine), journal)
+    return journal
+
+
+@pytest.mark.parametrize("dies_at", range(len(SCORES) + 1))
+def test_a_device_lost_at_any_frame_costs_that_frame_and_the_fallback_judges_the_rest(dies_at: int) -> None:
+    journal = judged(FailoverEngine([Mortal(dies_at=dies_at), Mortal("cpu")]))
+    assert [verdict.frame_index for verdict in journal.verdicts] == list(range(len(SCORES)))
+    for verdict in journal.verdicts:
+        if verdict.frame_index == dies_at:
+            assert (verdict.outcome, verdict.finding, verdict.engine) == ("FAILED", None, None)
+            reason = "EngineLostError: gpu: the device is lost: it fell off the bus; cpu takes over with the next frame"
+            assert verdict.reason == reason
+        else:
+            expected = "gpu" if verdict.frame_index < dies_at else "cpu (fallback for gpu)"
+            assert (verdict.outcome, verdict.engine) == ("MET", expected)
+    (summary,) = journal.summaries
+    assert summary.verdicts["FAILED"] == (dies_at < len(SCORES))
+    assert sum(summary.verdicts.values()) == len(SCORES)
+
+
+@pytest.mark.parametrize("dies_at", range(len(SCORES) + 1))
+def test_without_a_fallback_every_later_frame_fails_with_the_reason(dies_at: int) -> None:
+    engine = FailoverEngine([Mortal(dies_at=dies_at)])
+    journal = judged(engine)
+    assert len(journal.verdicts) == len(SCORES)
+    for verdict in journal.verdicts[:dies_at]:
+        assert (verdict.outcome, verdict.engine) == ("MET", "gpu")
+    for verdict in journal.verdicts[dies_at:]:
+        assert (verdict.outcome, verdict.engine) == ("FAILED", None)
+        assert "it fell off the bus; no engine is left" in str(verdict.reason)
+        assert "engine.fallback" in str(verdict.reason)
+    if dies_at < len(SCORES):
+        with pytest.raises(EngineLostError, match="fell off the bus") as caught:
+            engine.require_alive()
+        assert caught.value.exit_code == EngineError.exit_code
+    else:
+        engine.require_alive()
+
+
+def test_every_alert_names_the_engine_that_judged_its_frame() -> None:
+    journal = judged(FailoverEngine([Mortal(dies_at=1), Mortal("cpu")]))
+    assert [(alert.frame_index, alert.engine) for alert in journal.alerts] == [(2, "cpu (fallback for gpu)")]
+    assert [(alert.frame_index, alert.engine) for alert in judged(Mortal()).alerts] == [(2, "gpu")]
+
+
+def test_the_summary_names_the_engines_in_the_order_in_which_they_judged() -> None:
+    (mixed,) = judged(FailoverEngine([Mortal(dies_at=3), Mortal("cpu")])).summaries
+    assert mixed.engine == "gpu, cpu (fallback for gpu)"
+    (nothing,) = judged(FailoverEngine([Mortal(dies_at=0)])).summaries
+    assert nothing.engine == "gpu"
+
+
+def test_both_lost_leaves_every_frame_accounted_for() -> None:
+    engine = FailoverEngine([Mortal(dies_at=1), Mortal("cpu", dies_at=2)])
+    journal = judged(engine)
+    assert [v.outcome for v in journal.verdicts] == ["MET", "FAILED", "MET", "MET", "FAILED", "FAILED"]
+    with pytest.raises(EngineLostError, match="cpu: the device is lost"):
+        engine.require_alive()
+
+
+def test_the_next_run_begins_on_the_fallback_and_is_another_pass() -> None:
+    engine = FailoverEngine([Mortal(dies_at=2), Mortal("cpu")])
+    first, second = judged(engine), judged(engine)
+    assert {verdict.engine for verdict in second.verdicts} == {"cpu (fallback for gpu)"}
+    assert not {v.pass_id for v in first.verdicts} & {v.pass_id for v in second.verdicts}
+
+
+def test_a_loss_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    judged(FailoverEngine([Mortal(dies_at=2), Mortal("cpu")]))
+    assert "engine gpu is lost: gpu: the device is lost: it fell off the bus; cpu takes over" in caplog.text
+
+
+def test_an_engine_that_merely_fails_on_a_frame_stays() -> None:
+    def failing(inputs: Tensors, outputs: Tensors) -> None:
+        if inputs["image"].mean() > 0.8:
+            raise EngineError("this one frame")
+        brightness(inputs, outputs)
+
+    standby = Mortal("cpu")
+    journal = judged(
+        FailoverEngine(
+            [
+                FakeEngine(
+                    MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), failing
+                ),
+                standby,
+            ]
+        )
+    )
+    assert [v.outcome for v in journal.verdicts] == ["MET", "MET", "FAILED", "MET", "MET", "MET"]
+    assert standby.calls == 0
+
+
+def test_it_infers_and_closes_as_one_engine() -> None:
+    gpu, cpu = Mortal(dies_at=1), Mortal("cpu")
+    engine = FailoverEngine([gpu, cpu])
+    assert (engine.name, engine.inputs, engine.outputs) == (
+        "gpu",
+        MANIFEST.network(CLASSIFIER).input_specs(),
+        MANIFEST.network(CLASSIFIER).output_specs(),
+    )
+    feeds = dict(engine.input_buffers)
+    engine.infer(feeds)
+    with pytest.raises(EngineLostError, match="cpu takes over"):
+        engine.infer(feeds)
+    assert engine.infer(feeds)["logits"].shape == (1, 6), "the lost engine's buffers are still good feeds"
+    assert engine.name == "cpu (fallback for gpu)"
+    engine.close()
+    assert (gpu.closed, cpu.closed) == (1, 1)
+
+
+def test_a_loss_noticed_while_keeping_warm_costs_no_frame(caplog: pytest.LogCaptureFixture) -> None:
+    engine = FailoverEngine([Warm(dies_at=1), Mortal("cpu")])
+    assert engine.can_keep_warm
+    engine.keep_warm()
+    engine.keep_warm()
+    assert "gpu is lost" in caplog.text
+    assert not engine.can_keep_warm, "the CPU's engine needs none"
+    engine.keep_warm()
+    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
+
+
+def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
+    gpu = Warm(dies_at=3)
+    engine = FailoverEngine([gpu, Mortal("cpu")])
+
+    class Pausing(ListJournal):
+        def append(self, record: Record) -> None:
+            super().append(record)
+            if not isinstance(record, Verdict):
+                return
+            engine.keep_warm()  # the pause after each frame
+
+    journal = Pausing()
+    watch(ArraySource(SCORES), line(engine=engine), journal)
+    assert {verdict.outcome for verdict in journal.verdicts} == {"MET"}
+    assert [verdict.engine for verdict in journal.verdicts] == ["gpu"] * 2 + ["cpu (fallback for gpu)"] * 4
+
+
+def test_a_loss_while_keeping_warm_after_all_standbys_were_lost_ends_the_line() -> None:
+    engine = FailoverEngine([Warm(dies_at=len(SCORES)), Unprepared("standby", lost("standby"))])
+    assert {v.engine for v in judged(engine).verdicts} == {"gpu"}
+    engine.keep_warm()
+    assert not engine.can_keep_warm
+    with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
+        engine.require_alive()
+    assert {v.outcome for v in judged(engine).verdicts} == {"FAILED"}
+
+
+def test_a_frame_on_a_device_is_refused_by_an_engine_on_the_cpu_with_the_reason() -> None:
+    class OnDevice(ArraySource):
+        def frames(self) -> Iterator[Frame]:  # type: ignore[override]
+            for index in range(len(self.items)):
+                yield Frame(object(), index, 0)  # type: ignore[arg-type]
+
+    journal = ListJournal()
+    watch(OnDevice(SCORES), line(engine=Mortal("cpu")), journal)
+    assert {verdict.outcome for verdict in journal.verdicts} == {"FAILED"}
+    assert "pixels are object, which cpu cannot read: expected an array in host memory" in str(
+        journal.verdicts[0].reason
+    )
+
+
+def test_an_engine_lost_for_good_is_not_kept_warm() -> None:
+    engine = FailoverEngine([Warm(dies_at=0)])
+    engine.keep_warm()
+    assert not engine.can_keep_warm
+    engine.keep_warm()
+    with pytest.raises(EngineLostError):
+        engine.require_alive()
+
+
+def test_an_engine_that_cannot_be_kept_warm_is_left_in_peace_after_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Cold(Warm):
+        def keep_warm(self) -> None:
+            self.calls += 1
+            raise EngineError("no")
+
+    gpu = Cold()
+    engine = FailoverEngine([gpu])
+    for _ in range(3):
+        engine.keep_warm()
+    assert gpu.calls == 1
+    assert caplog.text.count("cannot be kept warm") == 1
+
+
+def test_a_standby_that_rests_badly_is_kept_warm_whatever_became_of_the_first() -> None:
+    class Cold(Warm):
+        def keep_warm(self) -> None:
+            raise EngineError("no")
+
+    standby = Warm("other gpu")
+    engine = FailoverEngine([Cold(dies_at=0), standby])
+    engine.keep_warm()
+    assert not engine.can_keep_warm
+    judged(engine, [0.1])
+    engine.keep_warm()
+    assert standby.calls == 1
+
+
+@pytest.mark.parametrize("refusal", [lost("standby"), short("standby"), SourceError("too wide for it")], ids=repr)
+def test_a_standby_that_cannot_prepare_for_a_run_leaves_the_first_engine_alone(
+    refusal: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FailoverEngine([Mortal("gpu"), Unprepared("standby", refusal)])
+    journal = judged(engine)
+    assert {(v.outcome, v.engine) for v in journal.verdicts} == {("MET", "gpu")}
+    assert journal.summaries[0].engine == engine.name == "gpu"
+    assert "standby" in caplog.text
+    assert str(refusal) in caplog.text
+    assert "gpu is lost" not in caplog.text
+    engine.require_alive()
+
+
+def test_after_a_lost_standby_the_next_one_takes_over_under_its_own_name() -> None:
+    cpu = Mortal("cpu")
+    engine = FailoverEngine([Mortal("gpu", dies_at=2), Unprepared("standby", lost("standby")), cpu])
+    journal = judged(engine)
+    assert [v.engine for v in journal.verdicts] == ["gpu"] * 2 + [None] + ["cpu (fallback for gpu)"] * 3
+    assert "fell off the bus; cpu takes over" in str(journal.verdicts[2].reason)
+    assert cpu.calls == 3
+
+
+def test_with_all_standbys_lost_the_first_engine_goes_on_and_its_own_loss_ends_the_line() -> None:
+    standbys = [Unprepared("one", lost("one")), Unprepared("two", lost("two"))]
+    engine = FailoverEngine([Mortal("gpu", dies_at=3), *standbys])
+    journal = judged(engine)
+    assert [v.outcome for v in journal.verdicts] == ["MET"] * 3 + ["FAILED"] * 3
+    assert {v.engine for v in journal.verdicts[:3]} == {"gpu"}
+    with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
+        engine.require_alive()
+    assert engine.name == "gpu"
+
+
+@pytest.mark.parametrize("order", list(permutations(["gpu", "standby", "cpu"])), ids=lambda order: " ".join(order))
+def test_engines_may_be_lost_in_any_order_and_each_loss_strikes_off_its_own(
+    order: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    engines = {name: Unprepared(name, None) for name in ("gpu", "standby", "cpu")}
+    engine = FailoverEngine(list(engines.values()))
+    names = {"gpu": "gpu", "standby": "standby (fallback for gpu)", "cpu": "cpu (fallback for gpu)"}
+    for name in order:
+        left = [n for n in engines if engines[n].refusal is None]
+        assert {v.engine for v in judged(engine).verdicts} == {names[left[0]]}
+        assert engine.name == names[left[0]]
+        engines[name].refusal = lost(name)
+        caplog.clear()
+        judged(engine)
+        (told,) = (record.message for record in caplog.records if record.name == failover.__name__)
+        assert told.startswith(f"engine {name} is lost: {name}: the device is lost")
+    assert {v.outcome for v in judged(engine).verdicts} == {"FAILED"}
+
+
+def test_an_engine_without_memory_for_a_run_lets_the_fallback_judge_it_and_judges_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gpu = Unprepared("gpu", short("gpu"))
+    engine = FailoverEngine([gpu, Mortal("cpu")])
+    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
+    assert "engine gpu cannot judge array, another one must: gpu: cuMemAlloc" in caplog.text
+    gpu.refusal = None
+    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "gpu")}
+
+
+def test_a_run_that_no_engine_can_prepare_for_ends_with_the_first_one_s_error() -> None:
+    engine = FailoverEngine([Unprepared("gpu", short("gpu")), Unprepared("cpu", short("cpu"))])
+    with pytest.raises(EngineError, match=r"^gpu: cuMemAlloc"):
+        judged(engine)
+    engine.require_alive()
+
+
+def test_a_standby_without_memory_is_asked_again_when_it_is_needed() -> None:
+    standby = Unprepared("standby", short("standby"))
+
+    class Dying(Mortal):
+        def _alive(self) -> None:
+            if self.calls == 1:
+                standby.refusal = None  # its own memory comes back with it
+            super()._alive()
+
+    journal = judged(FailoverEngine([Dying("gpu", dies_at=2), standby]))
+    assert [v.outcome for v in journal.verdicts] == ["MET", "MET", "FAILED", "MET", "MET", "MET"]
+    assert journal.verdicts[-1].engine == "standby (fallback for gpu)"
+
+
+def test_while_a_standby_still_has_no_memory_its_frames_fail_with_that_reason() -> None:
+    standby = Unprepared("standby", short("standby"))
+    engine = FailoverEngine([Mortal("gpu", dies_at=1), standby])
+    journal = judged(engine)
+    assert [v.outcome for v in journal.verdicts] == ["MET"] + ["FAILED"] * 5
+    assert all("standby: cuMemAlloc" in str(v.reason) for v in journal.verdicts[2:])
+    standby.refusal = None
+    assert {v.outcome for v in judged(engine).verdicts} == {"MET"}
+
+
+def test_an_engine_lost_between_two_runs_is_no_part_of_the_second() -> None:
+    gpu, standby = Warm("gpu", dies_at=len(SCORES)), Unprepared("standby", None)
+    engine = FailoverEngine([gpu, standby])
+    judged(engine)
+    engine.keep_warm()
+    assert {v.engine for v in judged(engine).verdicts} == {"standby (fallback for gpu)"}
+    assert standby.prepared == 2
+
+
+def test_a_pass_is_named_for_the_engine_that_is_left_after_the_steps_were_made() -> None:
+    gpu = Unprepared("gpu", None)
+    engine = FailoverEngine([gpu, Mortal("cpu")])
+    healthy = judged(engine)
+    gpu.refusal = lost("gpu")
+    on_cpu = judged(engine)
+    assert {v.pass_id for v in on_cpu.verdicts}.isdisjoint(v.pass_id for v in healthy.verdicts)
+    assert {v.pass_id for v in on_cpu.verdicts} == {v.pass_id for v in judged(engine).verdicts}
+
+
+def test_a_standby_for_a_missing_engine_bears_that_engine_s_name_to_the_end() -> None:
+    engine = FailoverEngine([Mortal("a", dies_at=1), Mortal("b")], instead_of="tensorrt")
+    names = [v.engine for v in judged(engine).verdicts]
+    assert names == ["a (fallback for tensorrt)", None] + ["b (fallback for tensorrt)"] * 4
+
+
+def test_an_engine_that_does_not_close_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Mortal):
+        def close(self) -> None:
+            raise EngineLostError("gpu: nothing answers")
+
+    cpu = Mortal("cpu")
+    FailoverEngine([Stuck("gpu"), cpu]).close()
+    assert cpu.closed == 1
+    assert "engine gpu did not close cleanly: gpu: nothing answers" in caplog.text
+
+
+Openers = dict[str, Callable[[], Engine]]
+
+
+@pytest.fixture
+def openers(monkeypatch: pytest.MonkeyPatch) -> Openers:
+    made: Openers = {}
+    monkeypatch.setattr(failover, "open_engine", lambda name, bundle, role, config: made[name]())
+    return made
+
+
+def missing() -> Engine:
+    raise EngineError("no NVIDIA driver")
+
+
+def test_a_missing_gpu_stops_the_start_unless_a_fallback_is_named(openers: Openers) -> None:
+    openers.update(tensorrt=missing, openvino=lambda: Mortal("openvino"))
+    with pytest.raises(EngineError, match="no NVIDIA driver"):
+        open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt"))
+
+
+def test_a_named_fallback_stands_in_for_a_missing_gpu_aloud(openers: Openers, caplog: pytest.LogCaptureFixture) -> None:
+    openers.update(tensorrt=missing, openvino=lambda: Mortal("openvino"))
+    engine = open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt", fallback="openvino"))
+    assert engine.name == "openvino (fallback for tensorrt)"
+    assert "tensorrt cannot be opened, openvino stands in for it: no NVIDIA driver" in caplog.text
+    assert {verdict.engine for verdict in judged(engine).verdicts} == {"openvino (fallback for tensorrt)"}
+
+
+def test_a_fallback_that_cannot_be_opened_stops_the_start_and_closes_the_first(openers: Openers) -> None:
+    gpu = Mortal("tensorrt")
+    openers.update(tensorrt=lambda: gpu, openvino=missing)
+    with pytest.raises(EngineError, match="no NVIDIA driver"):
+        open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt", fallback="openvino"))
+    assert gpu.closed == 1
+
+
+def test_the_line_ends_with_the_engine_s_error_after_everything_was_journalled(openers: Openers) -> None:
+    gpu = Mortal("tensorrt", dies_at=2)
+    openers.update(tensorrt=lambda: gpu)
+    journal = ListJournal()
+    with pytest.raises(EngineLostError, match="fell off the bus"):
+        with opened_line(BUNDLE, replace(Config(), engine=EngineConfig("tensorrt")), "max") as opened:
+            watch(ArraySource(SCORES), opened, journal)
+    assert len(journal.verdicts) == len(SCORES)
+    assert journal.summaries
+    assert gpu.closed == 1
+
+
+def test_only_an_engine_that_rests_badly_gets_a_line_that_keeps_it_warm(openers: Openers) -> None:
+    openers.update(gpu=Warm, cpu=lambda: Mortal("cpu"))
+    for config, kept in {
+        EngineConfig("gpu"): True,
+        EngineConfig("gpu", keep_warm_ms=0.0): False,
+        EngineConfig("cpu"): False,
+    }.items():
+        with opened_line(BUNDLE, replace(Config(), engine=config), "realtime") as opened:
+            assert (opened.keep_warm is not None) is kept
+
+
+@pytest.fixture(autouse=True)
+def told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
