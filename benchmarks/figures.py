@@ -1,7 +1,7 @@
 """Counting answers: sides with their confusion matrix, F1 and unknown rate, rates of runs, and how sure all of it is.
 
-docs/accuracy.md defines every figure. F1 and calibration themselves are export/demo/evaluate.py's, which the training
-reports with. Not for: where answers come from (judged_runs.py).
+docs/accuracy.md defines every figure. F1 and calibration themselves are those of export/models/keyframe
+(scores.py, demo/evaluate.py), which the training reports with. Not for: where answers come from (judged_runs.py).
 """
 
 from __future__ import annotations
@@ -15,17 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judged_runs import JudgedFrame
-from cathrt.export.demo.evaluate import (
-    CalibrationBin,
-    calibration_bins,
-    calibration_error,
-    confusion,
-    f1_macro_of_counts,
-)
+from cathrt.export.models.keyframe.demo.evaluate import CalibrationBin, calibration_bins, calibration_error
+from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import Laterality
-
-SIDES = ("left", "right")
 
 Counts = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cathrt.export.demo.evaluate import HIT_FRAMES
+from cathrt.export.models.keyframe.demo.evaluate import HIT_FRAMES
 from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.line.pipeline import Line, watch

@@ -22,7 +22,7 @@ from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 
-# Training begins at seed 0, validation at 10,000,000, its test at 20,000,000 (export/demo/train_keyframe.py).
+# Training begins at seed 0, validation at 10,000,000, its test at 20,000,000 (keyframe/demo/train_keyframe.py).
 FIRST_SEED = 30_000_000
 OTHERS_SHARE = 1 / 3
 MATRIX, QUICK_MATRIX = 512, 256  # detector rows and columns; 256 draws in a third of the time

@@ -1,6 +1,6 @@
 """The reliability plot: how often answers were right against the score they were given with, and how many they were.
 
-matplotlib draws it without a display (extra `bench`). Not for: computing bins (export/demo/evaluate.py).
+matplotlib draws it without a display (extra `bench`). Not for: computing bins (keyframe/demo/evaluate.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cathrt.export.demo.evaluate import CALIBRATION_BINS, CalibrationBin, calibration_error
+from cathrt.export.models.keyframe.demo.evaluate import CALIBRATION_BINS, CalibrationBin, calibration_error
 from cathrt.runtime.errors import ConfigError, SinkError
 
 _COLOURS = {"real": "#b2182b", "phantom": "#2166ac"}  # told apart in grey and by colour-blind readers

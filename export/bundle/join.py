@@ -7,7 +7,7 @@ other weights, labels or preprocessing under one name; such bundles are refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.engine_records import by_engine, evidence_about, provenance_about, provenance_of
+from cathrt.export.bundle.real_figures import figures_of
 from cathrt.export.bundle.sign import write_bundle
-from cathrt.export.demo.model_card import model_card
-from cathrt.export.demo.real_figures import figures_of
 from cathrt.runtime.bundle.manifest import Artifact, Manifest
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
@@ -32,10 +31,12 @@ def join(
     key: Ed25519PrivateKey,
     folder: Path,
     real: dict[str, Any] | None = None,
+    card: Callable[[Manifest], str] | None = None,
 ) -> Path:
     """Write `base` with the artifacts of `others` added, or in place of its own for the same engine, signed.
 
     real: what benchmarks.accuracy printed of the very bundle that comes of it, for its evidence and card.
+    card: writes the model card of a demonstration anew, where `base` has one.
 
     Name, card and training provenance are the base's; provenance.engines and evidence say of each added engine how it
     was made and what was measured of it. What the base says of an artifact that is replaced goes with it.
@@ -65,8 +66,8 @@ def join(
     if real is not None:
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
         joined = replace(joined, evidence={**joined.evidence, "real": figures_of(real, joined, digests)})
-    if CARD in payload and base.manifest.demonstration:
-        payload[CARD] = model_card(joined).encode()
+    if card is not None and CARD in payload and base.manifest.demonstration:
+        payload[CARD] = card(joined).encode()
     return write_bundle(folder, joined, payload, key)
 
 

@@ -223,12 +223,13 @@ def join_command(
     _require_extra()
     settings = load_config(config)
     from cathrt.export.bundle.join import join
+    from cathrt.export.bundle.real_figures import printed_figures
     from cathrt.export.bundle.sign import load_key
-    from cathrt.export.demo.real_figures import printed_figures
+    from cathrt.export.models.keyframe.demo.model_card import model_card
 
     figures = printed_figures(real) if real is not None else None
     opened = [bundle_at(path, settings) for path in (base, *(others or ()))]
-    show(str(join(opened[0], opened[1:], load_key(sign), out, figures)))
+    show(str(join(opened[0], opened[1:], load_key(sign), out, figures, model_card)))
 
 
 def main() -> None:

@@ -1,27 +1,25 @@
-"""The plain graph of onnx_from_state to the canonical one that engines like: affine parts folded, one layout.
+"""The plain graph of a ConvNeXt to the canonical one that engines like: affine parts folded, one layout.
 
-For: every target; `canonical` is between export/models/keyframe/to_onnx.py and typing, quantising or compiling. Each
-pass is a plain function in PASSES and can be held against ONNX Runtime in fp32. Not for: moving channels
-(export/graph/layout.py), precision.
+For: every target; `canonical` is between the graph as published and typing, quantising or compiling. Each pass is a
+plain function in PASSES and can be held against ONNX Runtime in fp32. Not for: moving channels (export/graph/layout.py)
+or precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from cathrt.export.graph import layout as layouts
 from cathrt.export.graph.edit import GraphEdit, attributes
-from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
 from cathrt.runtime.errors import EngineError
 
 Layout = Literal["nchw", "nhwc"]
@@ -125,7 +123,7 @@ LAYOUTS: Mapping[Target, Layout] = {
 
 
 def canonical(model: ModelProto, layout: Layout, *, feeds: Feeds | None = None) -> ModelProto:
-    """The plain graph of onnx_from_state, folded and in one layout. The same model gives the same bytes.
+    """The plain graph, folded and in one layout. The same model gives the same bytes.
 
     feeds: an input for the network; with it every pass is checked, and EngineError names the one that fails.
     Raises ValueError naming the nodes that do not fold or, in NCHW, the Transposes that stay: not such a graph.
@@ -133,12 +131,12 @@ def canonical(model: ModelProto, layout: Layout, *, feeds: Feeds | None = None) 
     folded = _after(FOLDS, model, feeds)
     norms = [node for node in folded.graph.node if node.op_type == "LayerNormalization"]
     left = [node.name for node in norms[1:] if len(node.input) > 2]  # the first is the stem's
-    left += [node.name for node in folded.graph.node if node.name.endswith(".scale")]  # as onnx_from_state names it
+    left += [node.name for node in folded.graph.node if node.name.endswith(".scale")]  # as the plain graph names it
     result = _after(LAYOUT_PASSES[layout], folded, feeds)
     left += [node.name for node in result.graph.node if node.op_type == "Transpose" and layout == "nchw"]
     if left:
         raise ValueError(
-            f"{', '.join(left)} could not be folded, expected a ConvNeXt of onnx_from_state: "
+            f"{', '.join(left)} could not be folded, expected a plain ConvNeXt graph: "
             "give that, or teach export/graph/fold.py the new pattern"
         )
     onnx.checker.check_model(result, full_check=True)
@@ -167,16 +165,11 @@ def check_pass(name: str, before: ModelProto, after: ModelProto, feeds: Feeds, t
     return _agreement(f"pass {name}", found, expected, tolerance)
 
 
-def check_against_torch(
-    state: Mapping[str, torch.Tensor], model: ModelProto, image: NDArray[np.float32], tolerance: float = TOLERANCE
+def check_outputs(
+    what: str, model: ModelProto, feeds: Feeds, expected: Sequence[NDArray[Any]], tolerance: float = TOLERANCE
 ) -> float:
-    """The same for a whole chain: the graph's logits against the PyTorch network with these weights."""
-    arch, classes = arch_of(state)
-    network = ConvNext(ARCHS[arch], classes=classes).eval()
-    network.load_state_dict(dict(state))
-    with torch.no_grad():
-        expected = network(torch.from_numpy(image)).numpy()
-    return _agreement("all passes", _outputs(model, {model.graph.input[0].name: image}), [expected], tolerance)
+    """The same against what another program gives for the same network, output by output."""
+    return _agreement(what, _outputs(model, feeds), list(expected), tolerance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from cathrt.runtime.errors import ConfigError
 
 _LISTING = "stage.json"
 _KEY_DIGITS = 20
+_PACKAGES = Path(__file__).resolve().parents[2]  # holds export, runtime and kernels
 # Whose versions go into every key, since their results do.
 TOOLS = ("cathrt", "torch", "onnx", "numpy", "onnxruntime", "openvino")
 
@@ -74,11 +75,15 @@ def tool_versions() -> dict[str, str]:
 def code_sha256() -> str:
     """Of this version of cathrt's Python sources, in the order of their names: other code, other results."""
     total = hashlib.sha256()
-    root = Path(__file__).resolve().parent
-    for package in (root, root.parent / "runtime", root.parent / "kernels"):
-        for path in sorted(package.rglob("*.py")):
-            total.update(f"{path.relative_to(root.parent)}|{file_sha256(path)}|".encode())
+    for path in code_files():
+        total.update(f"{path.relative_to(_PACKAGES)}|{file_sha256(path)}|".encode())
     return total.hexdigest()
+
+
+def code_files() -> list[Path]:
+    """Every Python file that a result may depend on."""
+    packages = (_PACKAGES / name for name in ("export", "runtime", "kernels"))
+    return [path for package in packages for path in sorted(package.rglob("*.py"))]
 
 
 def file_sha256(path: Path) -> str:

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cathrt.export.graph.fold import Layout, canonical, check_against_torch, check_pass
+from cathrt.export.graph.fold import Layout, canonical, check_pass
 from cathrt.export.graph.precision import Element, typed
 from cathrt.export.models.keyframe.checkpoint import Checkpoint
-from cathrt.export.models.keyframe.to_onnx import INPUT, onnx_from_state
+from cathrt.export.models.keyframe.to_onnx import INPUT, check_against_torch, onnx_from_state
 from cathrt.export.quantize.calibration import calibration_frames
 from cathrt.export.quantize.int8 import Int8Report, Int8Settings, back_off
 from cathrt.export.quantize.layer_errors import LayerErrors, layer_errors

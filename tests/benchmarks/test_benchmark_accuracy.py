@@ -18,9 +18,9 @@ from PIL import Image
 
 from benchmarks.accuracy import main
 from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
+from cathrt.export.bundle.real_figures import figures_of, printed_figures
 from cathrt.export.bundle.sign import generate_key, load_key, write_bundle
-from cathrt.export.demo.model_card import model_card
-from cathrt.export.demo.real_figures import figures_of, printed_figures
+from cathrt.export.models.keyframe.demo.model_card import model_card
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.frame import Grayscale, Timing

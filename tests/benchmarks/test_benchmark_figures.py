@@ -11,7 +11,7 @@ import pytest
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedFrame, JudgedRun, judge
 from benchmarks.phantom_runs import FIRST_SEED, PhantomRun, measure_phantoms, seeds_to_judge
-from cathrt.export.demo import train_keyframe
+from cathrt.export.models.keyframe.demo import train_keyframe
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from tests.lines import LABELS, ArraySource, line
 

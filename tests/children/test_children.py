@@ -70,7 +70,7 @@ if __name__ == "__main__":  # or the worker would load the engine with this scri
     measure_alone(bundle, "onnxruntime", EngineConfig("onnxruntime", 1), calls=10**9)
 """,
     "training frames": """
-from cathrt.export.demo.dataset import Rendering, load_scenes
+from cathrt.export.models.keyframe.demo.dataset import Rendering, load_scenes
 if __name__ == "__main__":
     for _ in load_scenes(range(10_000), ready.parent / "scenes", Rendering(2, 64), workers=1):
         ready.touch()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import LABELS, PhantomFrames
+from cathrt.export.models.keyframe.demo.dataset import LABELS, PhantomFrames
 
 COLUMN = {label.name: column for column, label in enumerate(LABELS)}
 NEITHER = np.array([0, 0, 0.5, 0, 0, 0.5], np.float32)

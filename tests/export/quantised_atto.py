@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from cathrt.export.demo.dataset import PREPROCESSING
 from cathrt.export.graph.fold import Layout, canonical
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor

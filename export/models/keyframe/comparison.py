@@ -16,8 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import SIDES
-from cathrt.export.demo.evaluate import confusion, f1_macro_of_counts
+from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.alert import KeyframeFinding, Laterality
 from cathrt.runtime.config import PolicyConfig

@@ -2,7 +2,7 @@
 
 Taken from a bundle, from a TOML file, or, for random weights, from the demonstration. A checkpoint holds none of it,
 and nothing here guesses: the order of classes is the one thing that no test could find out afterwards.
-Not for: choosing thresholds (export/demo/thresholds.py), or the names of tensors, which the exported graph sets.
+Not for: choosing thresholds (demo/thresholds.py), or the names of tensors, which the exported graph sets.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from cathrt.export.graph.fold import TOLERANCE, check_outputs
 from cathrt.export.models.keyframe.convnext import ARCHS, DEPTHWISE_KERNEL, LAYER_NORM_EPS, ConvNext, arch_of
 
 OPSET = 20  # the first with Gelu; LayerNormalization came with 17
@@ -52,6 +53,21 @@ def onnx_from_state(state: Mapping[str, Tensor], *, height: int, width: int, sto
     normed = graph.layer_norm(pooled, "head.norm")
     graph.add("head.fc", "Gemm", [normed, *graph.weights("head.fc")], transB=1, output=OUTPUT)
     return _serialised(graph, arch_name, (1, 3, height, width), (1, classes))
+
+
+def check_against_torch(
+    state: Mapping[str, Tensor], model: onnx.ModelProto, image: NDArray[np.float32], tolerance: float = TOLERANCE
+) -> float:
+    """The largest difference of a graph's logits and the PyTorch network's with these weights, relative to the largest.
+
+    Raises EngineError beyond `tolerance`.
+    """
+    arch_name, classes = arch_of(state)
+    network = ConvNext(ARCHS[arch_name], classes=classes).eval()
+    network.load_state_dict(dict(state))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image)).numpy()
+    return check_outputs("all passes", model, {model.graph.input[0].name: image}, [expected], tolerance)
 
 
 def _block(graph: _Graph, x: str, name: str, width: int) -> str:

@@ -22,12 +22,11 @@ from cathrt.export.graph.fold import (
     Layout,
     Target,
     canonical,
-    check_against_torch,
     check_pass,
     fold_norm_affine,
 )
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
-from cathrt.export.models.keyframe.to_onnx import onnx_from_state
+from cathrt.export.models.keyframe.to_onnx import check_against_torch, onnx_from_state
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.errors import EngineError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cathrt.export.demo.evaluate import f1_macro_of_counts
+from cathrt.export.models.keyframe.scores import f1_macro_of_counts
 from cathrt.export.qualify.intervals import bootstrap, wilson
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cathrt.export.demo.dataset import PREPROCESSING
+from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.export.qualify.judge_set import (
     FIRST_SEED,
     JudgeFrame,

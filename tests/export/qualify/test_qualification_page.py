@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cathrt.export.demo.dataset import LABELS
-from cathrt.export.demo.evaluate import semantics
 from cathrt.export.models.keyframe.comparison import Precision, RunLogits, compare
+from cathrt.export.models.keyframe.demo.dataset import LABELS
+from cathrt.export.models.keyframe.demo.evaluate import semantics
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.export.qualify.alone import Alone, Latency
 from cathrt.export.qualify.measure import Qualification

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cathrt.export.demo.dataset import PREPROCESSING
+from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.export.quantize.calibration import FIRST_SEED, CalibrationSet, calibration_frames
 from cathrt.export.quantize.calibration_folder import even_shares
 from cathrt.runtime.errors import SourceError

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import LABELS
-from cathrt.export.demo.evaluate import semantics
 from cathrt.export.models.keyframe.comparison import (
     Comparison,
     Flip,
@@ -22,6 +20,8 @@ from cathrt.export.models.keyframe.comparison import (
     SideChange,
     compare,
 )
+from cathrt.export.models.keyframe.demo.dataset import LABELS
+from cathrt.export.models.keyframe.demo.evaluate import semantics
 from cathrt.export.models.keyframe.gate import GATES, Failure, Gate, failures_of, needed, tightened
 from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import ConfigError, EngineError

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cathrt.export.demo.augment import augment
-from cathrt.export.demo.training import Plan, Progress, Training, TrainingFrames
+from cathrt.export.models.keyframe.demo.augment import augment
+from cathrt.export.models.keyframe.demo.training import Plan, Progress, Training, TrainingFrames
 from cathrt.runtime.errors import ConfigError
 
 PLAN = Plan(

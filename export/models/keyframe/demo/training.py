@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from cathrt.export.demo.augment import augment
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.demo.augment import augment
 from cathrt.runtime.errors import ConfigError
 
 # A cell shows an artery if the beam crosses this much contrast medium in it: 0.4 mm at 350 mg iodine per ml.

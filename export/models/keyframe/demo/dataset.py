@@ -36,7 +36,6 @@ LABELS = (
     KeyframeLabel("RCA-bad", "right", "bad"),
     KeyframeLabel("RCA-others", "right", "others"),
 )
-SIDES = ("left", "right")
 QUALITIES = ("better", "bad", "others")
 
 # Grey is centred and spread by constants, not by ImageNet's colour statistics: nothing here was trained on photographs.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cathrt.export.demo.dataset import LABELS, PREPROCESSING
-from cathrt.export.demo.model_card import model_card
+from cathrt.export.models.keyframe.demo.dataset import LABELS, PREPROCESSING
+from cathrt.export.models.keyframe.demo.model_card import model_card
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys

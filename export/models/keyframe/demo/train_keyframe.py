@@ -1,4 +1,6 @@
-"""Train the demonstration keyframe model and write its signed bundle: `python -m cathrt.export.demo.train_keyframe`.
+"""Train the demonstration keyframe model and write its signed bundle.
+
+`python -m cathrt.export.models.keyframe.demo.train_keyframe`.
 
 Render phantom runs, train, set temperature and thresholds on other scenes, measure on a third set, check the engines,
 sign. docs/training.md tells how long it takes. Not for: clinical weights.
@@ -26,12 +28,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cathrt.export.bundle.sign import load_key, public_key, write_bundle
-from cathrt.export.demo.dataset import LABELS, PREPROCESSING, PhantomFrames, Rendering, join, load_scenes
-from cathrt.export.demo.evaluate import OUTPUT, Logits, as_evidence, frame_scores, run_scores
-from cathrt.export.demo.model_card import model_card
-from cathrt.export.demo.thresholds import choose_thresholds, fit_temperature
-from cathrt.export.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.demo.dataset import (
+    LABELS,
+    PREPROCESSING,
+    PhantomFrames,
+    Rendering,
+    join,
+    load_scenes,
+)
+from cathrt.export.models.keyframe.demo.evaluate import OUTPUT, Logits, as_evidence, frame_scores, run_scores
+from cathrt.export.models.keyframe.demo.model_card import model_card
+from cathrt.export.models.keyframe.demo.thresholds import choose_thresholds, fit_temperature
+from cathrt.export.models.keyframe.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
@@ -119,7 +128,7 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     save_file(state, weights)
     provenance = {
         "chain": {"weights": hashlib.sha256(weights.read_bytes()).hexdigest()},
-        "made_by": "cathrt.export.demo.train_keyframe",
+        "made_by": "cathrt.export.models.keyframe.demo.train_keyframe",
         "plan": json.loads(json.dumps(asdict(plan))),
         "scenes": spans,
         "frames": {"training": len(frames), "validation": sum(map(len, validation_runs))},
@@ -269,7 +278,7 @@ def _told(what: str, count: int, total: int) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m cathrt.export.demo.train_keyframe",
+        prog="python -m cathrt.export.models.keyframe.demo.train_keyframe",
         description="Train the demonstration keyframe model on generated angiograms and write its signed bundle.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cathrt.export.bundle.sign import generate_key
-from cathrt.export.demo.train_keyframe import STOPPED, main
+from cathrt.export.models.keyframe.demo.train_keyframe import STOPPED, main
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import open_bundle
 

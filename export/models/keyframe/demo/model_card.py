@@ -37,7 +37,7 @@ a frame with no opacified coronary. The side is the sum over its three scores; t
 ## How it was made
 - Frames: {made["frames"]["training"]:,} of {_count(made["scenes"]["training"]):,} generated runs (phantom scenes \
 {_span(made["scenes"]["training"])}), through the runtime's own preprocessing. No real image took part.
-- Training: `python -m cathrt.export.demo.train_keyframe`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
+- Training: `python -m {shown(made["made_by"])}`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
 {plan["batch"]} frames, {", ".join(f"{share:.0%} at {side}x{side}" for side, share in plan["resolutions"])};
   AdamW in {plan["arithmetic"]}, moving average of the weights, strong randomisation of contrast, sharpness, noise and \
 framing, no mirroring.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cathrt.export.demo.dataset import (
+from cathrt.export.models.keyframe.demo.dataset import (
     IMAGE_SIDE,
     LABELS,
     PREPROCESSING,
@@ -18,7 +18,7 @@ from cathrt.export.demo.dataset import (
     render_scene,
     target_of,
 )
-from cathrt.export.demo.train_keyframe import network_input, training_frames
+from cathrt.export.models.keyframe.demo.train_keyframe import network_input, training_frames
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import LABELS, PhantomFrames
-from cathrt.export.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
+from cathrt.export.models.keyframe.demo.dataset import LABELS, PhantomFrames
+from cathrt.export.models.keyframe.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cathrt.export.demo.evaluate import (
+from cathrt.export.models.keyframe.demo.evaluate import (
     CalibrationBin,
     calibration_bins,
     calibration_error,
-    confusion,
-    f1_macro,
-    f1_macro_of_counts,
     frame_scores,
     run_scores,
     semantics,
 )
+from cathrt.export.models.keyframe.scores import confusion, f1_macro, f1_macro_of_counts
 from tests.export.made_up import COLUMN, frames_of, logits_for
 
 

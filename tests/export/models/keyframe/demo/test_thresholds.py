@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.export.demo.dataset import PhantomFrames
-from cathrt.export.demo.thresholds import choose_key_frame_threshold, choose_thresholds, fit_temperature
+from cathrt.export.models.keyframe.demo.dataset import PhantomFrames
+from cathrt.export.models.keyframe.demo.thresholds import choose_key_frame_threshold, choose_thresholds, fit_temperature
 from tests.export.made_up import COLUMN, frames_of, logits_for
 
 Run = tuple[PhantomFrames, NDArray[np.float32]]
