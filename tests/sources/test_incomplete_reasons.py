@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.encaps import generate_frames
 
 from cathrt.runtime.sources.code_stream import CodeStreamError, require_whole_stream
 from cathrt.runtime.sources.dicom.decoders import FrameDecodeError
@@ -142,6 +146,12 @@ def test_one_zero_byte_that_makes_the_coded_data_even_changes_nothing(name: str)
     assert np.array_equal(form.decode(_padded(form, b"\0")), form.decode(form.stream))
 
 
+@pytest.mark.parametrize("name", ["jpeg-98", "jpeg-progressive", "jpeg-lossless-10"])
+def test_one_byte_of_set_bits_after_the_coded_data_changes_nothing(name: str) -> None:
+    form = FORMS[name]
+    assert np.array_equal(form.decode(_padded(form, b"\xff\0")), form.decode(form.stream))
+
+
 @pytest.mark.parametrize("name", ["jpeg-98", "jpeg-restart-rows", "jpeg-lossless-10"])
 def test_fill_bytes_before_the_end_marker_change_nothing(name: str) -> None:
     form = FORMS[name]
@@ -181,3 +191,39 @@ def test_a_colour_jpeg_is_whole_only_with_all_its_components(subsampling: int, p
     for at in range(len(stream) // 32, len(stream) - 2, len(stream) // 32):
         with pytest.raises(CodeStreamError):
             require_whole_stream(stream[:at] + b"\xff\xd9", "JPEG")
+
+
+def _streams_of_others() -> dict[str, tuple[str, bytes]]:
+    """Frames of the files that pydicom brings along, written by many programs: name to family and stream."""
+    found = {}
+    families = {b"\xff\xd8": "JPEG", b"\xff\x4f": "JPEG 2000"}
+    for path in sorted((Path(pydicom.__file__).parent / "data" / "test_files").glob("*.dcm")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some of the files are odd on purpose
+            dataset = pydicom.dcmread(path, force=True)
+        syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+        if syntax is None or not syntax.is_compressed or "PixelData" not in dataset:
+            continue
+        frames = generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+        for number, frame in enumerate(frames):
+            family = families.get(frame[:2])
+            # JPEG-LS has no walk, colour in JPEG 2000 is refused, and one of the streams is a made-up fragment.
+            grey = dataset.SamplesPerPixel == 1 or family == "JPEG"
+            if family and grey and "JPEG-LS" not in syntax.name and "embedded-sequence-delimiter" not in path.name:
+                found[f"{path.stem}-{number}"] = (family, frame)
+    return found
+
+
+OTHERS = _streams_of_others()
+
+
+def test_there_are_streams_of_other_programs() -> None:
+    assert len(OTHERS) >= 40
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_streams_that_other_programs_wrote_are_whole(name: str) -> None:
+    family, stream = OTHERS[name]
+    require_whole_stream(stream, family)  # type: ignore[arg-type]
+    with pytest.raises(CodeStreamError):
+        require_whole_stream(stream[: len(stream) * 3 // 4] + b"\xff\xd9", family)  # type: ignore[arg-type]

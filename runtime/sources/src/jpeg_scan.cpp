@@ -81,9 +81,10 @@ std::size_t Walk::run() {
         Bits bits(segment_.data(), segment_size_);
         end_of_band_run_ = 0;
         walk_interval(bits, done, std::min(interval, total - done));
-        // One zero byte may pad the coded data to an even length, as some writers do.
+        // One byte may pad the coded data to an even length, or fill the last one up.
         const std::int64_t over = bits.left() / 8;
-        require(over == 0 || (over == 1 && segment_[segment_size_ - 1] == 0),
+        const unsigned last = segment_size_ > 0 ? segment_[segment_size_ - 1] : 0U;
+        require(over == 0 || (over == 1 && (last == 0 || last == 0xFF)),
                 std::to_string(over) + " bytes of coded data are left over at byte " + std::to_string(position_) +
                     ": data before them are damaged, or some are missing");
         if (done + interval >= total) break;
