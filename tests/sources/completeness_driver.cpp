@@ -55,7 +55,11 @@ bool whole(const std::vector<std::uint8_t>& stream) {
     const Bytes bytes(exact.get(), stream.size());
     try {
         if (stream.size() > 1 && stream[0] == 0xFF) {
-            stream[1] == 0x4F ? cathrt::sources::check_jpeg2000(bytes) : cathrt::sources::check_jpeg(bytes);
+            if (stream[1] == 0x4F) {
+                cathrt::sources::check_jpeg2000(bytes);
+            } else {
+                cathrt::sources::check_jpeg(bytes);
+            }
         } else {
             cathrt::sources::check_rle(bytes, std::size_t{97} * 131, pick(1, 2));
         }
