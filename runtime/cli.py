@@ -6,7 +6,9 @@ Not for: export and qualify, which cathrt.export.commands.cli, the installed `ca
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -39,6 +41,9 @@ from cathrt.runtime.errors import CathrtError, SinkError, SourceError
 from cathrt.runtime.standard_streams import drop_output, prepare_standard_streams
 from cathrt.runtime.stop_signals import STOPPED, stop_on_signals
 
+# What only writing can meet, wherever it was.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+
 app = typer.Typer(
     name="cathrt",
     help=f"Inference runtime for the cardiac catheterisation laboratory.\n\n{NOTICE}",
@@ -56,7 +61,9 @@ app = typer.Typer(
 
 @app.command("replay")
 def replay_command(
-    paths: Annotated[list[Path], typer.Argument(help="DICOM files, videos, folders of stills, or folders of these.")],
+    paths: Annotated[
+        list[Path], typer.Argument(readable=False, help="DICOM files, videos, folders of stills, or folders of these.")
+    ],
     rate: Annotated[
         Literal["realtime", "max"],
         typer.Option(
@@ -70,7 +77,8 @@ def replay_command(
     journal: Annotated[
         Path | None,
         typer.Option(
-            help="Journal file. The same replay at the same --rate completes what was cut short. Default: temporary."
+            readable=False,
+            help="Journal file. The same replay at the same --rate completes what was cut short. Default: temporary.",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -100,7 +108,9 @@ def replay_command(
 
 @app.command("demo")
 def demo_command(
-    out: Annotated[Path, typer.Option(help="Folder for the page and the contact sheet.")] = Path("demo-out"),
+    out: Annotated[Path, typer.Option(readable=False, help="Folder for the page and the contact sheet.")] = Path(
+        "demo-out"
+    ),
     seed: Annotated[int, typer.Option(help="Seed of the phantoms.")] = 7,
     engine: EngineOption = None,
     json_: JsonOption = False,
@@ -125,7 +135,9 @@ def doctor_command(
     engine: EngineOption = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
-    folder: Annotated[Path, typer.Option(help="Where a journal would live; its disk is measured.")] = Path("."),
+    folder: Annotated[
+        Path, typer.Option(readable=False, help="Where a journal would live; its disk is measured.")
+    ] = Path("."),
 ) -> None:
     """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, and whether replay opens them."""
     from cathrt.runtime.doctor import effective_config, examine
@@ -141,20 +153,20 @@ def doctor_command(
     if json_:
         show_json({"type": "config", **asdict(settings)})
     else:
-        for line in ("", "Effective configuration:", "", *effective_config(settings)):
+        for line in ("", "Effective configuration:", "", *effective_config(settings).split("\n")):
             show(line)
     raise typer.Exit(0 if enough else 1)
 
 
 @app.command("verify")
 def verify_command(
-    path: Annotated[Path, typer.Argument(help="A bundle folder, or a journal file.")],
+    path: Annotated[Path, typer.Argument(readable=False, help="A bundle folder, or a journal file.")],
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Check a bundle's hashes and signature, or a journal's chain and books."""
     settings = load_config(config)
-    if path.is_dir():
+    if os.path.isdir(path):
         opened = bundle_at(path, settings)
         report: dict[str, object] = {
             "type": "bundle",
@@ -219,6 +231,13 @@ def run() -> int:
     except CathrtError as exc:
         say(f"error: {exc}")
         code = exc.exit_code
+    except OSError as exc:
+        if exc.errno not in _NO_ROOM:
+            raise
+        say(
+            f"error: {exc.filename or 'a file'}: cannot be written ({exc.strerror}): make room, or choose another place"
+        )
+        code = SinkError.exit_code
     try:
         sys.stdout.flush()
     except SinkError as exc:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 _EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError, EngineError, EngineLostError)}
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", readable=False, help="TOML file; see docs/configuration.md.")
+]
 BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Bundle folder. Default: the demonstration bundle.")
+    Path | None, typer.Option("--bundle", readable=False, help="Bundle folder. Default: the demonstration bundle.")
 ]
 EngineOption = Annotated[
     str | None,

@@ -40,7 +40,9 @@ _PAUSE_S = 5.0
 
 def phantom_command(
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Seed of the first run; the next has the next seed.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the files; nothing in it is overwritten.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(readable=False, help="Folder for the files; nothing in it is overwritten.")
+    ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Stream a study through the line at real time and write no files.")
     ] = False,
@@ -60,7 +62,9 @@ def phantom_command(
     ] = None,
     bundle: BundleOption = None,
     engine: EngineOption = None,
-    journal: Annotated[Path | None, typer.Option(help="Live: journal file. Default: a temporary one.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(readable=False, help="Live: journal file. Default: a temporary one.")
+    ] = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:

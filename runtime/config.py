@@ -7,7 +7,6 @@ docs/configuration.md has a heading for every key. Not for: environment variable
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.outside.input_file import toml_from_file
 from cathrt.runtime.outside.validation import faults_of
 
 if TYPE_CHECKING:
@@ -124,13 +124,7 @@ def load_config(path: Path | None) -> Config:
     """Read a TOML file; None gives the defaults. Raises ConfigError naming the key, what was found and expected."""
     if path is None:
         return Config()
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a readable TOML file") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path}: not valid TOML ({exc}): mend the file") from exc
-    return config_from_document(document, origin=str(path))
+    return config_from_document(toml_from_file(path), origin=str(path))
 
 
 def config_from_document(document: dict[str, Any], *, origin: str) -> Config:

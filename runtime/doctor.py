@@ -70,15 +70,15 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
         yield line_check(config, opened.path)
 
 
-def effective_config(config: Config) -> list[str]:
-    """The configuration as the lines of TOML that would give it."""
+def effective_config(config: Config) -> str:
+    """The configuration as the TOML that would give it."""
     lines: list[str] = []
     for section in fields(config):
         lines.append(f"[{section.name}]")
         for key, value in asdict(getattr(config, section.name)).items():
             lines.append(f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
         lines.append("")
-    return lines
+    return "\n".join(lines)
 
 
 def _python() -> Check:

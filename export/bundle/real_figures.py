@@ -11,6 +11,7 @@ from typing import Any
 
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.outside.input_file import read_input_file
 
 JUDGED_BY = "python -m benchmarks.accuracy --json"
 
@@ -18,8 +19,8 @@ JUDGED_BY = "python -m benchmarks.accuracy --json"
 def printed_figures(path: Path) -> dict[str, Any]:
     """The last line of what benchmarks.accuracy --json printed; the rows before it may be there or not."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8").strip().rpartition("\n")[2])
-    except (OSError, ValueError) as exc:
+        document = json.loads(read_input_file(path).decode("utf-8").strip().rpartition("\n")[2])
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {JUDGED_BY} printed") from exc
     if not isinstance(document, dict) or document.get("bench") != "accuracy" or "headline" not in document:
         raise ConfigError(f"{path}: its last line is no headline of accuracy: judge this bundle with {JUDGED_BY}")

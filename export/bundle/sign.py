@@ -28,6 +28,8 @@ from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import open_bundle
+from cathrt.runtime.output_files import writing
+from cathrt.runtime.outside.input_file import read_input_file
 
 
 def generate_key(path: Path) -> str:
@@ -45,9 +47,8 @@ def generate_key(path: Path) -> str:
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Read a private key that only its owner can read. Raises ConfigError for any other file."""
     try:
-        with path.open("rb") as stream:
-            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            pem = stream.read(1 << 16)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        pem = read_input_file(path, max_bytes=1 << 16)
     except OSError as exc:
         raise ConfigError(f"{path}: key cannot be read ({exc.strerror}): make one with generate_key") from exc
     if mode & 0o077:
@@ -83,7 +84,8 @@ def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, bytes |
     manifest: complete but for `files`, which must be empty and is filled from the payload.
     payload: name in the bundle -> its bytes, or the file to copy.
     The bundle is made beside `folder`, opened as the runtime will open it, and only then renamed into place: there is
-    a whole bundle or none. Raises ManifestError where the runtime would refuse it.
+    a whole bundle or none. Raises ManifestError where the runtime would refuse it, SinkError where its folder cannot be
+    made.
     """
     if manifest.files:
         raise ManifestError(f"manifest.files lists {sorted(manifest.files)}, expected nothing: write_bundle fills it")
@@ -91,7 +93,8 @@ def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, bytes |
         raise ManifestError(f"{folder}: exists already and is not written over: remove it or name another")
     for name in payload:
         check_name(name)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=".unfinished-bundle-"))
+    with writing(folder):
+        unfinished = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=".unfinished-bundle-"))
     try:
         digests = {}
         for name, content in sorted(payload.items()):

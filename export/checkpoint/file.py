@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,12 +69,14 @@ def _private_copy(path: Path) -> Iterator[tuple[str, str]]:
     descriptor = os.memfd_create("weights", os.MFD_CLOEXEC)
     try:
         try:
-            if not path.is_file():
-                raise CheckpointError(f"{shown_name(path)}: no such file: check the path")
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise CheckpointError(f"{shown_name(path)}: not a regular file: give one file of weights")
             with path.open("rb", buffering=0) as file, os.fdopen(descriptor, "wb", closefd=False) as copy:
                 while piece := file.read(_PIECE):
                     digest.update(piece)
                     copy.write(piece)
+        except FileNotFoundError as exc:
+            raise CheckpointError(f"{shown_name(path)}: no such file: check the path") from exc
         except OSError as exc:
             raise CheckpointError(f"{shown_name(path)}: cannot be read ({exc.strerror}): check the file") from exc
         yield f"/proc/self/fd/{descriptor}", digest.hexdigest()

@@ -19,6 +19,7 @@ from cathrt.runtime.cli import main as runtime_main
 from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say, show, show_json
 from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.output_files import output_folder
 
 if TYPE_CHECKING:
     from cathrt.export.graph.fold import Target
@@ -58,7 +59,8 @@ TARGETS: dict[TargetName, Target] = {
 PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 
 JudgeOption = Annotated[
-    Path | None, typer.Option("--judge", help="Folder of runs to judge by beside the held-out phantom runs.")
+    Path | None,
+    typer.Option("--judge", readable=False, help="Folder of runs to judge by beside the held-out phantom runs."),
 ]
 PhantomsOption = Annotated[
     int, typer.Option("--judge-phantoms", min=0, max=10_000, help="Held-out phantom runs to judge by.")
@@ -68,7 +70,8 @@ GateOption = Annotated[
     typer.Option("--gate", help="A limit made stricter, such as agreement=0.995. May be given several times."),
 ]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="Checkpoint: .safetensors, .pth, .pt or .bin of weights alone.")
+    Path | None,
+    typer.Option("--weights", readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin of weights alone."),
 ]
 
 export_app = typer.Typer(
@@ -86,15 +89,21 @@ def keyframe_command(
     arch: Annotated[ArchName, typer.Option(help="Size of the network.")],
     precision: Annotated[PrecisionName, typer.Option(help="What to compute in; int8 needs calibration frames.")],
     target: Annotated[list[TargetName], typer.Option(help="Engine to build for. May be given several times.")],
-    out: Annotated[Path, typer.Option(help="Folder: bundles, reports, and finished stages to go on from.")],
+    out: Annotated[
+        Path, typer.Option(readable=False, help="Folder: bundles, reports, and finished stages to go on from.")
+    ],
     weights: WeightsOption = None,
     random_init: Annotated[bool, typer.Option("--random-init", help="Random weights, to measure speed only.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
-    like: Annotated[Path | None, typer.Option(help="Bundle to take labels, thresholds, preprocessing from.")] = None,
-    semantics: Annotated[Path | None, typer.Option(help="TOML file with these; see docs/export.md.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(readable=False, help="Bundle to take labels, thresholds, preprocessing from.")
+    ] = None,
+    semantics: Annotated[
+        Path | None, typer.Option(readable=False, help="TOML file with these; see docs/export.md.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: that of the semantics.")] = None,
     calibrate: Annotated[
-        Path | None, typer.Option(help="Folder of runs to calibrate int8 on. Default: the phantom.")
+        Path | None, typer.Option(readable=False, help="Folder of runs to calibrate int8 on. Default: the phantom.")
     ] = None,
     calibration_frames: Annotated[int, typer.Option(min=1, help="Frames to calibrate int8 on.")] = 64,
     weight_bits: Annotated[
@@ -104,7 +113,9 @@ def keyframe_command(
     judge_phantoms: PhantomsOption = 120,
     sm: Annotated[str | None, typer.Option(help="Compute capabilities to build plans for: 86,89,120.")] = None,
     gate: GateOption = None,
-    sign: Annotated[Path | None, typer.Option(help="Private key; without it the files stay unsigned.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option(readable=False, help="Private key; without it the files stay unsigned.")
+    ] = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -160,12 +171,14 @@ def keyframe_command(
 
 @app.command("qualify")
 def qualify_command(
-    bundle: Annotated[Path, typer.Argument(help="A signed bundle.")],
+    bundle: Annotated[Path, typer.Argument(readable=False, help="A signed bundle.")],
     judge: JudgeOption = None,
     judge_phantoms: PhantomsOption = 120,
     weights: WeightsOption = None,
     gate: GateOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for the reports, one for each engine.")] = Path("qualification"),
+    out: Annotated[Path, typer.Option(readable=False, help="Folder for the reports, one for each engine.")] = Path(
+        "qualification"
+    ),
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -179,6 +192,7 @@ def qualify_command(
     from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
     opened = bundle_at(bundle, settings)
+    output_folder(out)
     reference = reference_for(opened, weights)
     judging = Judging(judge_set(judge_phantoms, judge, settings), settings)
     missed = []
@@ -208,14 +222,19 @@ def qualify_command(
 
 @app.command("join")
 def join_command(
-    base: Annotated[Path, typer.Argument(help="Signed bundle whose name, card and training record stay.")],
-    sign: Annotated[Path, typer.Option(help="Private key to sign the joined bundle with.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    base: Annotated[
+        Path, typer.Argument(readable=False, help="Signed bundle whose name, card and training record stay.")
+    ],
+    sign: Annotated[Path, typer.Option(readable=False, help="Private key to sign the joined bundle with.")],
+    out: Annotated[Path, typer.Option(readable=False, help="Folder to write; must not exist.")],
     others: Annotated[
-        list[Path] | None, typer.Argument(help="Signed bundles of the same weights, of other engines.")
+        list[Path] | None, typer.Argument(readable=False, help="Signed bundles of the same weights, of other engines.")
     ] = None,
     real: Annotated[
-        Path | None, typer.Option(help="What benchmarks.accuracy --json printed of this very bundle, for its evidence.")
+        Path | None,
+        typer.Option(
+            readable=False, help="What benchmarks.accuracy --json printed of this very bundle, for its evidence."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

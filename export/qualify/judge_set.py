@@ -8,6 +8,7 @@ own), or for real angiograms in training.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -102,11 +103,14 @@ def folder_inputs(folder: Path, limits: LimitsConfig) -> list[JudgeInput]:
     A still whose name begins with lca or rca, upper case or lower, is a run of its own and has that side; of all
     others the side is not known. Raises SourceError where there is no folder or nothing to read in it.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise SourceError(f"{folder}: no such folder: expected one that holds angiograms; check the path")
     found = [single for entry in discover([folder]).inputs for single in _single_stills(entry)]
     if not found:
         raise SourceError(f"{folder}: no X-ray run found: expected DICOM, videos or stills in it")
+    for entry in found:
+        if entry.refused is not None:  # before anything is built or judged
+            raise SourceError(f"{entry.name}: {entry.refused}")
     return [JudgeInput(entry.name, partial(_open_file, entry, limits)) for entry in found]
 
 

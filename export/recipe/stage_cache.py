@@ -18,7 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.output_files import output_folder
 
 _LISTING = "stage.json"
 _KEY_DIGITS = 20
@@ -35,10 +36,7 @@ class StageCache:
 
     def __init__(self, folder: Path, told: Told = lambda stage, how: None) -> None:
         self._folder, self._told = folder, told
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise ConfigError(f"{folder}: cannot be made ({exc.strerror}): give --out a folder to write in") from exc
+        output_folder(folder)
 
     def result(self, stage: str, inputs: Mapping[str, Any], make: Make) -> Path:
         """The folder of a stage's result: the one there is for these inputs, or what `make` writes into a new one.
@@ -93,11 +91,17 @@ def file_sha256(path: Path) -> str:
 
 
 def folder_sha256(folder: Path) -> str:
-    """Of every file's name and bytes below a folder; hex. Names are in it: of stills they tell the run and the side."""
+    """Of every file's name and bytes below a folder; hex. Names are in it: of stills they tell the run and the side.
+
+    Raises SourceError where one cannot be read.
+    """
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(hashlib.sha256(os.fsencode(path.relative_to(folder))).digest())
-        total.update(bytes.fromhex(file_sha256(path)))
+    try:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            total.update(hashlib.sha256(os.fsencode(path.relative_to(folder))).digest())
+            total.update(bytes.fromhex(file_sha256(path)))
+    except OSError as exc:
+        raise SourceError(f"{exc.filename}: cannot be read ({exc.strerror}): check its permissions and disk") from exc
     return total.hexdigest()
 
 

@@ -128,8 +128,14 @@ def open_for_reading(path: Path) -> HoldingConnection:
 
 
 def real_path(path: Path) -> Path:
-    """Where the file itself is: SQLite keeps the log there too, whatever symbolic link led to it."""
-    return Path(os.path.realpath(path))
+    """Where the file itself is: SQLite keeps the log there too, whatever symbolic link led to it.
+
+    Raises JournalError for a name that can lead to no file: links in a circle, a folder that may not be entered.
+    """
+    real = Path(os.path.realpath(path))
+    with translated(path), suppress(FileNotFoundError, NotADirectoryError):
+        real.stat()
+    return real
 
 
 def sync_found(path: Path, connection: HoldingConnection) -> None:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cathrt.runtime.errors import SourceError
-
 InputKind = Literal["dicom", "video", "stills"]
 
 _KIND_OF_SUFFIX: dict[str, InputKind] = {
@@ -31,11 +29,15 @@ _SEQUENCE_DENSITY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One run to open. paths: one file, or the stills of a sequence in order; None is a still missing from it."""
+    """One run to open. paths: one file, or the stills of a sequence in order; None is a still missing from it.
+
+    refused: why it cannot be read, known before it is opened; opening it raises SourceError.
+    """
 
     kind: InputKind
     name: str
     paths: tuple[Path | None, ...]
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,19 @@ def discover(paths: Iterable[Path | str]) -> Discovery:
     A file named by the caller is always an input: what its suffix and first bytes do not tell is taken for DICOM, so
     that it ends in a run or in a refusal that says why. In folders, other files are ignored and listed. Symbolic links
     that lead out of the folder are not followed. Stills: see _group_stills.
-    Raises SourceError for a path that does not exist or cannot be listed.
+    What cannot be read is an input that is refused when it is opened, named or found: the others are read all the same.
     """
     inputs: list[Input] = []
     ignored: list[Ignored] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in map(Path, paths):
-        if given.is_dir():
-            found = [path for path in _walk(given, ignored) if _first_time(path, seen)]
-            inputs += _inputs_in_folder(given, found, ignored)
-        elif not given.exists():
-            raise SourceError(f"{shown_name(given)}: no such file or folder: check the path")
+        why_not = _why_not(given)
+        if why_not is not None:
+            inputs += [_refused(given, why_not)] if _first_time(given, seen) else []
+        elif given.is_dir():
+            refused: list[Input] = []
+            found = [path for path in _walk(given, ignored, refused) if _first_time(path, seen)]
+            inputs += _inputs_in_folder(given, found, ignored, refused)
         elif _first_time(given, seen):
             inputs.append(Input(_kind(given) or "dicom", shown_name(given), (given,)))
     return Discovery(tuple(inputs), tuple(ignored))
@@ -81,45 +85,72 @@ def shown_name(path: Path) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path.name or str(path))[:120]
 
 
-def _first_time(path: Path, seen: set[Path]) -> bool:
+def _refused(path: Path, why_not: str) -> Input:
+    return Input("dicom", shown_name(path), (path,), why_not)
+
+
+def _why_not(given: Path) -> str | None:
+    """Why what the caller has named is no input; None for a folder, and for a file, of which its decoder will say."""
+    try:
+        mode = given.stat().st_mode
+    except FileNotFoundError:
+        return "no such file or folder: check the path"
+    except OSError as exc:
+        return f"cannot be opened ({exc.strerror}): check the path"
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return "not a regular file: give DICOM, a video or stills"
+
+
+def _first_time(path: Path, seen: set[str]) -> bool:
     before = len(seen)
-    seen.add(path.resolve())
+    seen.add(os.path.realpath(path))  # which also takes links that lead round in a circle
     return len(seen) > before
 
 
-def _walk(folder: Path, ignored: list[Ignored]) -> Iterator[Path]:
-    """Regular files below a folder in natural order; links leaving it and special files go to `ignored`."""
-    root = folder.resolve()
+def _walk(folder: Path, ignored: list[Ignored], refused: list[Input]) -> Iterator[Path]:
+    """Regular files below a folder in natural order; links leaving it and special files go to `ignored`, what cannot be
+    listed to `refused`."""
+    root = Path(os.path.realpath(folder))
 
-    def refuse(error: OSError) -> None:
-        raise SourceError(f"{error.filename}: cannot be listed ({error.strerror}): make it readable or leave it out")
+    def unlisted(exc: OSError) -> None:
+        path = Path(exc.filename)
+        refused.append(_refused(path, f"cannot be listed ({exc.strerror}): make it readable or leave it out"))
 
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
+    for parent, folders, names in os.walk(folder, onerror=unlisted, followlinks=False):
         folders.sort(key=_natural)
         for name in list(folders):
             if os.path.islink(path := Path(parent, name)):
                 ignored.append(Ignored(path, "a link to a folder"))
         for name in sorted(names, key=_natural):
             path = Path(parent, name)
-            real = path.resolve()
-            if not real.is_relative_to(root):
+            if not Path(os.path.realpath(path)).is_relative_to(root):
                 ignored.append(Ignored(path, "a link that leads out of the folder"))
-            elif not real.exists() or not stat.S_ISREG(real.stat().st_mode):
-                ignored.append(Ignored(path, "not a regular file"))
-            else:
+                continue
+            try:
+                regular = stat.S_ISREG(path.stat().st_mode)
+            except OSError:
+                regular = not path.is_symlink()  # a link that leads nowhere; of any other file its decoder says why
+            if regular:
                 yield path
+            else:
+                ignored.append(Ignored(path, "not a regular file"))
 
 
-def _inputs_in_folder(folder: Path, found: list[Path], ignored: list[Ignored]) -> list[Input]:
+def _inputs_in_folder(folder: Path, found: list[Path], ignored: list[Ignored], refused: list[Input]) -> list[Input]:
+    """The inputs among the files found below a folder, and those refused already, in reading order."""
+    inputs = list(refused)
     kinds: dict[Path, InputKind] = {}
     for path in found:
         if path.name.upper() == "DICOMDIR":
             ignored.append(Ignored(path, "a DICOM directory; the files it lists are read themselves"))
-        elif (kind := _kind(path)) is None:
+            continue
+        kind = _kind(path)
+        if kind is None:
             ignored.append(Ignored(path, "neither DICOM, nor a video, nor a still by suffix or first bytes"))
         else:
             kinds[path] = kind
-    inputs = [
+    inputs += [
         Input(kind, shown_name(path.relative_to(folder)), (path,)) for path, kind in kinds.items() if kind != "stills"
     ]
     inputs += _group_stills([path for path, kind in kinds.items() if kind == "stills"])
@@ -153,15 +184,14 @@ def _group_stills(stills: list[Path]) -> list[Input]:
 
 
 def _kind(path: Path) -> InputKind | None:
+    """What a regular file is by its suffix, else by its first bytes. DICOM where it cannot be read: that is refused."""
     if kind := _KIND_OF_SUFFIX.get(path.suffix.lower()):
         return kind
-    if not path.is_file():
-        return None
     try:
         with path.open("rb") as file:
             head = file.read(132)
-    except OSError as exc:
-        raise SourceError(f"{shown_name(path)}: cannot be read ({exc.strerror}): check its permissions") from exc
+    except OSError:
+        return "dicom"
     return "dicom" if head[128:] == b"DICM" or _BARE_DATA_SET.match(head) else None
 
 

@@ -39,6 +39,8 @@ def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = 
 
     clock: read once per frame for acquired_ns. Raises SourceError when the input is no run.
     """
+    if input_.refused is not None:
+        raise SourceError(f"{input_.name}: {input_.refused}")
     paths = tuple(None if path is None else os.path.abspath(path) for path in input_.paths)
     request = Request(input_.kind, input_.name, paths, limits)
 

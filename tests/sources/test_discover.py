@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.discover import Discovery, discover
+from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import data_set, native, pictures, xa_elements, xa_file
 
 
@@ -104,17 +106,25 @@ def test_control_characters_of_a_file_name_are_not_shown(tmp_path: Path) -> None
     assert name.isprintable()
 
 
-def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no such file or folder"):
-        discover([tmp_path / "none.dcm"])
+def test_what_cannot_be_read_is_an_input_that_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "run.dcm")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    missing, whole, pipe, circle = discover(
+        [tmp_path / name for name in ("none.dcm", "run.dcm", "pipe", "circle")]
+    ).inputs
+    assert (missing.refused, whole.refused) == ("no such file or folder: check the path", None)
+    assert pipe.refused == "not a regular file: give DICOM, a video or stills"
+    assert circle.refused == "cannot be opened (Too many levels of symbolic links): check the path"
+    with pytest.raises(SourceError, match=r"none\.dcm: no such file or folder"):
+        open_source(missing, LimitsConfig())
 
 
 def test_the_real_folders_are_sorted_into_runs(data_dir: Path) -> None:
-    # Small synthetic inputs after other programs' bug reports may lie beside the real data.
-    folders = [path for path in data_dir.iterdir() if path.is_dir() and path.name != "reported_cases"]
+    folders = [data_dir / name for name in ("xa_cine", "xa_10bit", "danilov_lca_sequence", "arcade_syntax")]
     found = discover(folders)
     by_kind = {kind: [i for i in found.inputs if i.kind == kind] for kind in ("dicom", "stills")}
-    assert len(by_kind["dicom"]) == 3
+    assert len(by_kind["dicom"]) == 2
     assert sorted(len(input_.paths) for input_ in by_kind["stills"])[-1] == 3  # Danilov's; ARCADE's are single
     listed = sum(len(input_.paths) for input_ in found.inputs) + len(found.ignored)
     assert listed == sum(len(files) for folder in folders for _, _, files in os.walk(folder))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +26,7 @@ from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import MODELS
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection, section_of
+from cathrt.runtime.outside.input_file import toml_from_file
 from cathrt.runtime.outside.validation import faults_of
 
 if TYPE_CHECKING:
@@ -55,12 +55,7 @@ def semantics_from_toml(path: Path) -> Semantics:
     """Read a file of the form in docs/export.md. Raises ConfigError naming each key that does not fit."""
     from pydantic import ValidationError
 
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a readable TOML file") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path}: not valid TOML ({exc}): mend the file") from exc
+    document = toml_from_file(path)
     for table, settled in _SETTLED.items():
         given = document.get(table)
         if not isinstance(given, dict):
