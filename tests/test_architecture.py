@@ -97,6 +97,34 @@ def test_vendors_are_imported_only_in_their_adapters() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+# Handlers of every exception that do not raise it themselves, and what they do instead.
+SWALLOWING = {
+    "runtime/line/judge.py": "the frame is FAILED, and the line goes on",
+    "runtime/line/pace.py": "the thread that takes the frames raises it",
+    "runtime/children/parent.py": "the thread that wants the child raises it",
+    "runtime/engines/device_thread.py": "the thread that waits for the device raises it",
+    "kernels/cuda/driver.py": "translate() raises it",
+    "kernels/cuda/driver_calls.py": "translate() raises it",
+}
+
+
+def test_only_the_judge_takes_every_exception_and_goes_on() -> None:
+    found = set()
+    for path in sources("runtime", "export", "kernels"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = (
+                {"BaseException"}
+                if node.type is None
+                else {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+            )
+            raises = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+            if caught & {"Exception", "BaseException"} and not raises:
+                found.add(str(path.relative_to(ROOT)))
+    assert found == SWALLOWING.keys()
+
+
 def test_every_module_opens_with_what_it_is_for() -> None:
     wrong = [
         str(path.relative_to(ROOT))

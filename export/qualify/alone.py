@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.opening import Bundle
-from cathrt.runtime.children.lifeline import die_with_parent
+from cathrt.runtime.children.lifeline import starting_workers, work_for_parent
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError
@@ -61,8 +61,10 @@ def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int 
     """
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, context, die_with_parent, (os.getpid(),)) as pool:
-            return pool.submit(_alone, bundle.path, bundle.signed_by, engine, config, calls).result()
+        with ProcessPoolExecutor(1, context, work_for_parent, (os.getpid(),)) as pool:
+            with starting_workers():
+                measured = pool.submit(_alone, bundle.path, bundle.signed_by, engine, config, calls)
+            return measured.result()
     except BrokenProcessPool as exc:
         raise EngineError(
             f"{engine}: the process that measured it alone died: it needs more memory than there is?"

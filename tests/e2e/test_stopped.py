@@ -102,3 +102,42 @@ def test_a_command_that_only_computes_is_stopped_too(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, b"cathrt: stopped by SIGINT\n")
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")], "half a file was left behind"
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from cathrt.export.qualify.alone import measure_alone
+from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.config import EngineConfig
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.stop_signals import stop_on_signals
+
+if __name__ == "__main__":
+    stop_on_signals()
+    print("ready", flush=True)
+    measure_alone(open_bundle(demonstration_bundle(), shipped_keys()), "onnxruntime", EngineConfig(), calls=10**9)
+"""
+
+
+def test_ctrl_c_in_the_terminal_reaches_a_worker_too_and_no_traceback_comes_of_it(tmp_path: Path) -> None:
+    script = tmp_path / "alone.py"
+    script.write_text(ALONE)
+    process = started(sys.executable, script, before=os.setsid)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    while not (worker := worker_of(process.pid)):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    with process:
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"")
+    assert not os.path.exists(f"/proc/{worker}/exe")
+
+
+def worker_of(pid: int) -> str:
+    """The child of a process that runs multiprocessing's spawn_main, or nothing."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
+    return ""

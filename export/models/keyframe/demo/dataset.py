@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.manifest import Preprocessing
-from cathrt.runtime.children.lifeline import die_with_parent
+from cathrt.runtime.children.lifeline import work_for_parent
 from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
@@ -149,7 +149,7 @@ def load_scenes(seeds: Iterable[int], folder: Path, rendering: Rendering, *, wor
     paths = {seed: folder / _file_name(seed, rendering) for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),))
+    pool = ProcessPoolExecutor(workers, context, work_for_parent, (os.getpid(),))
     try:
         jobs = {seed: pool.submit(_render_to, paths[seed], seed, rendering) for seed in missing}
         for seed, path in paths.items():
