@@ -1,6 +1,6 @@
 """What is known of real cine runs: the truth file, strictly read, and which run of a folder each entry is about.
 
-docs/accuracy.md has the schema. cine_truth.json beside this file tells of the one public run the benchmark is used on;
+docs/status.md has the schema. cine_truth.json beside this file tells of the one public run the benchmark is used on;
 others bring their own. Not for: judging the runs (real_runs.py).
 """
 
@@ -56,11 +56,11 @@ def read_truth(path: Path) -> dict[str, CineTruth]:
     try:
         document = path.read_bytes()
     except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a truth file, see docs/accuracy.md") from exc
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a truth file, see docs/status.md") from exc
     try:
         truths = _adapter().validate_json(document)
     except ValidationError as exc:
-        raise ConfigError(f"{path}: {'; '.join(faults_of(exc))}: see docs/accuracy.md for the form") from exc
+        raise ConfigError(f"{path}: {'; '.join(faults_of(exc))}: see docs/status.md for the form") from exc
     wrong = [f"{name}.{fault}" for name, truth in truths.items() if (fault := _fault(truth))]
     if wrong:
         raise ConfigError(f"{path}: " + "; ".join(wrong))
@@ -86,7 +86,7 @@ def find_cines(folder: Path, truths: Mapping[str, CineTruth]) -> tuple[list[Cine
     if unknown:
         raise ConfigError(
             f"{folder}: {len(unknown)} of {len(inputs)} runs have no truth, first {unknown[0]!r}: write it into the "
-            "file given to --truth (docs/accuracy.md), or move the run elsewhere"
+            "file given to --truth (docs/status.md), or move the run elsewhere"
         )
     return [Cine(name, input_, truths[name]) for name, input_ in inputs.items()], sorted(truths.keys() - inputs.keys())
 

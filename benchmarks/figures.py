@@ -1,6 +1,6 @@
 """Counting answers: sides with their confusion matrix, F1 and unknown rate, rates of runs, and how sure all of it is.
 
-docs/accuracy.md defines every figure. F1 and calibration themselves are those of export/models/keyframe
+docs/status.md defines every figure. F1 and calibration themselves are those of export/models/keyframe
 (scores.py, demo/evaluate.py), which the training reports with. Not for: where answers come from (judged_runs.py).
 """
 

@@ -1,4 +1,4 @@
-"""What a still looks like in numbers, and how far apart two sets of stills are (definitions: docs/realism.md).
+"""What a still looks like in numbers, and how far apart two sets of stills are (definitions: docs/phantom.md).
 
 A still is (rows, columns) uint8 as a display shows it; all is measured over its middle three quarters each way.
 Not for: where the stills come from (realism.py), or what they show: nothing here knows a heart.

@@ -1,6 +1,6 @@
 """Phantom runs that nothing was trained, tuned or measured on before, through the line, in worker processes.
 
-A worker draws and judges whole runs, so no pixel leaves it. docs/accuracy.md says which runs these are.
+A worker draws and judges whole runs, so no pixel leaves it. docs/status.md says which runs these are.
 Not for: how real the pictures are (realism.py).
 """
 

@@ -1,6 +1,6 @@
 """Waiting for a device with a deadline: the driver is asked again and again, since its own waits have none.
 
-Not for: what is waited for (driver.py). Costs on the stub: docs/gpu-host.md.
+Not for: what is waited for (driver.py). Costs on the stub: docs/engines.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 // shallower the frame the more copies of each counter side by side, so that lanes seldom meet. Deeper tables do not fit
 // there: counters in global memory, where the noise of such frames spreads over many thousand addresses. The other way,
 // a coarse and a fine pass in shared memory, reads the frame twice and cannot rank values by a table.
-// Never timed: no GPU was at hand (docs/cuda.md).
+// Never timed: no GPU was at hand (docs/kernels.md).
 #include "gpu.cuh"
 
 namespace {

@@ -5,7 +5,7 @@
 // them to grey in shared memory, sums them down the columns, then along the rows. Neighbouring tiles share the few
 // pixels at their borders, which the second reader finds in the cache. Where the rows under a tile do not fit into
 // shared memory, they come in chunks.
-// Never timed: no GPU was at hand (docs/cuda.md).
+// Never timed: no GPU was at hand (docs/kernels.md).
 #include "tensor.cuh"
 
 namespace {

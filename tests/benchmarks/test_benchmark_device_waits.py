@@ -1,4 +1,4 @@
-"""The benchmark of waits runs on the stub and names every figure that docs/gpu-host.md quotes."""
+"""The benchmark of waits runs on the stub and names every figure that docs/status.md quotes."""
 
 from __future__ import annotations
 
