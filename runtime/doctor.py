@@ -54,6 +54,7 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     from cathrt.runtime.bundle.shipped import shipped_keys
     from cathrt.runtime.doctor_gpu import gpu_checks
     from cathrt.runtime.doctor_line import line_check
+    from cathrt.runtime.doctor_walls import walls_check
 
     yield _python()
     yield _cpu()
@@ -62,6 +63,7 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
         yield _engine(module, purpose, needed=module.replace("_", "-") == config.engine.name)
     yield _clock()
     yield _disk(folder)
+    yield walls_check()
     keys = (*shipped_keys(), *config.trust.keys)
     check, opened = _bundle(bundle, keys)
     yield check

@@ -1,7 +1,7 @@
 """The decoder process: python -m cathrt.runtime.sources.child, started by decoder_process.py and by nothing else.
 
-Gives up its rights, reads one input with the reader of its kind and hands frames over through the ring, a few ahead.
-Imports only what the one format needs: it starts once per run. Not for: use as a library.
+Opens one input, imports what its format needs and nothing else (it starts once per run), gives up its rights, and only
+then reads: frames go through the ring, a few ahead. Not for: use as a library.
 
 Arguments: the numbers of three inherited descriptors: replies (pipe, out), credits (pipe, in), ring (memfd); and the
 parent's process id. Standard input holds the request. One credit is one byte: one free slot of the ring. The first
@@ -14,42 +14,48 @@ import json
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.confinement import confine
+from cathrt.runtime.sources.confinement import ConfinementError, Walls, confine
+from cathrt.runtime.sources.content import OTHER_DESCRIPTORS, Content, open_contents
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.messages import RING_SLOTS, Request, document_from_run, pixel_dtype, request_from_text
 from cathrt.runtime.sources.syntax import printable
 
-Reader = Callable[[Request], Iterator[Run | Frame | LostFrame]]
+Reader = Callable[[Request, Sequence[Content]], Iterator[Run | Frame | LostFrame]]
 
 
-def _dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    from cathrt.runtime.sources.dicom.reader import read_dicom
+def _dicom(contents: Sequence[Content]) -> Reader:
+    from cathrt.runtime.sources.dicom.reader import load_dicom, read_dicom
 
-    return read_dicom(request)
-
-
-def _video(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    from cathrt.runtime.sources.video import read_video
-
-    return read_video(request)
+    load_dicom(contents)
+    return read_dicom
 
 
-def _stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
-    from cathrt.runtime.sources.stills import read_stills
+def _video(contents: Sequence[Content]) -> Reader:
+    from cathrt.runtime.sources.video import load_video, read_video
 
-    return read_stills(request)
+    load_video(contents)
+    return read_video
 
 
-# A reader yields the Run first, then its frames by rising index, from request.first_frame on; LostFrame for what it
-# cannot decode. acquired_ns is
-# set by the parent. It raises SourceError where there is no run, or no more of it.
-READERS: dict[InputKind, Reader] = {"dicom": _dicom, "video": _video, "stills": _stills}
+def _stills(contents: Sequence[Content]) -> Reader:
+    from cathrt.runtime.sources.stills import load_stills, read_stills
+
+    load_stills(contents)
+    return read_stills
+
+
+# Each imports all that reading these contents needs, and gives the reader: afterwards no file can be opened, and so no
+# module be imported. A reader yields the Run first, then its frames by rising index, from request.first_frame on;
+# LostFrame for what it cannot decode. acquired_ns is set by the parent. It raises SourceError where there is no run, or
+# no more of it.
+READERS: dict[InputKind, Callable[[Sequence[Content]], Reader]] = {"dicom": _dicom, "video": _video, "stills": _stills}
 
 
 def main(arguments: list[str]) -> None:
@@ -57,25 +63,31 @@ def main(arguments: list[str]) -> None:
     replies, credits, ring, parent = (int(argument) for argument in arguments)
     die_with_parent(parent)
     request = request_from_text(sys.stdin.read())
+    limits = request.limits
     with open(replies, "wb", buffering=0) as out:
-        landlocked = confine(memory_mib=request.limits.decoder_memory_mib, cpu_s=request.limits.decoder_cpu_s)
         try:
-            _serve(READERS[request.kind](request), out, credits, ring, landlocked=landlocked)
+            contents = open_contents(request.paths, limits.max_file_mib)
+            read = READERS[request.kind](contents)
+            open_files = len(contents) + OTHER_DESCRIPTORS
+            walls = confine(memory_mib=limits.decoder_memory_mib, cpu_s=limits.decoder_cpu_s, open_files=open_files)
+            _serve(read(request, contents), out, credits, ring, walls)
         except SourceError as exc:
             _reply(out, {"refused": str(exc)})
+        except ConfinementError as exc:
+            _reply(out, {"refused": f"the decoder cannot be confined ({exc}): no foreign file is read without walls"})
+        except ImportError as exc:
+            _reply(out, {"refused": f"a library is missing, or imports a part of itself late ({exc}): report it"})
         except MemoryError:
-            refused = f"needs more than limits.decoder_memory_mib = {request.limits.decoder_memory_mib}"
+            refused = f"needs more than limits.decoder_memory_mib = {limits.decoder_memory_mib}"
             _reply(out, {"refused": refused, "ours": True})
         except BrokenPipeError:
             return  # the parent has closed the source or is gone
 
 
-def _serve(
-    items: Iterator[Run | Frame | LostFrame], out: BinaryIO, credits: int, ring: int, *, landlocked: bool
-) -> None:
+def _serve(items: Iterator[Run | Frame | LostFrame], out: BinaryIO, credits: int, ring: int, walls: Walls) -> None:
     run = next(items)
     assert isinstance(run, Run)
-    _reply(out, {"run": document_from_run(run), "landlock": landlocked})
+    _reply(out, {"run": document_from_run(run), "walls": asdict(walls)})
     dtype = pixel_dtype(run.grayscale.bits_stored)
     slot_bytes = run.rows * run.columns * dtype.itemsize
     slots: mmap.mmap | None = None

@@ -1,62 +1,110 @@
-"""What the decoder process gives up before it looks at a file: memory, time, writing, programs, the network.
+"""What the decoder process gives up before it looks at a file: memory, time, files, programs, processes, the network.
 
-Applied by the child to itself before the first foreign byte is read; none of it can be taken back.
+Applied by the child to itself when its input is open and its libraries are loaded, before the first foreign byte is
+parsed; none of it can be taken back. `python -m cathrt.runtime.sources.confinement` says which walls stand here.
 Not for: guarding the parent's side of the pipe (sandbox.py checks every message).
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import struct
+from dataclasses import asdict, dataclass
+
+from cathrt.runtime.sources.system_calls import refuse_other_calls
 
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
 # Landlock has the same system call numbers on every architecture (include/uapi/asm-generic/unistd.h).
 _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_RESTRICT_SELF = 446
 _LANDLOCK_CREATE_RULESET_VERSION = 1
-# linux/landlock.h. Reading (bits 2 and 3) stays allowed: Python still loads its modules and stills are opened in turn.
-_ACCESS_FS_EXECUTE_WRITE = 0b11
-_ACCESS_FS_REMOVE_AND_MAKE = 0b1_1111_1111 << 4
-_ACCESS_FS_REFER = 1 << 13  # ABI 2
-_ACCESS_FS_TRUNCATE = 1 << 14  # ABI 3
-_ACCESS_NET_TCP = 0b11  # ABI 4: bind, connect
+# linux/landlock.h: what each version (ABI) can refuse.
+_FILES = ((1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15))  # all, REFER, TRUNCATE, IOCTL_DEV
+_NETWORK = ((4, 0b11),)  # bind and connect TCP
+_SCOPES = ((6, 0b11),)  # abstract Unix sockets, signals
 
 
-def confine(*, memory_mib: int, cpu_s: int) -> bool:
-    """Give up everything decoding does not need. Returns False where the kernel has no Landlock (before Linux 5.13,
-    or switched off); the resource limits hold in any case.
+class ConfinementError(Exception):
+    """A wall that this kernel has could not be put up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What stands round a decoder beside its resource limits, which always do.
+
+    seccomp: a filter of system calls. landlock: the version (ABI) of the kernel's Landlock, 0 for none.
+    """
+
+    seccomp: bool
+    landlock: int
+
+
+def confine(*, memory_mib: int, cpu_s: int, open_files: int = 64) -> Walls:
+    """Give up everything that decoding does not need. The walls that this kernel does not have are missing in what is
+    returned. Raises ConfinementError where it has one that cannot be put up.
 
     Limits: address space, CPU seconds (SIGXCPU, one second later SIGKILL), size of any file written (0), core dumps
-    (0), open files (64).
-    Landlock: no file may be written, made, removed, truncated or executed anywhere, no TCP port bound or connected.
+    (0), open files.
+    Capabilities: none, also for root.
+    Landlock: no file can be opened, made, removed or executed anywhere; no TCP; no signals to others.
+    seccomp: see system_calls.py. No file, socket, process or program; what was imported before is all there is.
+    Landlock binds this thread and those it starts, the filter every thread.
     """
+    stand: list[str] = []
+    try:
+        _limit(memory_mib, cpu_s, open_files)
+        stand.append("resource limits")
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
+        if libc.capset(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24)) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
+        if landlock := _landlock(libc):
+            stand.append(f"Landlock {landlock}")
+        walls = Walls(seccomp=refuse_other_calls(), landlock=landlock)
+        if not walls.seccomp:
+            # The next best: no further process or thread of this user. Root is not bound by it.
+            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        return walls
+    except (OSError, ValueError) as exc:
+        raise ConfinementError(f"{exc}; {' and '.join(stand) or 'nothing'} stands") from exc
+
+
+def _limit(memory_mib: int, cpu_s: int, open_files: int) -> None:
     for limit, soft, hard in (
         (resource.RLIMIT_AS, memory_mib << 20, memory_mib << 20),
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NOFILE, 64, 64),
+        (resource.RLIMIT_NOFILE, open_files, open_files),
     ):
         _, highest = resource.getrlimit(limit)
         if highest != resource.RLIM_INFINITY:
             soft, hard = min(soft, highest), min(hard, highest)
         resource.setrlimit(limit, (soft, hard))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
-    abi = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+
+
+def _landlock(libc: ctypes.CDLL) -> int:
+    """Refuse all that this kernel's Landlock can. Returns its version; 0 before Linux 5.13, or where it is off."""
+    abi = int(libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION))
     if abi < 1:
-        return False
-    files = _ACCESS_FS_EXECUTE_WRITE | _ACCESS_FS_REMOVE_AND_MAKE
-    files |= (_ACCESS_FS_REFER if abi >= 2 else 0) | (_ACCESS_FS_TRUNCATE if abi >= 3 else 0)
+        return 0
     # A ruleset without a rule: whatever it handles is refused everywhere.
-    attributes = struct.pack("=QQ", files, _ACCESS_NET_TCP) if abi >= 4 else struct.pack("=Q", files)
-    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    handled = [sum(bits for since, bits in rights if since <= abi) for rights in (_FILES, _NETWORK, _SCOPES)]
+    length = 8 * (3 if abi >= 6 else 2 if abi >= 4 else 1)
+    attributes = struct.pack("=QQQ", *handled)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(length), 0)
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
     if libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
         raise OSError(ctypes.get_errno(), "landlock_restrict_self")
     os.close(ruleset)
-    return True
+    return abi
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(confine(memory_mib=512, cpu_s=5))))

@@ -4,10 +4,11 @@ The parent believes none of it: every field is checked here for type and range. 
 (decoder_process.py) and for the order of messages (sandbox.py).
 
 Request (parent to child, once):  kind, name, paths, limits, first_frame.
-Replies (child to parent):        {"run": ...} first; then {"frame": index, "angles": [primary, secondary]} with the
-                                  pixels in the next slot of the ring, or {"lost": index, "reason": text,
-                                  "failed": bool, "ours": bool}; or, at any point and then last,
-                                  {"refused": text, "ours": bool}. "ours" is LostFrame.ours; left out, it is false.
+Replies (child to parent):        {"run": ..., "walls": {"seccomp": bool, "landlock": number}} first; then
+                                  {"frame": index, "angles": [primary, secondary]} with the pixels in the next slot of
+                                  the ring, or {"lost": index, "reason": text, "failed": bool, "ours": bool}; or, at
+                                  any point and then last, {"refused": text, "ours": bool}. "ours" is LostFrame.ours;
+                                  left out, it is false.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _T = TypeVar("_T", Rescale, VoiWindow)
 RING_SLOTS = 4
 MAX_RUN_LINE = 8 << 20  # bytes: two 65,536-entry tables and the spans of 65,535 rows fit
 MAX_FRAME_LINE = 4096
+WALLS = ("seccomp", "landlock")  # what a kernel may lack of a decoder's confinement
 
 
 class ReplyError(Exception):

@@ -22,6 +22,7 @@ from cathrt.runtime.sources.decoder_process import DecoderProcess
 from cathrt.runtime.sources.discover import Input
 from cathrt.runtime.sources.messages import (
     RING_SLOTS,
+    WALLS,
     ReplyError,
     Request,
     angles_from_document,
@@ -242,8 +243,9 @@ def _first_reply(decoder: DecoderProcess, name: str, limits: LimitsConfig) -> Ru
         if isinstance(refusal := reply.get("refused"), str):
             raise SourceError(f"{name}: {printable(refusal, 600)}")
         run = run_from_document(reply.get("run"), name, limits)
-        if reply.get("landlock") is not True:
-            run = replace(run, flags=tuple(sorted({*run.flags, "decoder_without_landlock"})))
+        walls = reply.get("walls")
+        missing = {f"decoder_without_{wall}" for wall in WALLS if not (isinstance(walls, dict) and walls.get(wall))}
+        run = replace(run, flags=tuple(sorted({*run.flags, *missing})))
     except TimeoutError:
         raise SourceError(
             f"{name}: no header within limits.first_frame_s = {limits.first_frame_s:g}: "

@@ -6,7 +6,7 @@ One still is a run of one frame; a sequence of them is a run. Not for: DICOM (di
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,12 +23,13 @@ from cathrt.runtime.sources.code_stream import (
     require_whole_stream,
     swallowed_errors_raised,
 )
-from cathrt.runtime.sources.content import content_sha256, open_content
+from cathrt.runtime.sources.content import Content, content_sha256, head_of, reading
 from cathrt.runtime.sources.messages import Request, pixel_dtype
 from cathrt.runtime.sources.whole_picture import require_whole_picture
 
 DEFAULT_RATE_HZ = 15.0  # stills carry no rate; the usual cine rate, flagged
 _CODE_STREAM_STARTS = (b"\xff\xd8", b"\xff\x4f")
+_LOOKED_INTO = 8  # stills; with more of them, importing what is not needed costs less than looking
 _PILLOW_FORMATS = ("PNG", "BMP", "TIFF", "JPEG")
 _BITS_OF_MODE = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "RGB": 8}
 _MISSING = "never arrived: this number is missing from the sequence"
@@ -38,7 +39,30 @@ class _StillError(Exception):
     """This one still cannot be read."""
 
 
-def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
+def load_stills(contents: Sequence[Content]) -> None:
+    """Import what reading these needs, told by their first bytes."""
+    starts = [head_of(content, 2) for content in contents]
+    if any(start in _CODE_STREAM_STARTS for start in starts):
+        import imagecodecs
+
+        for name in ("jpeg8_decode", "jpegls_decode", "jpeg2k_decode"):
+            getattr(imagecodecs, name)
+    if len(contents) > _LOOKED_INTO or not all(map(_is_grey_code_stream, contents)):
+        from PIL import Image, TiffImagePlugin  # noqa: F401
+
+        Image.preinit()
+
+
+def _is_grey_code_stream(content: Content) -> bool:
+    """Whether it goes to imagecodecs alone, as far as its first bytes show."""
+    head = head_of(content, 1 << 16)
+    try:
+        return head[:2] in _CODE_STREAM_STARTS and read_code_stream_header(head).components == 1
+    except CodeStreamError:
+        return False
+
+
+def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
     """The Run, then one item per path, from request.first_frame on.
 
     Matrix and depth are those of the first still that can be read. Raises SourceError where none can.
@@ -46,22 +70,22 @@ def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
     limits = request.limits
     if len(request.paths) > limits.max_frames:
         raise SourceError(f"{len(request.paths)} stills, more than limits.max_frames = {limits.max_frames}")
-    digests = [_digest(path, limits) for path in request.paths]
+    digests = [_digest(content) for content in contents]
     first: NDArray[Any] | None = None
     flags: set[str] = set()
     failure = ""
-    for path in request.paths:
-        if path is not None and first is None:
+    for content in contents:
+        if content is not None and first is None:
             try:
-                first, bits_stored = _read(path, limits, flags)
+                first, bits_stored = _read(content, limits, flags)
             except (_StillError, SourceError) as exc:
                 failure = failure or str(exc)
     if first is None:
         raise SourceError(f"no still of {len(request.paths)} can be read: {failure}")
     flags.add("frame_rate_default")
-    content = digests[0] if len(digests) == 1 else hashlib.sha256("|".join(digests).encode()).hexdigest()
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("|".join(digests).encode()).hexdigest()
     yield Run(
-        run_id=run_id(content),
+        run_id=run_id(digest),
         source=request.name,
         frame_count=len(request.paths),
         rows=first.shape[0],
@@ -72,14 +96,14 @@ def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
     )
     shape = first.shape
     first = None
-    for index, path in enumerate(request.paths):
+    for index, content in enumerate(contents):
         if index < request.first_frame:
             continue
-        if path is None:
+        if content is None:
             yield LostFrame(index, 0, _MISSING, failed=False)
             continue
         try:
-            pixels, bits = _read(path, limits, set())
+            pixels, bits = _read(content, limits, set())
         except (_StillError, SourceError) as exc:
             yield LostFrame(index, 0, str(exc), failed=True)
             continue
@@ -91,20 +115,20 @@ def read_stills(request: Request) -> Iterator[Run | Frame | LostFrame]:
         yield Frame(pixels, index, 0)
 
 
-def _digest(path: str | None, limits: LimitsConfig) -> str:
+def _digest(content: Content) -> str:
     """Hash of one still; a missing or unreadable one has its place in the run's identity too."""
-    if path is None:
+    if content is None:
         return "missing"
     try:
-        with open_content(path, limits.max_file_mib) as file:
+        with reading(content) as file:
             return content_sha256(file)
     except SourceError:
         return "unreadable"
 
 
-def _read(path: str, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any], int]:
+def _read(content: Content, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any], int]:
     """Stored values (rows, columns) and bits stored. Raises _StillError, or SourceError where it cannot be opened."""
-    with open_content(path, limits.max_file_mib) as file:
+    with reading(content) as file:
         head = file.read(2)
         file.seek(0)
         if head in _CODE_STREAM_STARTS:

@@ -7,7 +7,7 @@ Two passes: packets are counted and their times read first, so that the run know
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.sources.content import content_sha256, open_content
+from cathrt.runtime.sources.content import Content, content_sha256, reading
 from cathrt.runtime.sources.messages import Request, pixel_dtype
 from cathrt.runtime.sources.video_pictures import pictures_of
 
@@ -44,20 +44,23 @@ _TELL_DAMAGE = frozenset({"h264", "hevc", "mjpeg", "png", "jpeg2000", "ffv1"})
 _UNDECODABLE = "the decoder gave no picture for it: its data is damaged or missing"
 
 
-def read_video(request: Request) -> Iterator[Run | Frame | LostFrame]:
+def load_video(contents: Sequence[Content]) -> None:  # noqa: ARG001 - one signature for all
+    """Import what reading needs. Raises SourceError where that is not installed."""
+    try:
+        import av.subtitles.stream  # noqa: F401 - PyAV itself imports it late, when it opens a container
+    except ImportError as exc:
+        raise SourceError("video needs PyAV, which is not installed: pip install cathrt[video]") from exc
+
+
+def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
     """The Run, then one item per video packet, in the order shown, from request.first_frame on.
 
     Pictures before that are decoded too, since later ones are drawn from them. Raises SourceError where there is no
     video.
     """
-    try:
-        import av
-    except ImportError as exc:
-        raise SourceError("video needs PyAV, which is not installed: pip install cathrt[video]") from exc
+    import av
 
-    path = request.paths[0]
-    assert path is not None
-    with open_content(path, request.limits.max_file_mib) as file:
+    with reading(contents[0]) as file:
         digest = content_sha256(file)
         try:
             times = _packet_times(av, file, request.limits)

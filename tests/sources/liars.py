@@ -45,4 +45,4 @@ def liar(behaviour: str, limits: LimitsConfig = LIMITS) -> SandboxedSource:
     return SandboxedSource(start, "liar", limits, time.monotonic_ns)
 
 
-SAY_RUN = "say(json.dumps({'run': run, 'landlock': True}))\n"
+SAY_RUN = "say(json.dumps({'run': run, 'walls': {'seccomp': True, 'landlock': 1}}))\n"

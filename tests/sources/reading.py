@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
 from pathlib import Path
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.sources.child import READERS
+from cathrt.runtime.sources.content import open_contents
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.messages import Request
 from cathrt.runtime.sources.sandbox import open_source
@@ -17,13 +18,22 @@ LIMITS = LimitsConfig(decoder_memory_mib=768)
 
 def read_here(path: Path, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:
     """Run the reader of one file in this process, unconfined: only for files the test itself made."""
-    (input_,) = discover([path]).inputs
-    items: Iterator[Run | Frame | LostFrame] = READERS[input_.kind](
-        Request(input_.kind, input_.name, tuple(map(str, input_.paths)), limits)
-    )
-    run = next(items)
-    assert isinstance(run, Run)
-    return run, [item for item in items if not isinstance(item, Run)]
+    return read_input_here(only_input(path), limits)
+
+
+def read_input_here(input_: Input, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:
+    """read_here() of an input."""
+    request = Request(input_.kind, input_.name, tuple(path and str(path) for path in input_.paths), limits)
+    contents = open_contents(request.paths, limits.max_file_mib)
+    try:
+        items = READERS[input_.kind](contents)(request, contents)
+        run = next(items)
+        assert isinstance(run, Run)
+        return run, [item for item in items if not isinstance(item, Run)]
+    finally:
+        for content in contents:
+            if isinstance(content, io.FileIO):
+                content.close()
 
 
 def read_bytes_here(folder: Path, data: bytes, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:

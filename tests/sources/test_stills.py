@@ -20,18 +20,12 @@ from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.sources.discover import Input
-from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.stills import read_stills
 from tests.sources.dicom_bytes import pictures
-from tests.sources.reading import LIMITS
+from tests.sources.reading import LIMITS, read_input_here
 
 
 def read(*paths: Path | None, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:
-    input_ = Input("stills", "stills", paths)
-    items = read_stills(Request("stills", "stills", tuple(p and str(p) for p in input_.paths), limits))
-    run = next(items)
-    assert isinstance(run, Run)
-    return run, [item for item in items if not isinstance(item, Run)]
+    return read_input_here(Input("stills", "stills", paths), limits)
 
 
 def save(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Path:

@@ -1,6 +1,7 @@
 """The decoders, by transfer syntax: what is read, with what, and what a stream must say before it is decoded.
 
-Vendors: imagecodecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) and pylibjpeg-rle, imported when first needed.
+Vendors: imagecodecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) and pylibjpeg-rle, imported when first needed; in the
+decoder process by load_decoders(), since it can open no file afterwards.
 Times per frame: docs/decisions/0003-decoders.md. Not for: finding the bytes of a frame (encapsulated.py, native.py).
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -176,3 +178,23 @@ DECODERS: dict[str, Decoder] = {
     "1.2.840.10008.1.2.4.203": Decoder(_jpeg2000, _JPEG_2000, lossy=True),  # HTJ2K; not OpenJPH, see _htj2k
     "1.2.840.10008.1.2.5": Decoder(_rle, frozenset(), splittable=False),  # RLE Lossless: no header of its own to check
 }
+
+# Where each decoder comes from: module and function.
+_VENDORS: dict[Callable[[bytes, PixelLayout], NDArray[Any]], tuple[str, str]] = {
+    _jpeg: ("imagecodecs", "jpeg8_decode"),
+    _jpeg_ls: ("imagecodecs", "jpegls_decode"),
+    _jpeg2000: ("imagecodecs", "jpeg2k_decode"),
+    _htj2k: ("imagecodecs", "htj2k_decode"),
+    _rle: ("rle.rle", "decode_frame"),
+}
+
+
+def load_decoders(head: bytes) -> None:
+    """Import what decodes the transfer syntaxes that are named anywhere in `head`, the first bytes of a file.
+
+    Not parsed, only searched: a name that stands there without being meant costs an import.
+    """
+    for uid, decoder in DECODERS.items():
+        if uid.encode() in head:
+            module, function = _VENDORS[decoder.decode]
+            getattr(import_module(module), function)

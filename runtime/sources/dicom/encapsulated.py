@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from cathrt.runtime.errors import SourceError
+from cathrt.runtime.sources.content import size_of
 
 _ITEM = (0xFFFE, 0xE000)
 _SEQUENCE_DELIMITER = (0xFFFE, 0xE0DD)
@@ -81,7 +82,7 @@ def read_frame(file: BinaryIO, fragments: tuple[Fragment, ...]) -> bytes:
 
 def _read_items(file: BinaryIO) -> tuple[tuple[int, ...], list[Fragment], bool]:
     """Basic Offset Table, fragments, and whether they ended with the sequence delimiter as they must."""
-    end = _size(file)
+    end = size_of(file)
     table: tuple[int, ...] = ()
     fragments: list[Fragment] = []
     first = True
@@ -133,10 +134,3 @@ def _stream_borders(file: BinaryIO, fragments: list[Fragment]) -> list[int]:
         file.seek(fragment.offset + fragment.length - tail)
         ended = _END_MARKER in file.read(tail)
     return borders
-
-
-def _size(file: BinaryIO) -> int:
-    here = file.tell()
-    end = file.seek(0, 2)
-    file.seek(here)
-    return end

@@ -5,7 +5,6 @@ Not for: what the attributes mean (header.py) and the pixels (native.py, encapsu
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID
 
 from cathrt.runtime.errors import SourceError
+from cathrt.runtime.sources.content import size_of
 from cathrt.runtime.sources.dicom.attributes import CONVERSION_ERRORS
 from cathrt.runtime.sources.dicom.decoders import DECODERS
 from cathrt.runtime.sources.dicom.inflated import InflatedStream
@@ -194,7 +194,7 @@ class _Strict:
 
     def __init__(self, body: BinaryIO | InflatedStream) -> None:
         self._body = body
-        self._end = None if isinstance(body, InflatedStream) else os.fstat(body.fileno()).st_size
+        self._end = None if isinstance(body, InflatedStream) else size_of(body)
 
     def tell(self) -> int:
         return self._body.tell()

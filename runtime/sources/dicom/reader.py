@@ -5,9 +5,8 @@ Not for: use outside child.py, which confines the process first.
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.content import content_sha256, open_content
+from cathrt.runtime.sources.content import Content, content_sha256, head_of, reading, size_of
 from cathrt.runtime.sources.dicom.attributes import Attributes
-from cathrt.runtime.sources.dicom.decoders import DECODERS, FrameDecodeError, PixelLayout, decode_frame
+from cathrt.runtime.sources.dicom.decoders import DECODERS, FrameDecodeError, PixelLayout, decode_frame, load_decoders
 from cathrt.runtime.sources.dicom.encapsulated import locate_fragments, read_frame
 from cathrt.runtime.sources.dicom.header import run_from_part10
 from cathrt.runtime.sources.dicom.inflated import InflatedStream
@@ -26,22 +25,34 @@ from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, open_pixel
 from cathrt.runtime.sources.messages import Request
 
 _MISSING = "never arrived: the file holds no data for it"
+_NAMED_WITHIN = 1 << 16  # bytes; the file meta information has a few hundred
 
 # One decoded frame, None for one that is not in the file, or why it cannot be decoded.
 _Outcome = NDArray[Any] | FrameDecodeError | None
 
 
-def read_dicom(request: Request) -> Iterator[Run | Frame | LostFrame]:
+def load_dicom(contents: Sequence[Content]) -> None:
+    """Import what reading these needs."""
+    load_decoders(head_of(contents[0], _NAMED_WITHIN))
+
+
+def read_dicom(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
     """The Run, then a frame or a lost frame for each index from request.first_frame to run.frame_count.
 
     Raises SourceError where there is no run.
     """
-    path = request.paths[0]
-    assert path is not None
     limits = request.limits
-    with open_content(path, limits.max_file_mib) as file:
+    with reading(contents[0]) as file:
         digest = content_sha256(file)
+        head = file.read(_NAMED_WITHIN)
+        file.seek(0)
         part10 = read_part10(file, max_inflated_bytes=limits.max_file_mib << 20)
+        syntax = part10.transfer_syntax_uid
+        if syntax in DECODERS and syntax.encode() not in head:
+            raise SourceError(
+                f"the transfer syntax {syntax} is named beyond the first {_NAMED_WITHIN} bytes, where its decoder is "
+                "looked for: export the file again"
+            )
         run, layout, angles = run_from_part10(part10, request.name, digest, limits)
         assert run.frame_count is not None
         element = open_pixel_data(part10)
@@ -93,7 +104,7 @@ def _native(
     if declared < layout.frame_bytes:
         raise SourceError(f"Pixel Data holds {declared} bytes, less than one frame of {layout.frame_bytes}")
     if not isinstance(part10.body, InflatedStream):
-        available = os.fstat(part10.body.fileno()).st_size - start
+        available = size_of(part10.body) - start
         if available < layout.frame_bytes:
             raise SourceError(
                 f"the file ends {available} bytes into its first frame of {layout.frame_bytes}: fetch it again"
