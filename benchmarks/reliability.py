@@ -20,7 +20,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as exc:
-        raise ConfigError(f"--plot: {exc}: install it with pip install 'cathrt[bench]', or leave --plot out") from exc
+        raise ConfigError(f"--plot: {exc}: pip install '.[bench]', or leave --plot out") from exc
 
 
 def write_plot(path: Path, reliability: Mapping[str, tuple[CalibrationBin, ...]], model_sha256: str) -> None:

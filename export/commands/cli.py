@@ -259,7 +259,10 @@ def main() -> None:
 def _require_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{', '.join(missing)} not installed, which export needs: pip install 'cathrt[export]'")
+        raise ConfigError(
+            f"{', '.join(missing)} not installed, which export needs: pip install '.[export]' in a clone of cathrt, "
+            "or pip install 'FILE.whl[export]' of its wheel"
+        )
 
 
 def _show(one: Exported, *, json_: bool) -> None:

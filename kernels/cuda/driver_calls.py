@@ -72,7 +72,10 @@ class DriverCalls:
             from cuda import core
             from cuda.bindings import driver
         except ImportError as exc:
-            raise CudaError(f"cuda-core is missing ({exc}): pip install 'cathrt[gpu]'") from exc
+            raise CudaError(
+                f"cuda-core is missing ({exc}): pip install '.[gpu]' in a clone of cathrt, or pip install "
+                "'FILE.whl[gpu]' of its wheel"
+            ) from exc
         self.core: Any = core
         self.driver: Any = driver
         self.lost = ""

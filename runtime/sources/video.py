@@ -1,6 +1,6 @@
 """The video reader of the decoder process: the luma of MP4, AVI, MKV and MOV files, through PyAV.
 
-PyAV's wheels carry GPL encoders, so it is an extra: pip install cathrt[video]. Not for: live capture.
+PyAV's wheels carry GPL encoders, so it is the extra [video]. Not for: live capture.
 Two passes: packets are counted and their times read first, so that the run knows its frames before one is decoded.
 """
 
@@ -49,7 +49,10 @@ def load_video(contents: Sequence[Content]) -> None:  # noqa: ARG001 - one signa
     try:
         import av.subtitles.stream  # noqa: F401 - PyAV itself imports it late, when it opens a container
     except ImportError as exc:
-        raise SourceError("video needs PyAV, which is not installed: pip install cathrt[video]") from exc
+        raise SourceError(
+            "video needs PyAV, which is not installed: pip install '.[video]' in a clone of cathrt, or "
+            "pip install 'FILE.whl[video]' of its wheel"
+        ) from exc
 
 
 def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:

@@ -64,7 +64,7 @@ def test_the_commands_names_are_those_of_the_tables_they_stand_for() -> None:
 def test_without_the_extra_the_commands_name_it(tmp_path: Path, arguments: list[str]) -> None:
     done = cathrt(*arguments, "--out", tmp_path / "out", before="sys.modules['torch'] = None")
     assert done.returncode == 3, done.stderr
-    assert "torch not installed, which export needs: pip install 'cathrt[export]'" in done.stderr
+    assert "torch not installed, which export needs: pip install '.[export]' in a clone" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

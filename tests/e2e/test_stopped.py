@@ -128,6 +128,7 @@ def test_ctrl_c_in_the_terminal_reaches_a_worker_too_and_no_traceback_comes_of_i
     assert process.stdout.readline() == b"ready\n"
     while not (worker := worker_of(process.pid)):
         time.sleep(0.05)
+    time.sleep(0.3)  # the worker is importing
     os.killpg(process.pid, signal.SIGINT)
     with process:
         _, said = process.communicate(timeout=60)

@@ -88,5 +88,5 @@ def test_pictures_drawn_from_a_damaged_one_are_lost_until_the_next_key_picture(t
 def test_without_pyav_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, video(1))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(SourceError, match=r"pip install cathrt\[video\]"):
+    with pytest.raises(SourceError, match=r"pip install '\.\[video\]' in a clone of cathrt"):
         read_here(path)

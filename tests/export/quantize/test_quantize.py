@@ -213,7 +213,7 @@ def test_onnxruntime_multiplies_channels_last_layers_in_int8(results: dict[str, 
 def test_tensorrt_takes_the_graph_and_sees_the_quantised_layers_in_int8(
     results: dict[str, Quantised], layout: Layout, others: str
 ) -> None:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install cathrt[gpu]")
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install tensorrt-rtx")
     model = results[layout].model if others == "float32" else typed(results[layout].model, "float16")
     plan = build_plan(model.SerializeToString(), PlanRequest("tensorrt-rtx", (89,)))
     products = plan.report.products_by_precision()
