@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -218,12 +217,3 @@ def test_every_key_of_the_manifest_stands_in_the_docs(schema: type) -> None:
             assert "the three thresholds" in text
         else:
             assert f"`{field.name}`" in text
-
-
-def test_the_signing_example_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "docs" / "bundle.md").read_text()
-    example = text.split("```python\n")[1].split("```")[0]
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"Path": Path, "manifest": golden_manifest(), "onnx_bytes": MODEL}
-    exec(example, names)
-    assert open_bundle(tmp_path / "my-bundle", [names["public"]]).read("model.onnx") == MODEL
