@@ -1,6 +1,6 @@
 """Files that a command leaves behind: there whole or not at all, and where they cannot be written that is a SinkError.
 
-Not for: the journal (journal/file.py) and bundles (cathrt.export.sign), which have more to promise.
+Not for: the journal (journal/file.py) and bundles (cathrt.export.bundle.sign), which have more to promise.
 """
 
 from __future__ import annotations

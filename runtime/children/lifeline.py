@@ -1,6 +1,6 @@
 """A child process's own part in ending with its parent. Imports next to nothing: children start often.
 
-Linux only. Not for: starting and ending children (children.py).
+Linux only. Not for: starting and ending children (parent.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A TensorRT for tests: the names of its Python API that runtime/engines uses, around a network that is a function.
 
 It finds streams by their handle (fake_device.py) and queues its work there, so data really flows, in the order given.
-Every name here is one that TensorRT 10, 11 and RTX all have (test_tensorrt_fake.py). Each call can be made to fail.
+Every name here is one that TensorRT 10, 11 and RTX all have (test_tensorrt_api.py). Each call can be made to fail.
 """
 
 # ruff: noqa: ARG002  (arguments are TensorRT's)

@@ -1,7 +1,7 @@
 """A device that hangs: work that never ends. pytest runs this file in a child process on the stub.
 
 tests/kernels/test_driver_stream.py starts it. What is left behind stays alive, so no other checks share the process.
-Not for: calls that never return (engine_hang_checks.py).
+Not for: calls that never return (hang_scenario.py).
 """
 
 from __future__ import annotations

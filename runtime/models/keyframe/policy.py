@@ -2,7 +2,7 @@
 
 Announcing live must not wait for the run's end, so it takes the best frame of a stretch once that stretch is over or
 has not improved for a while. Ranking at the run's end sees everything and may prefer other frames.
-Not for: reading logits (models/keyframe.py) or showing anything (sinks/).
+Not for: reading logits (finding.py) or showing anything (sinks/).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// The marker segments of a JPEG 2000 stream, for jpeg2000.cpp and jpeg2000_tile.cpp.
+// The marker segments of a JPEG 2000 stream, for jpeg2000_packet.cpp and jpeg2000_tile.cpp.
 #pragma once
 
 #include <array>
