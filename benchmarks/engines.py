@@ -34,7 +34,7 @@ FULL_SIDE, QUICK_SIDE = 2048, 256  # of the limit's matrices
 
 # Largest difference of a logit over all frames, relative to the reference's largest logit. They tell a network computed
 # in that precision from another one (clipped sums were off by 0.15, misread pairs by 0.40: docs/engines.md,
-# docs/export-graph.md), not a good export from a bad one.
+# docs/export.md), not a good export from a bad one.
 BOUNDS: Mapping[Element, float] = {"fp32": 1e-4, "bf16": 0.03, "int8": 0.1}
 
 # Headline key: ours to another variant, or to the limit of its precision.

@@ -59,7 +59,7 @@ FIGURES = (
     Figure("engines", "int8_vs_limit", "ConvNeXt-Base int8, of its layers' products alone"),
     Figure("export_graph", "nchw_vs_plain_openvino_fp32_tiny", "Tiny, our graph, of a plain export: OpenVINO fp32"),
     Figure("export_graph", "nchw_vs_plain_openvino_bf16_tiny", "the same, OpenVINO bf16"),
-    Figure("export_graph", "nchw_vs_plain_ort_fp32_tiny", "the same, ONNX Runtime fp32"),
+    Figure("export_graph", "nchw_vs_plain_onnxruntime_fp32_tiny", "the same, ONNX Runtime fp32"),
     Figure("completeness", "jpeg_lossless_1024_share", "check that JPEG Lossless is whole, 1024², of its decoding"),
     Figure("completeness", "jpeg2000_1024_share", "the same, JPEG 2000", "{:.4f}"),
     Figure("completeness", "rle_1024_share", "the same, RLE"),

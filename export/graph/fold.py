@@ -113,7 +113,7 @@ LAYOUT_PASSES: Mapping[Layout, tuple[str, ...]] = {
     "nchw": ("norms_over_channels", "linears_as_convolutions", "cancel_transposes", "name_tensors"),
     "nhwc": ("residuals_channels_last", "cancel_transposes", "name_tensors"),
 }
-# The layout each target gets. CPU lines by `python -m benchmarks.export_graph`, figures in docs/export-graph.md.
+# The layout each target gets. CPU lines by `python -m benchmarks.export_graph`, figures in docs/status.md.
 LAYOUTS: Mapping[Target, Layout] = {
     "openvino": "nchw",  # fastest in fp32 and bf16: no reorder is left around the MLPs
     "onnxruntime": "nchw",  # no slower than NHWC within the noise, so both CPU engines share one graph

@@ -30,7 +30,7 @@ from cathrt.runtime.sources.sandbox import open_source
 
 # Training begins at seed 0, validation at 10, its test at 20, benchmarks.accuracy at 30 million.
 FIRST_SEED = 60_000_000
-PHANTOM_RUNS = 120  # a gate of 99 % of runs needs 100 (docs/qualification.md)
+PHANTOM_RUNS = 120  # a gate of 99 % of runs needs 100 (docs/export.md)
 MATRIX = 512  # detector rows and columns
 SIDE_OF_PREFIX: dict[str, Side] = {"lca": "left", "rca": "right"}
 

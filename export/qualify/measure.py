@@ -2,7 +2,7 @@
 
 Runs both networks, one frame at a time, and keeps logits and a few pictures, never runs of pixels. Not for: what counts
 as a difference (models/keyframe/comparison.py), whether it passes (gate.py, evidence.py) and where frames come from
-(judge_set.py). docs/qualification.md defines every figure.
+(judge_set.py). docs/export.md defines every figure.
 """
 
 from __future__ import annotations

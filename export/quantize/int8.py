@@ -1,6 +1,6 @@
 """INT8: a float ONNX graph and calibration frames to the same graph with explicit Q/DQ pairs, and what that cost.
 
-For: every engine that computes in int8 (docs/quantisation.md says which layers and why). Not for: the precision of the
+For: every engine that computes in int8 (docs/export.md says which layers and why). Not for: the precision of the
 other layers, or whether the result is good enough: `back_off` asks a gate for that.
 """
 
@@ -25,7 +25,7 @@ from cathrt.runtime.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Int8Settings:
-    """What to quantise and how. The defaults come from the measurements in docs/quantisation.md.
+    """What to quantise and how. The defaults come from tests/export/quantize/test_quantize_demonstration.py.
 
     percentile: in (0, 100], for the observer of that name.   keep_kinds, keep_layers: what stays float.
     balance: strength in [0, 1], 0 balances nothing.   sensitivity_frames: how many frames, evenly spread, measure it.

@@ -146,7 +146,7 @@ def build(recipe: Recipe, target: Target, cache: StageCache) -> Built:
 
 
 def _layout(target: Target, precision: Precision) -> Layout:
-    """ONNX Runtime multiplies in int8 for MatMul only (docs/quantisation.md)."""
+    """ONNX Runtime multiplies in int8 for MatMul only (docs/export.md)."""
     return "nhwc" if (target, precision) == ("onnxruntime", "int8") else LAYOUTS[target]
 
 

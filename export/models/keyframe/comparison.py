@@ -1,6 +1,6 @@
 """Whether an engine answers as its reference does: the logits of both compared run by run.
 
-Pure functions on arrays and numbers; docs/qualification.md defines every figure. Not for: running networks
+Pure functions on arrays and numbers; docs/export.md defines every figure. Not for: running networks
 (qualify/measure.py), how much may differ (gate.py), drawing (qualify/page.py), or how right the reference itself is
 (benchmarks.accuracy).
 N judged frames of a run, C classes.

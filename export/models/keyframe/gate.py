@@ -1,6 +1,6 @@
 """The gate that an engine must pass to be signed: its limits by precision, and every way in which one misses it.
 
-Not for: measuring what differs (models/keyframe/comparison.py), or signing (evidence.py). docs/qualification.md says
+Not for: measuring what differs (models/keyframe/comparison.py), or signing (evidence.py). docs/export.md says
 where limits come from.
 """
 

@@ -1,6 +1,6 @@
 """INT8 of the shipped demonstration weights on phantom frames: what it costs, and that the defaults stand.
 
-`pytest -m slow -s tests/export/quantize/test_quantize_demonstration.py` prints the table of docs/quantisation.md.
+`pytest -m slow -s tests/export/quantize/test_quantize_demonstration.py` prints the table of all variants.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_nothing_tried_is_clearly_better_than_the_defaults(floats: dict[str, onn
         largest, sqnr_db = errors[name].largest, errors[name].sqnr_db
         print(f"| {name} | {largest:.3f} | {sqnr_db:.1f} | {agreement(expected, found):.3f} |", flush=True)
     default = errors["mse"].sqnr_db
-    assert all(error.sqnr_db < default + 3.0 for error in errors.values())  # docs/quantisation.md says why so much
+    assert all(error.sqnr_db < default + 3.0 for error in errors.values())  # less is luck (rounding)
     assert default > errors["minmax"].sqnr_db + 3.0
     assert default > errors["entropy"].sqnr_db + 10.0
     assert all(default > errors[f"{kind} too"].sqnr_db + 2.0 for kind in kept)

@@ -3,7 +3,7 @@
 `python -m cathrt.export.models.keyframe.demo.train_keyframe`.
 
 Render phantom runs, train, set temperature and thresholds on other scenes, measure on a third set, check the engines,
-sign. docs/training.md tells how long it takes. Not for: clinical weights.
+sign. docs/export.md tells how long it takes. Not for: clinical weights.
 """
 
 from __future__ import annotations
