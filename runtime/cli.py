@@ -124,6 +124,7 @@ def demo_command(
         done = demo(out, bundle_at(None, settings), settings, (stdout_sink(json_=json_),), seed=seed, rendered=advance)
     say(f"summary page: {done.page}")
     say(f"key frames:   {done.sheet}")
+    raise typer.Exit(exit_code_of(done.replayed, may_drop=True))
 
 
 app.command("phantom")(phantom_command)

@@ -89,15 +89,17 @@ def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], Non
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def exit_code_of(done: Replayed) -> int:
+def exit_code_of(done: Replayed, *, may_drop: bool = False) -> int:
     """0, or what the exit codes of the README say of runs that were refused, or not judged to the last frame.
 
     Where every input was refused for the bundle's or the engine's sake, that has its own code.
+    may_drop: a frame that was dropped does not count, since the machine may be slow and the command shows that.
     """
     if not done.summaries:
         codes = {_EXIT_CODES.get(refusal.error, SourceError.exit_code) for refusal in done.refusals}
         return codes.pop() if len(codes) == 1 else SourceError.exit_code
-    judged = all(run.verdicts["FAILED"] == 0 and run.verdicts["DROPPED"] == 0 for run in done.summaries)
+    unjudged = ("FAILED",) if may_drop else ("FAILED", "DROPPED")
+    judged = not any(run.verdicts[outcome] for run in done.summaries for outcome in unjudged)
     return 0 if judged and not done.refusals else UNJUDGED
 
 

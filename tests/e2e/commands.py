@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,7 +42,6 @@ for line in sys.stdin:
         for descriptor, (path, flags) in enumerate(request["streams"]):
             os.dup2(os.open(path, flags), descriptor)
         os.chdir(request["cwd"])
-        os.environ.update(request["environment"])
         if request["obeying"]:
             obey_permissions()
         sys.argv = ["cathrt", *request["arguments"]]
@@ -83,7 +81,6 @@ def cathrt(
     cwd: Path | None = None,
     stdout: str | None = None,
     stderr: str | None = None,
-    environment: Mapping[str, str] | None = None,
     obeying: bool = False,
 ) -> Done:
     """Run the command. stdout, stderr: a path to send them to, such as /dev/full, instead of catching them.
@@ -98,7 +95,6 @@ def cathrt(
         request = {
             "arguments": [str(argument) for argument in arguments],
             "cwd": str(cwd or Path.cwd()),
-            "environment": dict(environment or {}),
             "obeying": obeying,
             "streams": [(os.devnull, os.O_RDONLY), *((path, os.O_WRONLY) for path in outputs)],
         }

@@ -25,15 +25,11 @@ from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.replay import Replayed
 from cathrt.runtime.models import FINDINGS, open_bundle
 from cathrt.runtime.phantom.dicom import write_xa
+from tests.e2e.commands import Done, cathrt
 from tests.lines import SIZE, ArraySource, picture
 
 
-def cathrt(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cathrt.runtime.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
-
-
-def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def records(done: Done) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -21,17 +21,17 @@ from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.phantom.truth import text_from_truth, truth_document
 from cathrt.runtime.phantom_study import write_runs
+from tests.e2e.commands import Done, cathrt
 from tests.sources.reading import read_here
 
 SMALL = ("--matrix", "64", "--frames", "4")
 
 
-def phantom(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cathrt.runtime.cli", "phantom", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def phantom(*arguments: str | Path) -> Done:
+    return cathrt("phantom", *arguments)
 
 
-def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def records(done: Done) -> list[dict[str, Any]]:
     return [json.loads(row) for row in done.stdout.splitlines()]
 
 
@@ -238,8 +238,5 @@ def test_a_live_study_gives_every_frame_a_verdict_and_can_be_drawn_again(tmp_pat
         )
         assert again.returncode == 0, again.stderr
         assert records(again)[0]["run_id"] == run["run_id"], "what was pressed can be written as files"
-    verified = subprocess.run(
-        [sys.executable, "-m", "cathrt.runtime.cli", "verify", "--json", str(journal)],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    verified = cathrt("verify", "--json", journal)
     assert json.loads(verified.stdout)["sound"] is True
