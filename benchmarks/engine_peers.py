@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from benchmarks.compute_limit import THREADS, Element
 from benchmarks.turns import serve, take_stdout
+from cathrt.runtime.bundle.files import opened_folder
 from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.verified_file import verified_files
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.models import open_bundle
@@ -139,12 +141,12 @@ def _open_openvino(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
     """As the runtime opens it: through its adapter, out of a bundle that the shipped one's manifest describes."""
     precision = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}[peer.precision]
     digest = hashlib.sha256((folder / peer.file).read_bytes()).hexdigest()
-    manifest = dataclasses.replace(
-        _shipped().manifest,
-        files={peer.file: digest},
-        artifacts={"openvino": Artifact(peer.file, precision)},  # type: ignore[arg-type]
-    )
-    bundle = Bundle(folder, manifest, "0" * 64, "0" * 64)
+    listed = {peer.file: digest}
+    artifact = Artifact(peer.file, precision)  # type: ignore[arg-type]
+    manifest = dataclasses.replace(_shipped().manifest, files=listed).with_artifacts(CLASSIFIER, {"openvino": artifact})
+    with opened_folder(folder) as opened:
+        files = verified_files(opened, listed, hard_links=True)
+    bundle = Bundle(folder, manifest, "0" * 64, "0" * 64, files)
     engine = open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=THREADS))
     buffers = engine.input_buffers
     return lambda image: np.copyto(buffers[INPUT], image), lambda: engine.infer(buffers)[OUTPUT]

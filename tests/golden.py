@@ -5,6 +5,8 @@ The net: 3x3 convolution, ReLU, global average pool, matrix product: every opera
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -79,6 +81,31 @@ def conv_model(
         weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def with_external_data(
+    model: onnx.ModelProto, location: str = "weights.bin", names: Collection[str] = ("kernel", "head")
+) -> tuple[onnx.ModelProto, bytes]:
+    """The model with those initializers in another file, each on a page of its own, and what that file holds."""
+    moved = onnx.ModelProto()
+    moved.CopyFrom(model)
+    data = b""
+    for tensor in moved.graph.initializer:
+        if tensor.name in names:
+            raw = numpy_helper.to_array(tensor).tobytes()
+            data += bytes(-len(data) % 4096)
+            reference = {"location": location, "offset": str(len(data)), "length": str(len(raw))}
+            data += raw
+            refer(tensor, reference)
+    return moved, data
+
+
+def refer(tensor: onnx.TensorProto, reference: Mapping[str, str]) -> None:
+    """Make the tensor keep its data in another file, as the entries say."""
+    tensor.CopyFrom(onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims))
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in reference.items():
+        tensor.external_data.add(key=key, value=value)
 
 
 def conv_reference(frame: NDArray[np.float32]) -> NDArray[np.float64]:

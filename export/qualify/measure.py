@@ -20,8 +20,9 @@ from cathrt.export.models.keyframe.comparison import Comparison, Precision, RunL
 from cathrt.export.qualify.alone import Alone, Latency, timed
 from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut, identity_of
 from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
+from cathrt.runtime.bundle.onnx_file import check_self_contained
 from cathrt.runtime.config import PolicyConfig
-from cathrt.runtime.errors import EngineError, SourceError
+from cathrt.runtime.errors import EngineError, ManifestError, SourceError
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.ports import Engine
 
@@ -121,10 +122,17 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
 
 
 def reference_from_onnx(model: bytes, threads: int) -> Network:
-    """A float32 ONNX graph of one input and one output in ONNX Runtime on the CPU. Raises EngineError for another."""
+    """A float32 ONNX graph of one input and one output in ONNX Runtime on the CPU. Raises EngineError for another.
+
+    A graph with weights in another file is another: ONNX Runtime would look for it in the current folder.
+    """
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+    try:
+        check_self_contained("the graph", model)
+    except ManifestError as exc:
+        raise EngineError(f"reference: the graph cannot be loaded: {exc}") from exc
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow the engine

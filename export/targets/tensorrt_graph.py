@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from cathrt.runtime.bundle.fingerprint import ShapeProfile
-from cathrt.runtime.bundle.onnx_file import check_onnx
+from cathrt.runtime.bundle.onnx_file import check_self_contained
 from cathrt.runtime.errors import EngineError, ManifestError
 
 _PAIRS = ("QuantizeLinear", "DequantizeLinear")
@@ -32,7 +32,7 @@ def checked_graph(onnx_bytes: bytes, target: str, max_opset: int, profiles: Sequ
     target: as the message should call it, with its version. Raises EngineError that names each node and input at fault.
     """
     try:
-        check_onnx("the ONNX file", onnx_bytes)
+        check_self_contained("the ONNX file", onnx_bytes)
     except ManifestError as exc:
         raise EngineError(f"{target}: {exc}") from exc
     model = onnx.load_from_string(onnx_bytes)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _MOST_FAULTS = 20
+_MOST_FILES = 256
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # By name and not by np.dtype(), which takes "(1099511627776,)f4" and runs out of kinds of error for the rest.
 _DTYPES = frozenset(
@@ -106,6 +107,8 @@ def _file_faults(manifest: Manifest) -> list[str]:
         for name, sha256 in manifest.files.items()
         if not _SHA256.fullmatch(sha256)
     ]
+    if len(manifest.files) > _MOST_FILES:
+        faults.append(f"files: found {len(manifest.files)}, expected at most {_MOST_FILES}, since each is kept open")
     own = {MANIFEST, SIGNATURE} & manifest.files.keys()
     faults += [f"files.{name}: a bundle does not list its own {name}" for name in sorted(own)]
     for role, network in manifest.networks.items():

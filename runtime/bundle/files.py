@@ -1,12 +1,12 @@
-"""Reading the files of a bundle without trusting the folder: names, links, file types, hashes.
+"""Reaching the files of a bundle without trusting the folder: names, links, file types.
 
-POSIX only: directory descriptors and O_NOFOLLOW. Not for: what the files say (bundle/check.py, onnx_file.py).
+POSIX only: directory descriptors and O_NOFOLLOW. Not for: hashes (verified_file.py) and what the files say (check.py,
+onnx_file.py).
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import stat
@@ -21,7 +21,6 @@ SIGNATURE = "manifest.sig"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*", re.ASCII)
 _NAME_LENGTH = 200
-_CHUNK = 1 << 20
 
 
 def check_name(name: str) -> None:
@@ -52,51 +51,30 @@ def opened_folder(path: Path) -> Iterator[int]:
         os.close(folder)
 
 
-@contextmanager
-def opened_file(folder: int, name: str) -> Iterator[int]:
-    """Descriptor of a regular file under the folder, reached without following a link in any part of its name."""
+def open_file(folder: int, name: str) -> int:
+    """Descriptor of a regular file under the folder, reached without following a link in any part of its name.
+
+    The caller closes it. Raises ManifestError for whatever is no such file.
+    """
     with _opened_parent(folder, name) as parent:
         try:
             # O_NONBLOCK: opening a pipe must not wait for its writer. It changes nothing for a regular file.
             file = os.open(name.rpartition("/")[2], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
         except OSError as exc:
             raise _refusal(name, exc) from exc
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ManifestError(f"{name}: is no regular file: a bundle holds plain files only, write it again")
-        yield file
-    finally:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
+        raise ManifestError(f"{name}: is no regular file: a bundle holds plain files only, write it again")
+    return file
 
 
-def read_file(folder: int, name: str, *, max_bytes: int | None = None) -> bytes:
-    """The whole file. Raises ManifestError where it is missing, a link, no plain file or larger than max_bytes."""
-    with opened_file(folder, name) as file, os.fdopen(file, "rb", closefd=False) as stream:
-        if max_bytes is None:
-            return stream.read()
+def read_file(folder: int, name: str, *, max_bytes: int) -> bytes:
+    """The whole of a small file. Raises ManifestError where it is missing, a link, no plain file or too large."""
+    with os.fdopen(open_file(folder, name), "rb") as stream:
         data = stream.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ManifestError(f"{name}: larger than the {max_bytes} bytes allowed: this is no {name} that export wrote")
     return data
-
-
-def check_digest(folder: int, name: str, sha256: str, *, hard_links: bool) -> None:
-    """Compare one file with its sha256; with hard_links False a second name of the same file is refused too."""
-    with opened_file(folder, name) as file:
-        links = os.fstat(file).st_nlink
-        if links != 1 and not hard_links:
-            raise ManifestError(
-                f"{name}: has {links} hard links, expected 1, since what has another name can be changed from outside: "
-                "copy the bundle (cp -R) and open the copy"
-            )
-        digest = hashlib.sha256()
-        while chunk := os.read(file, _CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        raise ManifestError(
-            f"{name}: sha256 is {digest.hexdigest()}, the manifest says {sha256}: "
-            "the file is not the one that was signed, fetch the bundle again"
-        )
 
 
 def check_nothing_unlisted(folder: int, listed: Collection[str]) -> None:

@@ -1,15 +1,18 @@
-"""What must hold of an ONNX file before any engine sees it: it parses, is self-contained, and its opset is known.
+"""What must hold of an ONNX file before any engine sees it: it parses, its opset is known, and where its tensors are.
 
 OpenVINO 2026.4 resolves external tensor data of a model given as bytes against the current folder, and takes any
 opset number without a word (both tried); ONNX Runtime had holes of its own (CVE-2022-25882 and its followers). So the
-file's wire format is walked here, with no protobuf library and no copy. Not for: whether the graph computes anything.
+file's wire format is walked here, with no protobuf library, no copy and no memory that grows with the file. Not for:
+whether the graph computes anything, and what a reference to another file must look like (onnx_external.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from cathrt.runtime.bundle.onnx_external import DATA_LOCATION, EXTERNAL_DATA, ExternalTensor, external_tensor
+from cathrt.runtime.bundle.protobuf import BYTES, Field, MalformedError, fields
 from cathrt.runtime.errors import ManifestError
 
 # The way from a model to every tensor in it: message -> field number -> message. Field numbers from onnx.proto;
@@ -36,129 +39,124 @@ MODEL_GRAPH = 7
 NODE_OPERATOR = 4  # op_type of NodeProto
 MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 MAX_DEPTH = 100  # protobuf's own limit on nested messages
-EXTERNAL_DATA, DATA_LOCATION = 13, 14  # fields of TensorProto
 OPSET_DOMAIN, OPSET_VERSION = 1, 2  # fields of OperatorSetIdProto
 # What TensorRT 11's parser documents, the narrowest of the engines.
 OPSETS = range(9, 26)
 
+MAX_FIELDS = 1_000_000  # of all messages walked; a graph of 5,000 nodes has some 100,000
+
 _OPSETS_TEXT = f"{OPSETS.start} to {OPSETS.stop - 1}"
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 (groups) do not occur in ONNX
+_LONGEST_OPERATOR = 200
+_MOST_OPERATORS = 1000  # ONNX itself has two hundred
+_INITIALIZER_DEPTH = 2  # of the main graph
 
 
-class _Field(NamedTuple):
-    number: int
-    wire_type: int
-    value: int  # of a varint, else 0
-    content: memoryview  # of a length-delimited field, else empty
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """What was found: names of the operators, and the tensors whose data is in another file."""
+
+    operators: frozenset[str]
+    external: tuple[ExternalTensor, ...] = ()
 
 
-class _MalformedError(Exception):
-    """The bytes are not protobuf; the text says where."""
+def check_onnx(name: str, model: bytes | memoryview) -> OnnxFile:
+    """Walk well-formed ONNX with an opset in OPSETS, whose tensors have their data inside it or say where it is.
 
-
-def check_onnx(name: str, model: bytes) -> frozenset[str]:
-    """Names of the operators in `model`: well-formed ONNX with every tensor inside it and an opset in OPSETS.
-
-    Raises ManifestError for anything else.
+    name: of the file in the bundle. Raises ManifestError for anything else.
     """
-    opsets, operators = [], set()
+    walk = _Walk(name)
     try:
-        for message, fields in _messages("ModelProto", memoryview(model), 0):
-            if message == "TensorProto":
-                _refuse_external_data(name, fields)
-            elif message == "OperatorSetIdProto":
-                opsets.append(_opset(name, fields))
-            elif message == "NodeProto":
-                operators |= {bytes(field.content) for field in fields if field.number == NODE_OPERATOR}
-            elif message == "ModelProto":
-                _check_model_fields(fields)
-    except _MalformedError as exc:
+        walk.message("ModelProto", memoryview(model), 0)
+    except MalformedError as exc:
         raise ManifestError(f"{name}: not an ONNX model ({exc}): export it again") from exc
-    if not any(opsets):
+    if not walk.graphs:
+        raise ManifestError(f"{name}: not an ONNX model (no graph in it): export it again")
+    if not walk.knows_opset:
         raise ManifestError(f"{name}: imports no ai.onnx opset, expected one of {_OPSETS_TEXT}: export it again")
-    return frozenset(operator.decode(errors="replace") for operator in operators)
+    operators = frozenset(operator.decode(errors="replace") for operator in walk.operators)
+    return OnnxFile(operators, tuple(walk.external))
 
 
-def _check_model_fields(fields: list[_Field]) -> None:
-    numbers = {field.number for field in fields}
-    if unknown := numbers - MODEL_FIELDS:
-        raise _MalformedError(f"field {min(unknown)} is not one of a model's")
-    if MODEL_GRAPH not in numbers:
-        raise _MalformedError("no graph in it")
-
-
-def _refuse_external_data(name: str, fields: list[_Field]) -> None:
-    # Any location but 0 is refused, since parsers cut the number to 32 bits before they compare it with EXTERNAL.
-    if any(field.number == EXTERNAL_DATA or (field.number == DATA_LOCATION and field.value) for field in fields):
+def check_self_contained(name: str, model: bytes | memoryview) -> OnnxFile:
+    """check_onnx() for whoever opens the model alone. Raises ManifestError where a tensor is in another file too."""
+    found = check_onnx(name, model)
+    if found.external:
         raise ManifestError(
-            f"{name}: a tensor keeps its data in another file, expected a self-contained model: "
-            "save it with save_as_external_data=False"
+            f"{name}: tensor {found.external[0].name!r} keeps its data in another file, expected a self-contained "
+            "model: save it with save_as_external_data=False"
         )
+    return found
 
 
-def _opset(name: str, fields: list[_Field]) -> int:
-    """Version of the ai.onnx operator set, 0 for another domain. Raises ManifestError for one outside OPSETS."""
-    domain, version = b"", 0
-    for field in fields:
-        if field.number == OPSET_DOMAIN:
-            domain = bytes(field.content)
-        elif field.number == OPSET_VERSION:
-            version = field.value
-    if domain not in (b"", b"ai.onnx"):
-        return 0
-    if version not in OPSETS:
-        raise ManifestError(
-            f"{name}: ONNX opset {version}, this runtime knows {_OPSETS_TEXT}: "
-            "export it with one of these, or update cathrt"
-        )
-    return version
+class _Walk:
+    """One walk over a model, depth first. It keeps what it found and nothing of the file."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.graphs = 0
+        self.knows_opset = False
+        self.operators: set[bytes] = set()
+        self.external: list[ExternalTensor] = []
+        self._fields_left = MAX_FIELDS
 
-def _messages(message: str, content: memoryview, depth: int) -> Iterator[tuple[str, list[_Field]]]:
-    """This message and, depth first, every message of MESSAGES inside it, each with its fields."""
-    if depth > MAX_DEPTH:
-        raise _MalformedError(f"messages nested deeper than {MAX_DEPTH}")
-    fields = list(_fields(content))
-    yield message, fields
-    below = MESSAGES[message]
-    for field in fields:
-        if field.number in below:
-            if field.wire_type != _BYTES:
-                raise _MalformedError(f"field {field.number} of {message} has wire type {field.wire_type}")
-            yield from _messages(below[field.number], field.content, depth + 1)
+    def message(self, message: str, content: memoryview, depth: int) -> None:
+        """Visit a message of MESSAGES that is no tensor and no opset, and every one in it."""
+        if depth > MAX_DEPTH:
+            raise MalformedError(f"messages nested deeper than {MAX_DEPTH}")
+        below = MESSAGES[message]
+        for field in self._counted(content):
+            inside = below.get(field.number)
+            if inside is not None:
+                if field.wire_type != BYTES:
+                    raise MalformedError(f"field {field.number} of {message} has wire type {field.wire_type}")
+                self._below(message, inside, field.content, depth + 1)
+            elif message == "NodeProto" and field.number == NODE_OPERATOR:
+                self._operator(field.content)
+            elif message == "ModelProto" and field.number not in MODEL_FIELDS:
+                raise MalformedError(f"field {field.number} is not one of a model's")
 
-
-def _fields(content: memoryview) -> Iterator[_Field]:
-    position, end = 0, len(content)
-    empty = content[:0]
-    while position < end:
-        tag, position = _varint(content, position)
-        number, wire_type = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise _MalformedError(f"field number {number} at byte {position}")
-        value, length = 0, 0
-        if wire_type == _VARINT:
-            value, position = _varint(content, position)
-        elif wire_type == _BYTES:
-            length, position = _varint(content, position)
-        elif wire_type in (_FIXED32, _FIXED64):
-            length = 4 if wire_type == _FIXED32 else 8
+    def _below(self, parent: str, message: str, content: memoryview, depth: int) -> None:
+        if message == "TensorProto":
+            self._tensor(content, initializer=parent == "GraphProto" and depth == _INITIALIZER_DEPTH)
+        elif message == "OperatorSetIdProto":
+            self._opset(content)
         else:
-            raise _MalformedError(f"wire type {wire_type} at byte {position}")
-        if length > end - position:
-            raise _MalformedError(f"field {number} ends {length - (end - position)} bytes past its message")
-        yield _Field(number, wire_type, value, content[position : position + length] if length else empty)
-        position += length
+            self.graphs += parent == "ModelProto" and message == "GraphProto"
+            self.message(message, content, depth)
 
+    def _tensor(self, content: memoryview, *, initializer: bool) -> None:
+        # Any location but 0 counts, since parsers cut the number to 32 bits before they compare it with EXTERNAL.
+        elsewhere = False
+        for field in self._counted(content):
+            elsewhere |= field.number == EXTERNAL_DATA or (field.number == DATA_LOCATION and field.value != 0)
+        if elsewhere:
+            self.external.append(external_tensor(self.name, content, initializer=initializer))
 
-def _varint(content: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(content):
-            raise _MalformedError("cut off inside a number")
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise _MalformedError(f"number of more than 10 bytes at byte {position}")
+    def _operator(self, content: memoryview) -> None:
+        if len(content) > _LONGEST_OPERATOR or len(self.operators) >= _MOST_OPERATORS:
+            raise MalformedError("operators of names, or of a number, that no graph has")
+        self.operators.add(bytes(content))
+
+    def _opset(self, content: memoryview) -> None:
+        """Raises ManifestError for a version of ai.onnx outside OPSETS."""
+        domain, version = b"", 0
+        for field in self._counted(content):
+            if field.number == OPSET_DOMAIN:
+                domain = bytes(field.content[:_LONGEST_OPERATOR])
+            elif field.number == OPSET_VERSION:
+                version = field.value
+        if domain not in (b"", b"ai.onnx"):
+            return
+        if version not in OPSETS:
+            raise ManifestError(
+                f"{self.name}: ONNX opset {version}, this runtime knows {_OPSETS_TEXT}: "
+                "export it with one of these, or update cathrt"
+            )
+        self.knows_opset = True
+
+    def _counted(self, content: memoryview) -> Iterator[Field]:
+        for field in fields(content):
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise MalformedError(f"more than {MAX_FIELDS} fields")
+            yield field

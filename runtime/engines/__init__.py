@@ -13,7 +13,7 @@ from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensors import check_specs
-from cathrt.runtime.errors import EngineError
+from cathrt.runtime.errors import EngineError, ManifestError
 from cathrt.runtime.ports import Engine
 
 
@@ -56,22 +56,23 @@ GPU_ENGINES = frozenset({"tensorrt-rtx", "tensorrt"})  # run where their device 
 def open_engine(
     name: str, bundle: Bundle, role: str, config: EngineConfig, bucket: Mapping[str, int] | None = None
 ) -> Engine:
-    """Load one network of the bundle: read, compile, allocate and warm up, so that infer() does none of it.
+    """Load one network of the bundle: map, compile, allocate and warm up, so that infer() does none of it.
 
     name: a key of ENGINES that the network has an artifact for. config.threads: 0 takes the CPU quota.
     bucket: one of the network's buckets; None where its shapes are fixed.
     Raises EngineError where the engine is unknown, the bundle has nothing for it, the vendor refuses the file, the
     manifest's precision cannot be had, or the network's tensors are not the manifest's. It never picks another engine.
-    Raises ManifestError where there is no such network or bucket.
+    Raises ManifestError where there is no such network or bucket, or a file of the bundle changed since it was hashed.
     """
     if name not in ENGINES:
         raise EngineError(f"engine {name!r} is unknown, there are {sorted(ENGINES)}: set engine.name to one of them")
     request = NetworkRequest.of(bundle, role, name, config, bucket)
     engine = ENGINES[name](request)
     try:
-        check_specs(name, "input", engine.inputs, request.inputs)
-        check_specs(name, "output", engine.outputs, request.outputs)
-    except EngineError:
+        bundle.check_unchanged()  # what the vendor has read since is what was hashed
+        check_specs(request.where(name), "input", engine.inputs, request.inputs)
+        check_specs(request.where(name), "output", engine.outputs, request.outputs)
+    except (EngineError, ManifestError):
         engine.close()
         raise
     return engine

@@ -1,6 +1,7 @@
 """ONNX Runtime on the CPU: the portable reference, and the second opinion on every network.
 
-Runs ONNX from the bytes the bundle hands out. Not for: execution providers other than the CPU's, custom operators.
+Runs ONNX from what the bundle has mapped; ONNX Runtime copies the graph, and each tensor of other files once. Not for:
+execution providers other than the CPU's, custom operators.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.onnx_external import ELEMENT_BYTES
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.tensors import feed, page_aligned
@@ -47,12 +50,17 @@ _DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+_NO_WEIGHTS: Mapping[str, ort.OrtValue] = MappingProxyType({})
 
 
 class OnnxRuntimeEngine:
-    """A session with one I/O binding to this engine's own arrays."""
+    """A session with one I/O binding to this engine's own arrays.
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    weights: tensors over mapped files that the session may still read from; they are kept for as long as it is.
+    """
+
+    def __init__(self, session: ort.InferenceSession, weights: Mapping[str, ort.OrtValue] = _NO_WEIGHTS) -> None:
+        self._weights = weights
         self._inputs = tuple(_spec(node) for node in session.get_inputs())
         self._outputs = tuple(_spec(node) for node in session.get_outputs())
         self._input_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._inputs})
@@ -92,6 +100,7 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         self._session = self._binding = None
+        self._weights = _NO_WEIGHTS
 
 
 def open_onnxruntime(request: NetworkRequest) -> OnnxRuntimeEngine:
@@ -100,15 +109,30 @@ def open_onnxruntime(request: NetworkRequest) -> OnnxRuntimeEngine:
     _check_precision(artifact)
     if not artifact.file.endswith(".onnx"):
         raise EngineError(f"onnxruntime: {artifact.file} is not .onnx: export the bundle again")
-    model = request.bundle.read(artifact.file)
+    graph = request.bundle.mapped(artifact.file).tobytes()
+    options = _options(request.config.threads)
+    for size_name, size in request.bucket.items():
+        options.add_free_dimension_override_by_name(size_name, size)
     try:
-        session = ort.InferenceSession(model, _options(request.config.threads), providers=["CPUExecutionProvider"])
-        engine = OnnxRuntimeEngine(session)
+        weights = _external_weights(request.bundle, artifact.file)
+        if weights:
+            options.add_external_initializers(list(weights), list(weights.values()))
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        engine = OnnxRuntimeEngine(session, weights)
     except _ERRORS as exc:
         raise EngineError(f"onnxruntime: {artifact.file} cannot be loaded: {str(exc)[:300]}: export it again") from exc
     for _ in range(2):  # the first call still grows the arena, the second runs as all later ones
         engine.infer(engine.input_buffers)
     return engine
+
+
+def _external_weights(bundle: Bundle, file: str) -> dict[str, ort.OrtValue]:
+    """Tensors over the mapped file, by name. Given by name, none of them is looked up in the file system."""
+    weights = {}
+    for tensor in bundle.external.get(file, ()):
+        data = bundle.external_data(tensor).view(f"u{ELEMENT_BYTES[tensor.data_type]}").reshape(tensor.shape)
+        weights[tensor.name] = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(data, tensor.data_type)
+    return weights
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -1,12 +1,13 @@
 """OpenVINO on the CPU: the default engine where there is no NVIDIA GPU.
 
-Reads ONNX, or IR with its weights in the .bin of the same name, from the bytes the bundle hands out. Not for: GPUs and
-NPUs, several streams, or the model cache (a compiled blob is not in the manifest, so nobody has signed it).
+Reads ONNX, or IR with its weights in the .bin of the same name, from what the bundle has mapped. Not for: GPUs and
+NPUs, several streams, the model cache (a compiled blob is not in the manifest, so nobody has signed it), or how weights
+in other files come into an ONNX graph (openvino_weights.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle.manifest import Artifact
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines.cpu import sums_int8_exactly
+from cathrt.runtime.engines.openvino_weights import read_onnx, writable
 from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.engines.tensors import feed, page_aligned
@@ -43,9 +45,13 @@ _DTYPES = {
 
 
 class OpenVinoEngine:
-    """A compiled model with one infer request, whose tensors are this engine's own arrays."""
+    """A compiled model with one infer request, whose tensors are this engine's own arrays.
 
-    def __init__(self, compiled: ov.CompiledModel) -> None:
+    weights: mapped arrays that the model may still read from; they are kept for as long as it is.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel, weights: Sequence[NDArray[np.uint8]] = ()) -> None:
+        self._weights = weights
         self._inputs = tuple(_spec(port) for port in compiled.inputs)
         self._outputs = tuple(_spec(port) for port in compiled.outputs)
         self._input_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._inputs})
@@ -83,6 +89,7 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         self._request = None
+        self._weights = ()
 
 
 def open_openvino(request: NetworkRequest) -> OpenVinoEngine:
@@ -91,7 +98,8 @@ def open_openvino(request: NetworkRequest) -> OpenVinoEngine:
     hint = _precision_hint(artifact)
     core = ov.Core()
     try:
-        model = _read(core, request.bundle, artifact.file)
+        model, weights = _read(core, request.bundle, artifact.file)
+        _set_shapes(model, request)
         compiled = core.compile_model(
             model,
             "CPU",
@@ -105,7 +113,7 @@ def open_openvino(request: NetworkRequest) -> OpenVinoEngine:
             },
         )
         used = compiled.get_property("INFERENCE_PRECISION_HINT")
-        engine = OpenVinoEngine(compiled)
+        engine = OpenVinoEngine(compiled, weights)
     except RuntimeError as exc:
         raise EngineError(f"openvino: {artifact.file} cannot be compiled: {_reason(exc)}: export it again") from exc
     if used != hint:
@@ -132,17 +140,38 @@ def _precision_hint(artifact: Artifact) -> ov.Type:
     return _PRECISION_HINTS[artifact.precision]
 
 
-def _read(core: ov.Core, bundle: Bundle, file: str) -> ov.Model:
+def _read(core: ov.Core, bundle: Bundle, file: str) -> tuple[ov.Model, list[NDArray[np.uint8]]]:
+    """The model, and the mapped arrays that it refers to."""
     if file.endswith(".onnx"):
-        return core.read_model(bundle.read(file))
+        return read_onnx(core, bundle, file)
     if file.endswith(".xml"):
-        graph = bundle.read(file)
+        graph = bundle.mapped(file).tobytes()
         # OpenVINO goes by content, not by name: an ONNX file in this place would not have been through check_onnx.
         if not graph.lstrip().startswith(b"<"):
             raise EngineError(f"openvino: {file} is not XML: export the bundle again")
-        weights = np.frombuffer(bundle.read(file.removesuffix(".xml") + ".bin"), np.uint8)
-        return core.read_model(graph, ov.Tensor(weights))
+        weights = writable(bundle.mapped(file.removesuffix(".xml") + ".bin"))
+        return core.read_model(graph, ov.Tensor(weights, shared_memory=True)), [weights]
     raise EngineError(f"openvino: {file} is neither .onnx nor .xml: export the bundle again")
+
+
+def _set_shapes(model: ov.Model, request: NetworkRequest) -> None:
+    """Fix the shapes to those of the bucket. OpenVINO reshapes a static graph too, whatever its constants say."""
+    if not request.bucket:
+        return
+    wanted = {spec.name: ov.PartialShape(list(spec.shape)) for spec in request.inputs}
+    for port in model.inputs:
+        found = port.get_partial_shape()
+        shapes = [wanted[name] for name in port.get_names() if name in wanted]
+        if not all(found.compatible(shape) for shape in shapes):
+            raise EngineError(
+                f"{request.where('openvino')}: {request.artifact.file} has {port.get_any_name()} of shape {found}, "
+                f"expected one that can be {shapes[0]}: export it with that size left open"
+            )
+    model.reshape({name: shape for name, shape in wanted.items() if _has_input(model, name)})
+
+
+def _has_input(model: ov.Model, name: str) -> bool:
+    return any(name in port.get_names() for port in model.inputs)
 
 
 def _spec(port: ov.ConstOutput) -> TensorSpec:

@@ -51,3 +51,7 @@ class NetworkRequest:
             )
         settled = replace(config, threads=config.threads or cpu_quota())
         return cls(bundle, artifact, network.input_specs(sizes), network.output_specs(sizes), settled, sizes)
+
+    def where(self, engine: str) -> str:
+        """How messages begin: the engine, and the bucket where the network has any."""
+        return f"{engine}, bucket {dict(self.bucket)}" if self.bucket else engine

@@ -76,7 +76,7 @@ def load_plan(target: Target, bundle: Bundle, artifact: Artifact) -> LoadedPlan:
         raise EngineError(f"{target}: cannot start: {told.taken()}: check the driver with nvidia-smi") from exc
     if runtime is None:
         raise EngineError(f"{target}: cannot start: {told.taken()}: check the driver with nvidia-smi")
-    engine = runtime.deserialize_cuda_engine(bundle.read(plan.file))
+    engine = runtime.deserialize_cuda_engine(bundle.mapped(plan.file).data)
     if engine is None:
         again = rebuild_command(target, [device.sm])
         raise EngineError(f"{target}: {plan.file} cannot be loaded: {told.taken()}: rebuild with {again}")

@@ -100,7 +100,7 @@ def test_a_file_replaced_by_a_link_after_opening_is_not_handed_out(folder: Path)
     bundle = open_bundle(folder, [public_key(KEY)])
     (folder / "model.onnx").rename(folder.parent / "elsewhere")
     (folder / "model.onnx").symlink_to(folder.parent / "elsewhere")
-    with pytest.raises(ManifestError, match="symbolic link"):
+    with pytest.raises(ManifestError, match="changed after"):
         bundle.read("model.onnx")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 
 import onnx
 import pytest
@@ -11,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from cathrt.runtime.bundle import onnx_external
 from cathrt.runtime.bundle.onnx_file import (
-    DATA_LOCATION,
-    EXTERNAL_DATA,
     MAX_DEPTH,
     MESSAGES,
     MODEL_FIELDS,
@@ -22,6 +22,7 @@ from cathrt.runtime.bundle.onnx_file import (
     OPSETS,
     check_onnx,
 )
+from cathrt.runtime.engines import openvino_weights
 from cathrt.runtime.errors import ManifestError
 from tests.golden import conv_model
 
@@ -68,11 +69,37 @@ def test_every_way_to_a_tensor_in_the_onnx_schema_is_walked() -> None:
     assert reach.keys() == MESSAGES.keys()
 
 
-def test_field_numbers_are_those_of_the_onnx_package() -> None:
-    tensor = TensorProto.DESCRIPTOR.fields_by_name
-    assert (tensor["external_data"].number, tensor["data_location"].number) == (EXTERNAL_DATA, DATA_LOCATION)
-    assert onnx.NodeProto.DESCRIPTOR.fields_by_name["op_type"].number == NODE_OPERATOR
+FIELDS: dict[str, dict[str, int]] = {
+    "ModelProto": {"graph": MODEL_GRAPH},
+    "GraphProto": {"initializer": openvino_weights._GRAPH_INITIALIZER, "input": openvino_weights._GRAPH_INPUT},
+    "NodeProto": {"op_type": NODE_OPERATOR},
+    "TensorProto": {
+        "dims": onnx_external.DIMS,
+        "data_type": onnx_external.DATA_TYPE,
+        "name": onnx_external.NAME,
+        "doc_string": onnx_external.DOC_STRING,
+        "external_data": onnx_external.EXTERNAL_DATA,
+        "data_location": onnx_external.DATA_LOCATION,
+        "metadata_props": onnx_external.METADATA,
+    },
+    "StringStringEntryProto": {"key": onnx_external.ENTRY_KEY, "value": onnx_external.ENTRY_VALUE},
+    "ValueInfoProto": {"name": openvino_weights._VALUE_NAME, "type": openvino_weights._VALUE_TYPE},
+    "TypeProto": {"tensor_type": openvino_weights._TENSOR_TYPE},
+    "TypeProto.Tensor": {"elem_type": openvino_weights._ELEMENT_TYPE, "shape": openvino_weights._SHAPE},
+    "TensorShapeProto": {"dim": openvino_weights._DIM},
+    "TensorShapeProto.Dimension": {"dim_value": openvino_weights._DIM_VALUE},
+}
+
+
+@pytest.mark.parametrize("message", FIELDS)
+def test_field_numbers_are_those_of_the_onnx_package(message: str) -> None:
+    schema = attrgetter(message)(onnx).DESCRIPTOR.fields_by_name
+    assert {name: schema[name].number for name in FIELDS[message]} == FIELDS[message]
+
+
+def test_the_fields_of_a_model_are_those_of_the_onnx_package() -> None:
     assert {field.number for field in onnx.ModelProto.DESCRIPTOR.fields} == MODEL_FIELDS
+    assert TensorProto.EXTERNAL == onnx_external.EXTERNAL
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -83,8 +110,8 @@ def test_a_self_contained_model_is_accepted(int8: bool) -> None:
 def test_the_operators_of_a_model_are_named() -> None:
     float32 = {"Identity", "Conv", "Relu", "GlobalAveragePool", "Flatten", "MatMul"}
     int8 = float32 - {"Identity"} | {"QuantizeLinear", "DequantizeLinear"}
-    assert check_onnx("model.onnx", conv_model().SerializeToString()) == float32
-    assert check_onnx("model.onnx", conv_model(int8=True).SerializeToString()) == int8
+    assert check_onnx("model.onnx", conv_model().SerializeToString()).operators == float32
+    assert check_onnx("model.onnx", conv_model(int8=True).SerializeToString()).operators == int8
 
 
 def place_in_initializer(model: onnx.ModelProto) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cathrt.runtime.bundle.files import opened_folder
 from cathrt.runtime.bundle.manifest import Artifact, DeclaredTensor
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.bundle.verified_file import verified_files
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import ENGINES, cpu, open_engine
 from cathrt.runtime.engines import onnxruntime as ort_engine
@@ -40,7 +42,9 @@ def unchecked(tmp_path: Path) -> Any:
         for name, data in payload.items():
             (tmp_path / name).write_bytes(data)
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
-        return Bundle(tmp_path, replace(golden_manifest(**artifacts), files=digests), "0" * 64, "0" * 64)
+        with opened_folder(tmp_path) as folder:
+            files = verified_files(folder, digests, hard_links=False)
+        return Bundle(tmp_path, replace(golden_manifest(**artifacts), files=digests), "0" * 64, "0" * 64, files)
 
     return make
 

@@ -83,7 +83,7 @@ def test_a_signed_tensor_that_no_engine_could_allocate_is_a_manifest_error(
 
 
 def test_thousands_of_faults_are_a_message_that_can_be_read(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="; and 4980 more: export the bundle again") as caught:
+    with pytest.raises(ManifestError, match="; and 4981 more: export the bundle again") as caught:
         opened_with(bundle, "files", {f"f{number}": "0" for number in range(5000)}, tmp_path)
     assert len(str(caught.value)) < 3000
 
@@ -104,3 +104,9 @@ def test_a_network_that_declares_such_a_tensor_is_an_engine_error_before_anythin
 
 def _logits() -> TensorSpec:
     return TensorSpec(OUTPUT, (1, LABELS), "float32")
+
+
+def test_a_bundle_of_more_files_than_a_process_may_hold_open_is_refused(tmp_path: Path) -> None:
+    payload = {"model.onnx": conv_model().SerializeToString()} | {f"f{number}": b"" for number in range(256)}
+    with pytest.raises(ManifestError, match="files: found 257, expected at most 256, since each is kept open"):
+        write_bundle(tmp_path / "bundle", golden_manifest(), payload, KEY)
