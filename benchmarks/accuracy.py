@@ -24,7 +24,7 @@ from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
 from cathrt.runtime.line.pipeline import Line
-from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
 PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 24
 STILLS_FOLDER, CINE_FOLDER = "arcade_syntax", "xa_cine"  # where --data keeps them
@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe = LineRecipe(options.bundle or demonstration_bundle(), (*shipped_keys(), *options.trust), options.engine)
         figures = Figures()
         with recipe.opened() as line:
-            manifest = line.bundle.manifest
+            manifest = line.models[0].bundle.manifest
             for measurement in real:
                 measurement(line, figures)
         if runs := _phantom_runs(options):
             matrix = QUICK_MATRIX if options.quick else MATRIX
             judged = list(judge_phantoms(seeds_to_judge(runs), matrix, recipe, options.workers))
-            measure_phantoms(judged, manifest.model.labels, options.engine, figures)
+            measure_phantoms(judged, section_of(manifest).labels, options.engine, figures)
         if not figures.rows:
             raise SourceError("nothing was measured: give --data, --stills or --cine, or --phantom-runs above 0")
         _report([*figures.rows, last_row(figures, manifest, options)], as_json=options.json)

@@ -51,7 +51,7 @@ def rows_on_stub(rounds: int) -> Iterator[dict[str, Any]]:
         guarded = GuardedEngine("tensorrt", hang_scenario.open_on_stub, _WAIT_MS)
         stream, run, pixels = hang_scenario.streams[0], ArraySource([0.1]).run, picture(0.3)
         steps = [
-            one.frame_step(run, MANIFEST.network(CLASSIFIER).preprocessing[0], time.monotonic_ns)
+            one.frame_step(run, MANIFEST.network(CLASSIFIER).preprocessing, time.monotonic_ns)
             for one in (bare, guarded)
         ]
         variants = {

@@ -18,7 +18,7 @@ from benchmarks.judged_runs import JudgedFrame
 from cathrt.export.models.keyframe.demo.evaluate import CalibrationBin, calibration_bins, calibration_error
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
-from cathrt.runtime.alert import Laterality
+from cathrt.runtime.models.keyframe.records import Laterality
 
 Counts = NDArray[np.int64]
 

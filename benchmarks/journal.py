@@ -17,15 +17,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import measure
-from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
+from cathrt.runtime.alert import Outcome, StageTimes, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.identity import pass_id, record_id, run_id
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
+from cathrt.runtime.models.keyframe.records import KeyframeFinding
 from cathrt.runtime.sinks.jsonl import JsonlSink
 
 VERDICTS = 100  # in one sample: one alone is too short for the clock
+
+
+PARTS = record_parts()
 
 
 def sample(number: int) -> Verdict:
@@ -40,9 +44,8 @@ def sample(number: int) -> Verdict:
         frame_index=number,
         outcome=Outcome.MET,
         reason=None,
-        finding=KeyframeFinding("left", 0.5 + scores[0], scores[1], scores),
+        findings=(KeyframeFinding("left", 0.5 + scores[0], scores, engine="openvino", score=scores[1]),),
         latency_ms=StageTimes(0.731253, 1.203418, 9.817265, 0.051237, 12.303173 + number / 7e5),
-        engine="openvino",
         retry=False,
     )
 
@@ -75,7 +78,7 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
 
             def check(number: int) -> None:
                 for body in bodies[number]:
-                    record_from_body(body, FINDINGS)
+                    record_from_body(body, PARTS)
 
             def dumps(number: int) -> None:
                 for document in documents[number]:
@@ -122,7 +125,7 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
 def _check(batches: list[list[Verdict]], bodies: list[list[bytes]]) -> None:
     """Every body reads back as its record before anything is timed."""
     for batch, encoded in zip(batches, bodies, strict=True):
-        assert [record_from_body(body, FINDINGS) for body in encoded] == batch
+        assert [record_from_body(body, PARTS) for body in encoded] == batch
 
 
 def _bare(path: Path) -> sqlite3.Connection:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cathrt.export.models.keyframe.demo.evaluate import HIT_FRAMES
-from cathrt.runtime.alert import Alert, Finding, KeyframeFinding, Laterality, Record, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import Alert, Finding, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.line.pipeline import Line, watch
 from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyframeResult, Laterality
+from cathrt.runtime.models.keyframe.section import section_of
 from cathrt.runtime.ports import Source
 
 
@@ -33,7 +35,7 @@ class LineRecipe:
     def opened(self, threads: int = 0) -> Iterator[Line]:
         """The line as `cathrt replay` opens it, as fast as it judges. threads: 0 takes the CPU quota."""
         config = replace(Config(), engine=EngineConfig(self.engine, threads))
-        with opened_line(open_bundle(self.bundle, self.trusted), config, "max") as line:
+        with opened_line([open_bundle(self.bundle, self.trusted)], config, "max") as line:
             yield line
 
 
@@ -58,9 +60,15 @@ class JudgedRun:
     announced: tuple[int, ...]
 
     @property
+    def result(self) -> KeyframeResult:
+        """The keyframe model's result of the run."""
+        (result,) = (found for found in self.summary.results if isinstance(found, KeyframeResult))
+        return result
+
+    @property
     def key_frames(self) -> list[int]:
         """Every frame an operator was shown as a key frame, live or in the summary, each once."""
-        return sorted({*self.announced, *self.summary.key_frames})
+        return sorted({*self.announced, *self.result.marked_frames})
 
 
 @dataclass(slots=True)
@@ -82,22 +90,23 @@ class _Kept:
 
 def judge(source: Source, line: Line) -> JudgedRun:
     """Take a run through the line; the source is closed afterwards."""
-    kept, model = _Kept(), KeyframeModel(line.bundle.manifest.model)
+    kept, model = _Kept(), KeyframeModel(section_of(line.models[0].bundle.manifest))
     try:
         summary = watch(source, line, kept)
     finally:
         source.close()
-    frames = tuple(_judged(verdict.finding, model) for verdict in kept.verdicts)
+    frames = tuple(_judged(verdict.findings, model) for verdict in kept.verdicts)
     return JudgedRun(summary, frames, tuple(alert.frame_index for alert in kept.alerts))
 
 
 def hit(run: JudgedRun, wanted: Sequence[int]) -> bool:
     """Whether the run's first-ranked key frame lies within HIT_FRAMES of a wanted frame."""
-    ranked = run.summary.key_frames
+    ranked = run.result.marked_frames
     return bool(ranked) and min(abs(ranked[0] - frame) for frame in wanted) <= HIT_FRAMES
 
 
-def _judged(finding: Finding | None, model: KeyframeModel) -> JudgedFrame:
-    if not isinstance(finding, KeyframeFinding):
+def _judged(findings: Sequence[Finding], model: KeyframeModel) -> JudgedFrame:
+    finding = next((found for found in findings if isinstance(found, KeyframeFinding)), None)
+    if finding is None:
         return JudgedFrame("unknown", "unknown", None)
     return JudgedFrame(finding.laterality, "left" if model.left_score(finding) >= 0.5 else "right", finding)

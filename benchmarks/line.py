@@ -25,8 +25,9 @@ from cathrt.runtime.engines import open_engine
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal, JournalStats
-from cathrt.runtime.line.pipeline import Line, watch
-from cathrt.runtime.models import FINDINGS, open_bundle
+from cathrt.runtime.line.pipeline import Line, ServedModel, watch
+from cathrt.runtime.models import open_bundle, record_parts
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
@@ -108,7 +109,7 @@ def one_pass(case: Case, path: Path, line: Line, rate_hz: float | None, folder: 
                     watch(source, line, recorder)
                     journal.sync()
                     case.stats.append(journal.stats())
-            (books,) = verify_journal(folder / "journal.db", FINDINGS).passes
+            (books,) = verify_journal(folder / "journal.db", record_parts()).passes
             case.journalled += sum(books.verdicts.values())
     finally:
         source.close()
@@ -132,7 +133,10 @@ def rows(passes: int) -> Iterator[dict[str, Any]]:
     cases = {way: Case() for way in ways}
     engine = open_engine(config.engine.name, bundle, CLASSIFIER, config.engine)
     try:
-        line = Line(bundle, engine, config, MonotonicClock())
+        served = ServedModel(
+            bundle, engine, KeyframeOnFrames(bundle, None), bundle.manifest.network(CLASSIFIER).preprocessing
+        )
+        line = Line((served,), record_parts(), config, MonotonicClock())
         with TemporaryDirectory(prefix="cathrt-bench-") as scratch:
             path = _generated_run(Path(scratch))
             for number in range(passes):

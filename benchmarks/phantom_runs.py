@@ -98,7 +98,7 @@ def measure_phantoms(
     figures.headline |= {"phantom_runs": len(runs), "phantom_other_runs": len(others)}
     counts = figures.sides("phantom", answers)
     figures.headline["phantom_frames"] = len(answers)
-    figures.rate("phantom_run_laterality_correct", [p.run.summary.laterality == p.side for p in runs if p.side])
+    figures.rate("phantom_run_laterality_correct", [p.run.result.laterality == p.side for p in runs if p.side])
     figures.rate("phantom_keyframe_hit", [hit(phantom.run, better) for phantom, better in with_better])
     figures.rate("phantom_false_keyframe_rate", [bool(phantom.run.key_frames) for phantom in others])
     figures.calibration("phantom", scores, right)

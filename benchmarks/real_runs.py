@@ -83,7 +83,7 @@ def measure_stills(stills: Sequence[Still], line: Line, figures: Figures) -> Non
     figures.calibration("real", scores, [float(answer.frame.forced == answer.true) for answer, _ in judged])
     figures.headline["real_frames"] = len(answers)
     counts = figures.sides("real", answers)
-    row = {"bench": "accuracy", "case": "stills", "impl": line.engine.name, "n": len(answers)}
+    row = {"bench": "accuracy", "case": "stills", "impl": line.models[0].engine.name, "n": len(answers)}
     figures.rows.append(row | {"unread": unread, "confusion": counts})
 
 
@@ -99,16 +99,22 @@ def measure_cines(cines: Sequence[Cine], line: Line, figures: Figures) -> None:
             run = judge(source, line)
         finally:
             source.close()
-        row = {"bench": "accuracy", "case": "cine", "impl": line.engine.name, "n": len(run.frames), "file": cine.name}
+        row = {
+            "bench": "accuracy",
+            "case": "cine",
+            "impl": line.models[0].engine.name,
+            "n": len(run.frames),
+            "file": cine.name,
+        }
         figures.rows.append(row | _told(run) | {"truth": asdict(cine.truth)})
         if cine.truth.opacified is None:
             false.append(bool(run.key_frames))
             continue
         first, last = cine.truth.opacified
-        sides_right.append(run.summary.laterality == cine.truth.side)
+        sides_right.append(run.result.laterality == cine.truth.side)
         inside.append(float(np.mean([first <= key <= last for key in run.key_frames])) if run.key_frames else 0.0)
         if cine.truth.best:
-            hits.append(hit(run, cine.truth.best) and first <= run.summary.key_frames[0] <= last)
+            hits.append(hit(run, cine.truth.best) and first <= run.result.marked_frames[0] <= last)
     figures.headline |= {"cine_runs": len(cines), "cine_other_runs": len(false)}
     figures.rate("cine_laterality_correct", sides_right)
     if inside:
@@ -119,13 +125,13 @@ def measure_cines(cines: Sequence[Cine], line: Line, figures: Figures) -> None:
 
 def _told(run: JudgedRun) -> dict[str, Any]:
     """What the line said of a run, for its row."""
-    summary = run.summary
+    summary, result = run.summary, run.result
     return {
-        "laterality": summary.laterality,
-        "laterality_score": round(summary.laterality_score, 4),
+        "laterality": result.laterality,
+        "laterality_score": round(result.laterality_score, 4),
         "votes": {side: sum(frame.found == side for frame in run.frames) for side in SIDES},
         "announced": list(run.announced),
-        "key_frames": list(summary.key_frames),
-        "key_frame_scores": [round(score, 4) for score in summary.key_frame_scores],
+        "key_frames": list(result.marked_frames),
+        "key_frame_scores": [round(score, 4) for score in result.marked_scores],
         "verdicts": summary.verdicts,
     }

@@ -18,7 +18,6 @@ from typing_extensions import TypeVar
 
 NOTICE = "Research use only. Decision support: not a clinical finding. 研究用・臨床使用不可"
 
-Laterality = Literal["left", "right", "unknown"]  # of the coronary artery, never DICOM (0020,0060)
 Rate = Literal["realtime", "max"]  # each frame when it is due, with a deadline; or as fast as judged, with none
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 Count = Annotated[int, Ge(0)]
@@ -35,29 +34,54 @@ class Outcome(StrEnum):
     DUPLICATE = "DUPLICATE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a model says of one frame. Each model has a dataclass of its own, which narrows `kind` to its own name."""
+    """What one model says of one frame. Each kind of model has a dataclass of its own, which narrows `kind`.
+
+    engine: the one that computed it, "openvino (fallback for tensorrt)" after a failover.
+    score: the one number that a reader may draw over the run; what it means is for the kind to say.
+    """
 
     kind: str
+    engine: str
+    score: Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What one model has to tell the operator about one frame. Each piece of news has a dataclass that narrows `kind`.
+
+    text, text_ja: one line that a person reads, in English and in Japanese.
+    """
+
+    kind: str
+    score: Score
+    text: str
+    text_ja: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What one run amounts to for one model. Each kind of model has a dataclass of its own, which narrows `kind`.
+
+    engine: whatever computed its findings, in turn: "tensorrt, openvino (fallback for tensorrt)".
+    marked_frames: 0-based indices of the frames to look at, best first, each with its score.
+    text, text_ja: one line that a person reads, in English and in Japanese.
+    """
+
+    kind: str
+    bundle: str
+    manifest_sha256: str
+    engine: str
+    marked_frames: tuple[Count, ...]
+    marked_scores: tuple[Score, ...]
+    text: str
+    text_ja: str
 
 
 FindingT = TypeVar("FindingT", bound=Finding, default=Finding, covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeFinding(Finding):
-    """What the keyframe model says of one frame.
-
-    laterality: "unknown" is a legal answer. laterality_score: score of the likelier side, whatever is answered.
-    key_frame_score: P(better), both sides together. class_scores: one per label, in the manifest's order.
-    """
-
-    kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
-    laterality: Laterality
-    laterality_score: Score
-    key_frame_score: Score
-    class_scores: tuple[Score, ...]
+NewsT = TypeVar("NewsT", bound=News, default=News, covariant=True)
+ResultT = TypeVar("ResultT", bound=RunResult, default=RunResult, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +96,21 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class PassModel:
+    """A model that a pass judges with. engine: the one in force when the pass began."""
+
+    kind: str
+    manifest_sha256: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class PassStart:
     """A pass begins: one judging of one run. Its verdicts, alerts and summary bear the same pass_id.
 
-    source: what a person would call the run. rate, engine, manifest_sha256, attempt: of what the pass's identity rests
-    on (pass_identity.py); engine is the one in force when the pass began. attempt: 1, or one more than the pass whose
-    frames failed for a reason of ours and are judged again here.
+    source: what a person would call the run. rate, models, attempt: of what the pass's identity rests on
+    (pass_identity.py). attempt: 1, or one more than the pass whose frames failed for a reason of ours and are judged
+    again here.
     """
 
     type: Literal["pass"] = field(default="pass", kw_only=True)
@@ -87,15 +120,14 @@ class PassStart:
     source: str
     rate: Rate
     attempt: Annotated[int, Ge(1)]
-    engine: str
-    manifest_sha256: str
+    models: tuple[PassModel, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[FindingT]):
-    """The one verdict of one frame. finding is present exactly when outcome is MET or LATE.
+    """The one verdict of one frame.
 
-    engine: the one that judged it, "openvino (fallback for tensorrt)" after a failover; None without a finding.
+    findings: one of each model when outcome is MET or LATE; what the others found where one model FAILED; else none.
     retry: True where it FAILED for a reason of ours (engine, decoder process, memory) and the picture may be whole: a
         later replay judges the run again, in a new pass.
     """
@@ -107,9 +139,8 @@ class Verdict(Generic[FindingT]):
     frame_index: Count
     outcome: Outcome
     reason: str | None
-    finding: FindingT | None
+    findings: tuple[FindingT, ...]
     latency_ms: StageTimes
-    engine: str | None
     retry: bool
 
 
@@ -122,30 +153,28 @@ class LiveUntil:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """An information signal to the operator: this frame looks like a key frame.
+class Alert(Generic[NewsT]):
+    """An information signal to the operator about one frame.
 
     verdict_id: the verdict it rests on. frame_index: 0-based. raised_at_frame: whose verdict let it be raised.
-    late: whether it comes later than policy.stale_s after its frame was due, by the clock; then it is not a live alert.
+    late: whether it comes later than line.stale_s after its frame was due, by the clock; then it is not a live alert.
         Stored: when it was raised. Shown: when it is shown (lateness.py). None at rate max, where no frame is due and
         no alert is live.
     live_until: when it becomes late; None where late is None, or where an earlier process judged the frame.
-    engine: the one that judged that frame, as its verdict says.
+    engine: the one that computed the finding it rests on. news: what is told.
     """
 
     type: Literal["alert"] = field(default="alert", kw_only=True)
     id: Identifier
     pass_id: Identifier
     run_id: Identifier
-    kind: Literal["key_frame"]
     frame_index: Count
     raised_at_frame: Count
-    laterality: Laterality
-    score: Score
     verdict_id: Identifier
     late: bool | None
     live_until: LiveUntil | None
     engine: str
+    news: NewsT
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +194,10 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(Generic[ResultT]):
     """What one run amounts to once its last frame is judged. The books: sum(verdicts.values()) == frames.
 
-    verdicts: by Outcome. key_frames: 0-based indices, best first, each with its score.
-    laterality_mismatch: the C-arm angle and the vote disagree in a way that deserves a look (None where the object
-    tells no angle); the angle never decides laterality. latency_ms: of each stage, over the frames that were judged.
-    engine: whatever judged its frames, in turn: "tensorrt, openvino (fallback for tensorrt)".
+    verdicts: by Outcome. latency_ms: of each stage, over the frames that were judged. results: one of each model.
     """
 
     type: Literal["run"] = field(default="run", kw_only=True)
@@ -181,20 +207,13 @@ class RunSummary:
     source: str
     frames: Count
     verdicts: dict[str, Count]
-    laterality: Laterality
-    laterality_score: Score
-    key_frames: tuple[Count, ...]
-    key_frame_scores: tuple[Score, ...]
     positioner_primary_angle_deg: float | None
     positioner_secondary_angle_deg: float | None
-    laterality_mismatch: bool | None
     latency_ms: dict[str, Percentiles]
     frame_rate_hz: float
     frame_rate_origin: str
     flags: tuple[str, ...]
-    bundle: str
-    manifest_sha256: str
-    engine: str
+    results: tuple[ResultT, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,12 @@ from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.cli_options import (
     UNJUDGED,
     BundleOption,
+    BundlesOption,
     ConfigOption,
     EngineOption,
     JsonOption,
     bundle_at,
+    bundles_at,
     exit_code_of,
     progress_bar,
     say,
@@ -36,8 +38,8 @@ from cathrt.runtime.cli_options import (
     stdout_sink,
 )
 from cathrt.runtime.cli_phantom import phantom_command
-from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import CathrtError, SinkError, SourceError
+from cathrt.runtime.models import load_config
 from cathrt.runtime.standard_streams import drop_output, prepare_standard_streams
 from cathrt.runtime.stop_signals import STOPPED, stop_on_signals
 
@@ -71,7 +73,7 @@ def replay_command(
             "the queue are DROPPED. max: as fast as judged, no deadline, nothing LATE or DROPPED by us."
         ),
     ] = "max",
-    bundle: BundleOption = None,
+    bundle: BundlesOption = None,
     engine: EngineOption = None,
     json_: JsonOption = False,
     journal: Annotated[
@@ -97,7 +99,7 @@ def replay_command(
         raise SourceError(f"{', '.join(map(str, paths))}: no X-ray run found: give DICOM, video or still-image files")
     openings = [Opening(item.name, partial(open_source, item, settings.limits)) for item in found.inputs]
     with (
-        opened_line(bundle_at(bundle, settings), settings, rate) as line,
+        opened_line(bundles_at(bundle, settings), settings, rate) as line,
         progress_bar("judging", shown=not (json_ and sys.stdout.isatty())) as advance,
     ):
         progress = ProgressSink(advance)
@@ -188,9 +190,9 @@ def verify_command(
         sound = True
     else:
         from cathrt.runtime.journal.report import verify_journal
-        from cathrt.runtime.models import FINDINGS
+        from cathrt.runtime.models import record_parts
 
-        journal = verify_journal(path, FINDINGS)
+        journal = verify_journal(path, record_parts())
         report = {
             "type": "journal",
             "rows": journal.rows,

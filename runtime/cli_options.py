@@ -6,7 +6,7 @@ Not for: the commands themselves (cli.py, cli_phantom.py).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cathrt.runtime.bundle.opening import Bundle
-from cathrt.runtime.config import Config, load_config
+from cathrt.runtime.config import Config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
-from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models import load_config, open_bundle, record_parts
 from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.standard_streams import styled
@@ -33,6 +33,10 @@ ConfigOption = Annotated[
 ]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", readable=False, help="Bundle folder. Default: the demonstration bundle.")
+]
+BundlesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--bundle", help="Bundle folder; several judge every frame, one of a kind. Default: demonstration."),
 ]
 EngineOption = Annotated[
     str | None,
@@ -63,12 +67,17 @@ def bundle_at(path: Path | None, settings: Config) -> Bundle:
     return open_bundle(path or demonstration_bundle(), (*shipped_keys(), *settings.trust.keys))
 
 
+def bundles_at(paths: Sequence[Path] | None, settings: Config) -> list[Bundle]:
+    """The bundles of several folders, or the demonstration bundle alone. Raises ManifestError."""
+    return [bundle_at(path, settings) for path in paths] if paths else [bundle_at(None, settings)]
+
+
 def stdout_sink(*, json_: bool) -> Sink:
     """Where records go on standard output: JSON lines, or lines for a person."""
     from cathrt.runtime.sinks.console import ConsoleSink
     from cathrt.runtime.sinks.jsonl import JsonlSink
 
-    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(styled(sys.stdout))
+    return JsonlSink(sys.stdout.buffer) if json_ else ConsoleSink(styled(sys.stdout), record_parts())
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def _stream(
     from cathrt.runtime.sinks.progress import ProgressSink
 
     with (
-        opened_line(bundle_at(bundle, settings), settings, "realtime") as line,
+        opened_line([bundle_at(bundle, settings)], settings, "realtime") as line,
         progress_bar("live", shown=not (json_ and sys.stdout.isatty())) as advance,
     ):
         progress = ProgressSink(advance)

@@ -7,7 +7,8 @@ docs/configuration.md has a heading for every key. Not for: environment variable
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from annotated_types import Ge, Gt, Le
 
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.outside.input_file import toml_from_file
-from cathrt.runtime.outside.validation import faults_of
+from cathrt.runtime.outside.validation import faults_of, shown
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -50,28 +51,14 @@ class LineConfig:
     __pydantic_config__ = _STRICT
     budget_ms: Annotated[float, Gt(0.0)] = 100.0
     queue_frames: Annotated[int, Ge(1), Le(64)] = 4
+    stale_s: Annotated[float, Gt(0.0)] = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyConfig:
-    """When a key frame is announced. Basis: CAG-VLM's five-frame spacing at 15 fps (0.33 s).
-
-    release_ratio: a candidate is over once P(better) falls below threshold * release_ratio (hysteresis).
-    confirm_frames: frames without a better one after which a candidate is announced. min_gap_s: between key frames.
-    max_per_run: K. min_visible_frames: frames that name a side which the run's
-    laterality needs, fewer is "unknown".
-    stale_s: an alert shown later than this after its frame was due is marked late (at real time).
-    """
+class Policy:
+    """What decides over time for one kind of model: the table [policy.<kind>]. Each kind has a dataclass of its own."""
 
     __pydantic_config__ = _STRICT
-    release_ratio: Annotated[float, Gt(0.0), Le(1.0)] = 0.7
-    confirm_frames: Annotated[int, Ge(1)] = 5
-    min_gap_s: Annotated[float, Ge(0.33)] = 0.33
-    refractory_s: Annotated[float, Ge(0.0)] = 1.0
-    max_per_run: Annotated[int, Ge(1)] = 3
-    min_visible_frames: Annotated[int, Ge(1)] = 3
-    run_laterality_threshold: Annotated[float, Ge(0.5), Le(1.0)] = 0.6
-    stale_s: Annotated[float, Gt(0.0)] = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +96,64 @@ class TrustConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration, one section per field."""
+    """The whole configuration, one section per field. policy: by kind of model; one that is not in it has defaults."""
 
     __pydantic_config__ = _STRICT
     line: LineConfig = field(default_factory=LineConfig)
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    policy: Mapping[str, Policy] = field(default_factory=dict)
     engine: EngineConfig = field(default_factory=EngineConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
 
 
-def load_config(path: Path | None) -> Config:
-    """Read a TOML file; None gives the defaults. Raises ConfigError naming the key, what was found and expected."""
+def load_config(path: Path | None, policies: Mapping[str, type[Policy]]) -> Config:
+    """Read a TOML file; None gives the defaults. policies: the dataclass of each kind of model (models.load_config).
+
+    Raises ConfigError naming the key, what was found and expected.
+    """
     if path is None:
-        return Config()
-    return config_from_document(toml_from_file(path), origin=str(path))
+        return config_from_document({}, policies, origin="defaults")
+    return config_from_document(toml_from_file(path), policies, origin=str(path))
 
 
-def config_from_document(document: dict[str, Any], *, origin: str) -> Config:
+def config_from_document(document: dict[str, Any], policies: Mapping[str, type[Policy]], *, origin: str) -> Config:
     """Check a parsed TOML document. Raises ConfigError listing every key that does not fit."""
     from pydantic import ValidationError
 
+    given = document.get("policy", {})
+    faults = (
+        [] if isinstance(given, dict) else [f"policy: found {shown(given)}, expected a table for each kind of model"]
+    )
+    tables = given if isinstance(given, dict) else {}
+    unknown = [kind for kind in tables if kind not in policies]
+    faults += [
+        f"policy.{shown(kind)}: unknown kind of model, expected one of {', '.join(policies)}" for kind in unknown
+    ]
+    policy: dict[str, Policy] = {}
+    made: Any  # functools.cache would ask for a hash of the class's instances
+    for kind, made in policies.items():
+        table = tables.get(kind, {})
+        if not isinstance(table, dict):
+            faults.append(f"policy.{kind}: found {shown(table)}, expected a table")
+            continue
+        try:
+            policy[kind] = _adapter(made).validate_json(json.dumps(table, default=str))
+        except ValidationError as exc:
+            faults += [f"policy.{kind}.{fault}" for fault in faults_of(exc)]
     try:
         # Through JSON, because strict validation takes TOML's tables and arrays for dataclasses and tuples only there.
-        return _adapter().validate_json(json.dumps(document, default=str))
+        rest = {key: value for key, value in document.items() if key != "policy"}
+        config: Config = _adapter(Config).validate_json(json.dumps(rest, default=str))
     except ValidationError as exc:
-        raise ConfigError(f"{origin}: {'; '.join(faults_of(exc))}: see docs/configuration.md for the keys") from exc
+        faults += faults_of(exc)
+    if faults:
+        raise ConfigError(f"{origin}: {'; '.join(faults)}: see docs/configuration.md for the keys")
+    return replace(config, policy=policy)
 
 
 @cache
-def _adapter() -> TypeAdapter[Config]:
+def _adapter(made: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Config)
+    return TypeAdapter(made)

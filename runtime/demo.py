@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Alert, KeyframeFinding, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import Alert, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.line.replay import Opening, Replayed, opened_journal, opened_line, replay
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
@@ -53,11 +54,11 @@ class Demo:
 class _Collect:
     """A sink that keeps what was shown, for the page."""
 
-    verdicts: list[Verdict[KeyframeFinding]] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
 
     def emit(self, stored: StoredRecord) -> None:
-        record = record_from_body(stored.body, (KeyframeFinding,))
+        record = record_from_body(stored.body, record_parts())
         if isinstance(record, Verdict):
             self.verdicts.append(record)
         elif isinstance(record, Alert):
@@ -86,7 +87,7 @@ def demo(
     with TemporaryDirectory(prefix="cathrt-demo-") as folder:
         openings = _write(phantoms, Path(folder), config, rendered)
         with (
-            opened_line(bundle, config, "realtime") as line,
+            opened_line([bundle], config, "realtime") as line,
             opened_journal(None, config, (*sinks, seen)) as journal,
         ):
             replayed = replay(openings, line, journal)
@@ -94,7 +95,7 @@ def demo(
     pages = [
         _judged(summary, seen, phantoms[name], name) for summary, name in zip(replayed.summaries, names, strict=True)
     ]
-    engines = "; ".join(dict.fromkeys(summary.engine for summary in replayed.summaries))
+    engines = "; ".join(dict.fromkeys(result.engine for summary in replayed.summaries for result in summary.results))
     page, sheet = out / "summary.html", out / "key_frames.png"
     subtitle = f"{bundle.manifest.name} at real time on {engines}; generated images, no patient"
     with whole_file(page) as part:
@@ -142,14 +143,14 @@ def _judged(summary: RunSummary, seen: _Collect, phantom: PhantomSource, name: s
         summary=summary,
         verdicts=[r for r in seen.verdicts if r.pass_id == summary.pass_id],
         alerts=[r for r in seen.alerts if r.pass_id == summary.pass_id],
-        key_pixels=[phantom.render(index) for index in summary.key_frames],
+        marked_pixels={index: phantom.render(index) for result in summary.results for index in result.marked_frames},
         remark=f"what was drawn: {name}",
     )
 
 
 def _tiles(name: str, run: JudgedRun) -> list[Tile]:
-    summary = run.summary
     return [
-        Tile(pixels, f"{name}\nframe {index}, {summary.laterality}, {score:.2f}")
-        for index, score, pixels in zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
+        Tile(run.marked_pixels[index], f"{name}\nframe {index}, {score:.2f}")
+        for result in run.summary.results
+        for index, score in zip(result.marked_frames, result.marked_scores, strict=True)
     ]

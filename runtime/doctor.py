@@ -75,9 +75,11 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
 def effective_config(config: Config) -> str:
     """The configuration as the TOML that would give it."""
     lines: list[str] = []
-    for section in fields(config):
-        lines.append(f"[{section.name}]")
-        for key, value in asdict(getattr(config, section.name)).items():
+    tables = {section.name: getattr(config, section.name) for section in fields(config) if section.name != "policy"}
+    tables |= {f"policy.{kind}": policy for kind, policy in config.policy.items()}
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        for key, value in asdict(table).items():
             lines.append(f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
         lines.append("")
     return "\n".join(lines)

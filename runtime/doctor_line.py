@@ -51,13 +51,14 @@ def main(request: str) -> int:
     """Open the line as replay does, close it, and print its engine's name, or why not."""
     from cathrt.runtime.cli_options import bundle_at
     from cathrt.runtime.line.replay import opened_line
+    from cathrt.runtime.models import policies
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     asked = json.loads(request)
     try:
-        config = config_from_document(asked["config"], origin="doctor")
-        with opened_line(bundle_at(Path(asked["bundle"]), config), config, "realtime") as line:
-            print(json.dumps({"engine": line.engine.name}))
+        config = config_from_document(asked["config"], policies(), origin="doctor")
+        with opened_line([bundle_at(Path(asked["bundle"]), config)], config, "realtime") as line:
+            print(json.dumps({"engine": ", ".join(served.engine.name for served in line.models)}))
     except CathrtError as exc:
         print(json.dumps({"error": str(exc), "kind": type(exc).__name__}))
         return 1

@@ -6,7 +6,7 @@ On the CPU it is preprocessing into the engine's input buffer, then infer(). An 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -51,16 +51,21 @@ class FrameStep(Protocol):
 class FrameEngine(Protocol):
     """What an engine adds to the port when it takes frames as they come, without a tensor on the host."""
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
-        """The step for the frames of one run; it replaces that of the run before. Raises as Preprocessor does."""
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
+        """The step for the frames of one run; it replaces that of the run before. Raises as Preprocessor does.
+
+        specs: how each input that is made of a frame is made.
+        """
 
 
 class CpuFrameStep:
-    """Preprocessing into the engine's own input buffer, then the engine. Times are the clock's."""
+    """Preprocessing into the engine's own input buffers, then the engine. Times are the clock's."""
 
-    def __init__(self, engine: Engine, run: Run, spec: Preprocessing, now_ns: NowNs) -> None:
-        self._tensor = engine.input_buffers[spec.input]
-        self._preprocess = Preprocessor(run, spec, self._tensor.dtype.name)
+    def __init__(self, engine: Engine, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> None:
+        tensors = [engine.input_buffers[spec.input] for spec in specs]
+        self._made = [
+            (Preprocessor(run, spec, tensor.dtype.name), tensor) for spec, tensor in zip(specs, tensors, strict=True)
+        ]
         self._feeds = dict(engine.input_buffers)
         self._infer = engine.infer
         self._engine = engine.name
@@ -73,7 +78,9 @@ class CpuFrameStep:
                 "memory; frames on a device need an engine on that device"
             )
         started = self._now_ns()
-        exposed = self._preprocess(pixels, self._tensor)
+        exposed = True
+        for preprocess, tensor in self._made:
+            exposed = preprocess(pixels, tensor) and exposed
         preprocessed = self._now_ns()
         failpoint("line.preprocessed")
         if not exposed:
@@ -83,8 +90,8 @@ class CpuFrameStep:
         return Stepped(outputs, (preprocessed - started) / 1e6, infer_ms, self._engine)
 
 
-def frame_step(engine: Engine, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+def frame_step(engine: Engine, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
     """The engine's own step where it has one, else the CPU's. Raises as Preprocessor does."""
     if isinstance(engine, FrameEngine):
-        return engine.frame_step(run, spec, now_ns)
-    return CpuFrameStep(engine, run, spec, now_ns)
+        return engine.frame_step(run, specs, now_ns)
+    return CpuFrameStep(engine, run, specs, now_ns)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.runtime.alert import Alert, KeyframeFinding, Record, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import Alert, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import MonotonicClock
@@ -21,8 +21,12 @@ from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.journal.records import body_from_record
-from cathrt.runtime.line.pipeline import Line
+from cathrt.runtime.line.pipeline import Line, ServedModel
+from cathrt.runtime.models import record_parts
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyframeResult
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
+from cathrt.runtime.ports import Engine
 
 SIZE = 8
 LABELS = tuple(
@@ -69,8 +73,29 @@ def fake_engine(compute: Any = brightness) -> FakeEngine:
     return FakeEngine(MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), compute)
 
 
-def line(compute: Any = brightness, **changes: Any) -> Line:
-    return replace(Line(BUNDLE, fake_engine(compute), Config(), MonotonicClock()), **changes)
+def served(bundle: Bundle = BUNDLE, engine: Engine | None = None, config: Config | None = None) -> ServedModel:
+    """A keyframe bundle as the line serves it."""
+    network = bundle.manifest.network(CLASSIFIER)
+    model = KeyframeOnFrames(bundle, (config or Config()).policy.get("keyframe"))
+    return ServedModel(bundle, engine or fake_engine(), model, network.preprocessing)
+
+
+def line(compute: Any = brightness, *, bundle: Bundle = BUNDLE, engine: Engine | None = None, **changes: Any) -> Line:
+    config = changes.pop("config", Config())
+    models = (served(bundle, engine or fake_engine(compute), config),)
+    return replace(Line(models, record_parts(), config, MonotonicClock()), **changes)
+
+
+def finding_of(verdict: Verdict) -> KeyframeFinding | None:
+    """What the keyframe model found; None where it answered nothing."""
+    return next((found for found in verdict.findings if isinstance(found, KeyframeFinding)), None)
+
+
+def result_of(summary: RunSummary) -> KeyframeResult:
+    """The keyframe model's result."""
+    (result,) = summary.results
+    assert isinstance(result, KeyframeResult)
+    return result
 
 
 def picture(score: float, noise: int = 0) -> np.ndarray:
@@ -140,3 +165,9 @@ class ListJournal:
     @property
     def summaries(self) -> list[RunSummary]:
         return self.of(RunSummary)
+
+
+def engine_of(verdict: Verdict) -> str | None:
+    """The engine that computed the keyframe finding; None where there is none."""
+    finding = finding_of(verdict)
+    return None if finding is None else finding.engine

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cathrt.runtime.alert import (
     Alert,
-    KeyframeFinding,
     Outcome,
+    PassModel,
     PassStart,
     Percentiles,
     Record,
@@ -27,7 +27,8 @@ from cathrt.runtime.errors import SinkError
 from cathrt.runtime.identity import pass_id, record_id, run_id
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
 
 GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)
@@ -42,8 +43,7 @@ def start(name: str = "run a", attempt: int = 1) -> PassStart:
         source=f"{name}.dcm",
         rate="max",
         attempt=attempt,
-        engine="fake",
-        manifest_sha256="0" * 64,
+        models=(PassModel("keyframe", "0" * 64, "fake"),),
     )
 
 
@@ -52,7 +52,7 @@ def verdict(
 ) -> Verdict[KeyframeFinding]:
     """The verdict of one frame; a DROPPED or FAILED one says so in its reason."""
     judged = outcome in (Outcome.MET, Outcome.LATE)
-    finding = KeyframeFinding("left", 0.9, index % 10 / 10, (0.1, 0.2, 0.3, 0.2, 0.1, 0.1)) if judged else None
+    finding = KeyframeFinding("left", 0.9, (0.1, 0.2, 0.3, 0.2, 0.1, 0.1), engine="fake", score=index % 10 / 10)
     return Verdict(
         id=record_id(pass_of(name), "verdict", str(index)),
         pass_id=pass_of(name),
@@ -60,9 +60,8 @@ def verdict(
         frame_index=index,
         outcome=outcome,
         reason=None if outcome is Outcome.MET else f"it ended {outcome}",
-        finding=finding,
+        findings=(finding,) if judged else (),
         latency_ms=StageTimes(1.0, 2.0, 3.0, 0.5, end_to_end_ms),
-        engine="fake" if judged else None,
         retry=False,
     )
 
@@ -73,15 +72,13 @@ def alert(index: int, name: str = "run a") -> Alert:
         id=record_id(pass_of(name), "alert", f"key_frame|{index}"),
         pass_id=pass_of(name),
         run_id=run_id(name),
-        kind="key_frame",
         frame_index=index,
         raised_at_frame=index + 5,
-        laterality="left",
-        score=0.9,
         verdict_id=record_id(pass_of(name), "verdict", str(index)),
         late=None,
         live_until=None,
         engine="fake",
+        news=KeyFrameNews("left", score=0.9, text="key frame", text_ja="キーフレーム"),
     )
 
 
@@ -95,20 +92,29 @@ def summary(verdicts: list[Verdict], name: str = "run a") -> RunSummary:
         source=f"{name}.dcm",
         frames=len(verdicts),
         verdicts={outcome.value: counts[outcome] for outcome in Outcome},
-        laterality="left",
-        laterality_score=0.9,
-        key_frames=(9,),
-        key_frame_scores=(0.9,),
         positioner_primary_angle_deg=-30.0,
         positioner_secondary_angle_deg=None,
-        laterality_mismatch=False,
         latency_ms={"end_to_end": Percentiles(7.5, 8.0, 9.0, 9.5)},
         frame_rate_hz=15.0,
         frame_rate_origin="CineRate",
         flags=(),
+        results=(result(),),
+    )
+
+
+def result() -> KeyframeResult:
+    """What every such run amounts to."""
+    return KeyframeResult(
+        "left",
+        0.9,
+        False,
         bundle="demonstration",
         manifest_sha256="0" * 64,
         engine="fake",
+        marked_frames=(9,),
+        marked_scores=(0.9,),
+        text="left coronary, score 0.90; key frames, best first: 9 (0.90)",
+        text_ja="左冠動脈、スコア 0.90、キーフレーム 9 (0.90)",
     )
 
 
@@ -149,7 +155,7 @@ class Shown:
     def emit(self, stored: StoredRecord) -> None:
         if self._refuse_from is not None and len(self.records) >= self._refuse_from:
             raise SinkError("refused on purpose")
-        self.records.append(record_from_body(stored.body, FINDINGS))
+        self.records.append(record_from_body(stored.body, record_parts()))
 
     def close(self) -> None:
         pass

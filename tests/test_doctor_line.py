@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], Config, str, str]] = {
 def refusal(settings: Config, path: Path) -> CathrtError | None:
     """What replay raises when it opens the line."""
     try:
-        with opened_line(bundle_at(path, settings), settings, "realtime"):
+        with opened_line([bundle_at(path, settings)], settings, "realtime"):
             return None
     except CathrtError as exc:
         return exc

@@ -17,8 +17,8 @@ from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.cli import app
 from cathrt.runtime.cli import main as runtime_main
 from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say, show, show_json
-from cathrt.runtime.config import load_config
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.models import load_config
 from cathrt.runtime.output_files import output_folder
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from cathrt.export.qualify.alone import Alone, Latency, timed
 from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut, identity_of
 from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
 from cathrt.runtime.bundle.onnx_file import check_self_contained
-from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError, ManifestError, SourceError
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.ports import Engine
 
@@ -44,7 +44,7 @@ class Contest:
     reference: Network
     reference_name: str
     layer_errors: Sequence[tuple[str, float]] = ()
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    policy: KeyframePolicyConfig = field(default_factory=KeyframePolicyConfig)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,6 +48,7 @@ from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
 from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.errors import EngineError, SourceError
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.outside.plain_text import json_escaped
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
@@ -126,7 +127,7 @@ def judged(
             reference.network,
             reference.name + (f"; {note}" if note else ""),
             layer_errors,
-            config.policy,
+            _policy(config),
         )
         alone = None
         if judging.alone_calls and not note:
@@ -223,3 +224,8 @@ def _stand_in(request: NetworkRequest) -> Engine:
         outputs[logits.name][...] = network(inputs[image.name])
 
     return FakeEngine(request.inputs, request.outputs, compute)
+
+
+def _policy(config: Config) -> KeyframePolicyConfig:
+    policy = config.policy.get("keyframe")
+    return policy if isinstance(policy, KeyframePolicyConfig) else KeyframePolicyConfig()

@@ -143,7 +143,7 @@ def _judged_once(
         "reference": reference.identity,
         "judge": dict(request.judging.judge.identity),
         "engine": asdict(config.engine),
-        "policy": asdict(config.policy),
+        "policy": {kind: asdict(policy) for kind, policy in config.policy.items()},
         "alone_calls": request.judging.alone_calls,
     }
     return read_qualification(cache.result(f"qualification-{built.target}", inputs, make))

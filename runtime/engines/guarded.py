@@ -7,7 +7,7 @@ all it holds. Not for: engines on the CPU, which end by themselves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 class DeviceEngine(Engine, Protocol):
     """What is guarded: an engine that takes frames as they come and can be kept warm."""
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep: ...
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep: ...
     def keep_warm(self) -> None: ...
 
 
@@ -76,9 +76,9 @@ class GuardedEngine:
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         return self.call("inference", lambda: self._engine.infer(feeds), self.frame_within_ms)
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
         within_ms = SLOWER * self._wait_ms
-        step = self.call("preparing for a run", lambda: self._engine.frame_step(run, spec, now_ns), within_ms)
+        step = self.call("preparing for a run", lambda: self._engine.frame_step(run, specs, now_ns), within_ms)
         return _GuardedStep(self, step)
 
     def keep_warm(self) -> None:

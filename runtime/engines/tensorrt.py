@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +28,7 @@ from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, load_plan, tensor_s
 from cathrt.runtime.engines.tensors import feed
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
-from cathrt.runtime.frame_step import NowNs
+from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
 from cathrt.runtime.tensor import TensorSpec
 
 _log = logging.getLogger(__name__)
@@ -92,9 +92,15 @@ class TensorRtEngine:
             stream.synchronise()
         return self._output_buffers
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> DeviceFrameStep:
-        """Preprocessing and network on the device, recorded for frames like this run's; it replaces the last one."""
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
+        """Preprocessing and network on the device, recorded for frames like this run's; it replaces the last one.
+
+        A network of several inputs is fed from the host: the recording on the device knows one.
+        """
         self._opened()
+        if len(specs) != 1:
+            return CpuFrameStep(self, run, specs, now_ns)
+        (spec,) = specs
         if self._step is not None and self._step.serves(run, spec, now_ns):
             return self._step
         self._end_step()

@@ -1,6 +1,6 @@
 """Whether an alert is still live when it is shown: asked by whoever shows it, in any process of the machine.
 
-Not for: raising alerts (pipeline.py) and how old an alert may be (policy.stale_s).
+Not for: raising alerts (pipeline.py) and how old an alert may be (line.stale_s).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, LiveUntil, Record, StoredRecord
-from cathrt.runtime.journal.records import body_from_record, record_from_body
+from cathrt.runtime.alert import LiveUntil, StoredRecord
+from cathrt.runtime.journal.records import body_with, values_of
 
 
 @cache
@@ -35,7 +35,7 @@ def as_shown(stored: StoredRecord, now_ns: int) -> StoredRecord:
     """The record as a sink is given it at the clock reading `now_ns`: an alert raised as live may be late by now."""
     if stored.type != "alert":
         return stored
-    alert: Record = record_from_body(stored.body, ())
-    if not isinstance(alert, Alert) or alert.late is not False or not is_late(alert.live_until, now_ns):
+    late, live_until = values_of(stored.body, "late", "live_until")
+    if late is not False or not is_late(LiveUntil(**live_until), now_ns):
         return stored
-    return replace(stored, body=body_from_record(replace(alert, late=True)))
+    return replace(stored, body=body_with(stored.body, late=True))

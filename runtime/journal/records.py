@@ -6,13 +6,26 @@ read, so that what was written can be read. Not for: where the text goes (journa
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from cathrt.runtime.alert import NOTICE, Alert, Finding, Outcome, PassStart, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import (
+    NOTICE,
+    Alert,
+    Finding,
+    News,
+    Outcome,
+    PassStart,
+    Record,
+    Refusal,
+    RunResult,
+    RunSummary,
+    Verdict,
+)
 from cathrt.runtime.outside.validation import faults_of, shown
 
 if TYPE_CHECKING:
@@ -21,8 +34,14 @@ if TYPE_CHECKING:
 _NOTICE = f',"notice":"{NOTICE}"}}'.encode()  # how every body ends
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_Found = TypeVar("_Found", bound=Finding)
-_Read = PassStart | Verdict[_Found] | Alert | RunSummary | Refusal
+
+@dataclass(frozen=True, slots=True)
+class RecordParts:
+    """The classes that models put into records, each with a `kind` of its own. models.record_parts() has them all."""
+
+    findings: tuple[type[Finding], ...] = ()
+    news: tuple[type[News], ...] = ()
+    results: tuple[type[RunResult], ...] = ()
 
 
 def body_from_record(record: Record) -> bytes:
@@ -38,40 +57,71 @@ def body_from_record(record: Record) -> bytes:
         body = encode(record)
     except ValueError:  # lone surrogates, or no JSON value at all: then it is raised again
         body = encode(_without_surrogates(record))
-    finding = record.finding if isinstance(record, Verdict) else None
-    _checked(body, () if finding is None else (type(finding),))
+    _checked(body, _parts_of(record))
     return body[:-1] + _NOTICE
 
 
-def record_from_body(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
-    """The record of one canonical JSON line. findings: the classes that a verdict's finding may be of, by their kind.
+def record_from_body(body: bytes, parts: RecordParts) -> Record:
+    """The record of one canonical JSON line. parts: the classes that may occur in it, told apart by their kind.
 
     Raises ValueError naming each key that does not fit, what was found and what was expected.
     """
     if not body.endswith(_NOTICE):
         raise ValueError(f"found {shown(body[-40:])} at the end, expected the notice {NOTICE!r}")
-    return _checked(body.removesuffix(_NOTICE) + b"}", findings)
+    return _checked(body.removesuffix(_NOTICE) + b"}", parts)
 
 
-def prepare_records(findings: tuple[type[Finding], ...]) -> None:
-    """Build now what the first record of such findings would build: some milliseconds of work."""
+def values_of(body: bytes, *keys: str) -> tuple[Any, ...]:
+    """Single values of a stored body as JSON has them, without knowing what models put into it."""
+    document = json.loads(body)
+    return tuple(document[key] for key in keys)
+
+
+def body_with(body: bytes, **values: Any) -> bytes:
+    """The same canonical body with other values for some of its keys."""
+    return _encoder()(json.loads(body) | values)
+
+
+def prepare_records(parts: RecordParts) -> None:
+    """Build now what the first record of such parts would build: some milliseconds of work."""
     _encoder()
-    _adapter(findings)
+    for findings in {*((made,) for made in parts.findings), parts.findings, ()}:
+        _adapter(RecordParts(findings=findings))
+    _adapter(parts)
 
 
-def _checked(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
+def _parts_of(record: Record) -> RecordParts:
+    """The classes that are in this very record."""
+    match record:
+        case Verdict():
+            return RecordParts(findings=_classes(Finding, record.findings))
+        case Alert():
+            return RecordParts(news=_classes(News, (record.news,)))
+        case RunSummary():
+            return RecordParts(results=_classes(RunResult, record.results))
+    return RecordParts()
+
+
+def _classes(base: type[Any], parts: Iterable[Any] | None) -> tuple[type[Any], ...]:
+    """What the check of this very record needs; whatever is no part at all is left to the check."""
+    return tuple(dict.fromkeys(type(part) for part in parts or () if isinstance(part, base)))
+
+
+def _checked(body: bytes, parts: RecordParts) -> Record:
     """The record of a body without its notice."""
     from pydantic import ValidationError
 
-    record: _Read[_Found]
+    record: Record
     try:
-        record = _adapter(findings).validate_json(body)
+        record = _adapter(parts).validate_json(body)
     except ValidationError as exc:
         raise ValueError("; ".join(faults_of(exc))) from exc
     if isinstance(record, Verdict):
         _check_verdict(record)
     elif isinstance(record, RunSummary):
         _check_summary(record)
+    elif isinstance(record, PassStart):
+        _check_one_each("models", [model.kind for model in record.models])
     elif isinstance(record, Alert) and record.late is False and record.live_until is None:
         raise ValueError("live_until: found None, expected a moment for an alert that is not late")
     return record
@@ -79,12 +129,13 @@ def _checked(body: bytes, findings: tuple[type[_Found], ...]) -> _Read[_Found]:
 
 def _check_verdict(verdict: Verdict) -> None:
     judged = verdict.outcome in (Outcome.MET, Outcome.LATE)
-    for key, value in (("finding", verdict.finding), ("engine", verdict.engine)):
-        if judged != (value is not None):
-            expected = "one" if judged else "none"
-            raise ValueError(
-                f"{key}: found {shown(value)}, expected {expected} for a frame that ended {verdict.outcome}"
-            )
+    kinds = [finding.kind for finding in verdict.findings]
+    _check_one_each("findings", kinds)
+    if (judged and not kinds) or (kinds and not judged and verdict.outcome is not Outcome.FAILED):
+        expected = "at least one" if judged else "none"
+        raise ValueError(
+            f"findings: found {shown(kinds)}, expected {expected} for a frame that ended {verdict.outcome}"
+        )
     if verdict.retry and verdict.outcome is not Outcome.FAILED:
         raise ValueError(f"retry: found true, expected false for a frame that ended {verdict.outcome}")
 
@@ -94,8 +145,18 @@ def _check_summary(run: RunSummary) -> None:
         raise ValueError(f"verdicts: found {shown(unknown)}, expected some of {', '.join(Outcome)}")
     if sum(run.verdicts.values()) != run.frames:
         raise ValueError(f"verdicts: {run.verdicts} do not add up to {run.frames} frames")
-    if len(run.key_frames) != len(run.key_frame_scores):
-        raise ValueError(f"key_frame_scores: found {len(run.key_frame_scores)}, expected {len(run.key_frames)}")
+    _check_one_each("results", [result.kind for result in run.results])
+    for number, result in enumerate(run.results):
+        if len(result.marked_frames) != len(result.marked_scores):
+            raise ValueError(
+                f"results.{number}.marked_scores: found {len(result.marked_scores)}, "
+                f"expected {len(result.marked_frames)}"
+            )
+
+
+def _check_one_each(key: str, kinds: list[str]) -> None:
+    if len(set(kinds)) != len(kinds):
+        raise ValueError(f"{key}: found {shown(kinds)}, expected one of each model")
 
 
 def _sorted(table: dict[str, Any]) -> dict[str, Any]:
@@ -124,12 +185,25 @@ def _encoder() -> Callable[[Any], bytes]:
 
 
 @cache
-def _adapter(findings: tuple[type[Finding], ...]) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, Discriminator, TypeAdapter
+def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
+    from pydantic import BeforeValidator, ConfigDict, Discriminator, TypeAdapter
+
+    def tagged(classes: tuple[type[Any], ...]) -> Any:
+        if not classes:
+            return Annotated[None, BeforeValidator(_of_no_model)]
+        return Annotated[Union[classes], Discriminator("kind")]  # noqa: UP007 (made at run time)
 
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    verdict, alert, run = (cast(Any, made) for made in (Verdict, Alert, RunSummary))
+    union: Any = Union[  # noqa: UP007
+        PassStart, verdict[tagged(parts.findings)], alert[tagged(parts.news)], run[tagged(parts.results)], Refusal
+    ]
+    made: Any = Annotated[union, Discriminator("type")]
+    return TypeAdapter(made, config=strict)
 
-    finding: Any = Annotated[Union[findings], Discriminator("kind")] if findings else None  # noqa: UP007 (made at run time)
-    verdict: Any = Verdict
-    union = Union[PassStart, verdict[finding], Alert, RunSummary, Refusal]  # noqa: UP007
-    return TypeAdapter(Annotated[union, Discriminator("type")], config=strict)
+
+def _of_no_model(value: object) -> object:  # noqa: ARG001 (pydantic hands it over)
+    """Where no model's class is known, nothing fits, null included."""
+    from pydantic_core import PydanticCustomError
+
+    raise PydanticCustomError("no_model", "something of a model that is known here")

@@ -10,13 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, Finding, Outcome, PassStart, Rate, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, Outcome, PassStart, Rate, Record, Refusal, RunSummary, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.file import Row, checked_rows, open_for_reading, real_path, sync_found
 from cathrt.runtime.journal.head import noted_head
 from cathrt.runtime.journal.lock import HoldingConnection
-from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.journal.records import RecordParts, record_from_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ class JournalReport:
         return all(books.balanced for books in self.passes)
 
 
-def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalReport:
+def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
     """Check the file (pages, schema, chain, head) and add up every pass. Linear in the rows; never writes a row.
 
-    findings: the classes that a verdict's finding may be of (models.FINDINGS).
+    parts: the classes that the models put into records (models.PARTS).
     What is reported is on the disk: rows that a killed process wrote and did not sync are synced before it returns.
     Raises JournalError if the file is torn, tampered with or no journal. Books that do not balance do not raise: they
     are in the report.
@@ -96,7 +96,7 @@ def verify_journal(path: Path, findings: tuple[type[Finding], ...]) -> JournalRe
             connection.execute("BEGIN")
             for row in checked_rows(connection, path, noted):
                 rows, head = row.seq, row.chain
-                record = _record(path, row, findings)
+                record = _record(path, row, parts)
                 if isinstance(record, Refusal):
                     refusals += 1
                 else:
@@ -123,9 +123,9 @@ def _sync_where_written(path: Path, connection: HoldingConnection) -> None:
             raise
 
 
-def _record(path: Path, row: Row, findings: tuple[type[Finding], ...]) -> Record:
+def _record(path: Path, row: Row, parts: RecordParts) -> Record:
     try:
-        record = record_from_body(row.body, findings)
+        record = record_from_body(row.body, parts)
     except ValueError as exc:
         raise JournalError(
             f"{path}: row {row.seq}: {exc}: written by another version, use that one to read it"

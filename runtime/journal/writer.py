@@ -23,7 +23,7 @@ from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal.books import Books, Entry
 from cathrt.runtime.journal.file import open_for_writing
 from cathrt.runtime.journal.outlets import Outlet
-from cathrt.runtime.journal.records import body_from_record, prepare_records
+from cathrt.runtime.journal.records import RecordParts, body_from_record, prepare_records
 from cathrt.runtime.journal.stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
 
@@ -53,7 +53,7 @@ class Journal:
         now_ns: the clock by which alerts become late.
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
-        prepare_records(())
+        prepare_records(RecordParts())
         self.path = path
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from cathrt.runtime.alert import KeyframeFinding, PassStart, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.alert import PassStart, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.journal.records import RecordParts, record_from_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Attempt:
     """A pass and the verdicts that the journal holds of it, by frame index: they stand and are not judged again."""
 
     start: PassStart
-    stands: Mapping[int, Verdict[KeyframeFinding]]
+    stands: Mapping[int, Verdict]
     failed: bool  # complete, and holds frames that failed for a reason of ours
 
     @property
@@ -28,16 +28,20 @@ class Attempt:
 
 
 def attempt_to_judge(
-    start: Callable[[int], PassStart], stored: Callable[[str], tuple[StoredRecord, ...]], *, retry: bool
+    start: Callable[[int], PassStart],
+    stored: Callable[[str], tuple[StoredRecord, ...]],
+    parts: RecordParts,
+    *,
+    retry: bool,
 ) -> Attempt:
     """The newest attempt that was cut short or came out clean; a new one where the newest failed and retry is set.
 
-    start(attempt): the pass of that number. stored(pass_id): what the journal holds of it.
+    start(attempt): the pass of that number. stored(pass_id): what the journal holds of it. parts: the models' own.
     retry: False for a run that was judged a moment ago: the same fault would most likely come again.
     """
     newest = None
     for number in count(1):
-        attempt = _attempt(start(number), stored)
+        attempt = _attempt(start(number), stored, parts)
         if newest is not None and attempt.empty and not retry:
             return newest
         if not attempt.failed:
@@ -46,8 +50,8 @@ def attempt_to_judge(
     raise AssertionError("count() ends nowhere")
 
 
-def _attempt(start: PassStart, stored: Callable[[str], tuple[StoredRecord, ...]]) -> Attempt:
-    records = [record_from_body(row.body, (KeyframeFinding,)) for row in stored(start.pass_id)]
+def _attempt(start: PassStart, stored: Callable[[str], tuple[StoredRecord, ...]], parts: RecordParts) -> Attempt:
+    records = [record_from_body(row.body, parts) for row in stored(start.pass_id)]
     stands = {record.frame_index: record for record in records if isinstance(record, Verdict)}
     complete = any(isinstance(record, RunSummary) for record in records)
     return Attempt(start, stands, failed=complete and any(verdict.retry for verdict in stands.values()))

@@ -74,13 +74,13 @@ class FailoverEngine:
         except EngineLostError as exc:
             raise self.lose(engine, exc) from exc
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
         """A step of every engine that is left, so that a takeover in mid-run costs no frame but the failed one.
 
         An engine that cannot prepare for this run stays, and the next one judges the run. Raises what the first of
         them raised where none can: SourceError, ManifestError, EngineError.
         """
-        return _FailoverStep(self, run, lambda engine: frame_step(engine, run, spec, now_ns))
+        return _FailoverStep(self, run, lambda engine: frame_step(engine, run, specs, now_ns))
 
     @property
     def can_keep_warm(self) -> bool:

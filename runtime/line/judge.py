@@ -6,44 +6,55 @@ Not for: what a run of verdicts means (policy.py, ledger.py) or where they go (j
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from cathrt.kernels._kernels import same_pixels
-from cathrt.runtime.alert import KeyframeFinding, Outcome, StageTimes, Verdict
+from cathrt.runtime.alert import Finding, Outcome, StageTimes, Verdict
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.frame_step import FrameStep
 from cathrt.runtime.identity import record_id
-from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.kind import ModelRun
 
 _log = logging.getLogger(__name__)
 
 
+JUDGED = (Outcome.MET, Outcome.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningModel:
+    """A model in one run: the step that computes its outputs, and the part that says what they mean."""
+
+    kind: str
+    step: FrameStep
+    part: ModelRun
+
+
 class Judge:
-    """Judges the frames of one pass in order. Built once per run; not thread-safe."""
+    """Judges the frames of one pass in order, with every model. Built once per run; not thread-safe."""
 
     def __init__(
         self,
         *,
         pass_id: str,
         run_id: str,
-        step: FrameStep,
-        model: KeyframeModel,
+        models: Sequence[RunningModel],
         budget_ms: float | None,
         now_ns: Callable[[], int],
     ) -> None:
-        """step: of this run; it names the engine that goes into each verdict. budget_ms: None for no deadline."""
+        """models: at least one, each with its step for this run. budget_ms: None for no deadline."""
         self._pass_id = pass_id
         self._run_id = run_id
-        self._step = step
-        self._model = model
+        self._models = tuple(models)
         self._budget_ms = budget_ms
         self._now_ns = now_ns
         self._seen: Frame | None = None  # the newest picture, if it was judged; the first of its repeats
 
-    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict[KeyframeFinding]:
+    def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict:
         """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source.
 
         Only a picture that was judged makes the next frame a DUPLICATE: the repeat of a failed or covered frame is
@@ -62,52 +73,58 @@ class Judge:
             _log.exception("frame %d of run %s failed", item.index, self._run_id)
             reason = f"{type(exc).__name__}: {exc}"
             return self._unjudged(item, waited_ms, Outcome.FAILED, reason, retry=True)
-        if verdict.finding is not None:
+        if verdict.outcome in JUDGED:
             self._seen = item
         return verdict
 
     def stands(self, item: Frame | LostFrame, verdict: Verdict) -> None:
         """Remember the picture of a frame whose verdict is stored already, as if it had been judged here."""
         picture = item if isinstance(item, Frame) else None
-        if verdict.finding is not None:
+        if verdict.outcome in JUDGED:
             self._seen = picture
         elif picture is not None and (self._seen is None or not _repeats(self._seen, picture)):
             # A stored DUPLICATE is a repeat of a judged picture, which may not have come this time.
             self._seen = picture if verdict.outcome is Outcome.DUPLICATE else None
 
-    def _judged(self, frame: Frame, waited_ms: float) -> Verdict[KeyframeFinding]:
-        stepped = self._step(frame.pixels)
-        if stepped.outputs is None:
-            reason = "no exposed pixel: shutter and collimator cover the frame"
-            return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
-        inferred = self._now_ns()
-        failpoint("line.inferred")
-        finding = self._model.finding(stepped.outputs)
-        done = self._now_ns()
-        times = StageTimes(
-            source=waited_ms,
-            preprocess=stepped.preprocess_ms,
-            infer=stepped.infer_ms,
-            postprocess=_ms(inferred, done),
-            end_to_end=_ms(frame.acquired_ns, done),
-        )
+    def _judged(self, frame: Frame, waited_ms: float) -> Verdict:
+        """Every model answers; where one of them cannot, the frame is FAILED and keeps what the others found."""
+        findings: list[Finding] = []
+        faults: list[str] = []
+        preprocess_ms = infer_ms = postprocess_ms = 0.0
+        for model in self._models:
+            try:
+                stepped = model.step(frame.pixels)
+                preprocess_ms, infer_ms = preprocess_ms + stepped.preprocess_ms, infer_ms + stepped.infer_ms
+                if stepped.outputs is None:
+                    reason = "no exposed pixel: shutter and collimator cover the frame"
+                    return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
+                inferred = self._now_ns()
+                failpoint("line.inferred")
+                findings.append(model.part.finding(stepped.outputs, stepped.engine))
+                postprocess_ms += _ms(inferred, self._now_ns())
+            except Exception as exc:  # one model's fault must not cost the answers of the others
+                if len(self._models) == 1:
+                    raise
+                _log.exception("frame %d of run %s: model %s failed", frame.index, self._run_id, model.kind)
+                faults.append(f"{model.kind}: {type(exc).__name__}: {exc}")
+        times = StageTimes(waited_ms, preprocess_ms, infer_ms, postprocess_ms, _ms(frame.acquired_ns, self._now_ns()))
         late = self._budget_ms is not None and times.end_to_end > self._budget_ms
+        reason_ = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None
         return Verdict(
             id=self._id(frame),
             pass_id=self._pass_id,
             run_id=self._run_id,
             frame_index=frame.index,
-            outcome=Outcome.LATE if late else Outcome.MET,
-            reason=f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None,
-            finding=finding,
+            outcome=Outcome.FAILED if faults else Outcome.LATE if late else Outcome.MET,
+            reason="; ".join(faults) or reason_,
+            findings=tuple(findings),
             latency_ms=times,
-            engine=stepped.engine,  # the one that computed the finding; another may be in force by now
-            retry=False,
+            retry=bool(faults),
         )
 
     def _unjudged(
         self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str, *, retry: bool = False
-    ) -> Verdict[KeyframeFinding]:
+    ) -> Verdict:
         end_to_end = max(_ms(item.acquired_ns, self._now_ns()), 0.0)
         return Verdict(
             id=self._id(item),
@@ -116,9 +133,8 @@ class Judge:
             frame_index=item.index,
             outcome=outcome,
             reason=reason,
-            finding=None,
+            findings=(),
             latency_ms=StageTimes(waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end),
-            engine=None,
             retry=retry,
         )
 

@@ -6,39 +6,44 @@ pass. docs/journal.md lists them with reasons. Not for: how a name becomes an id
 
 from __future__ import annotations
 
-from cathrt.runtime.alert import Rate
-from cathrt.runtime.config import Config
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-RULES_VERSION = 2  # raise it when the same frames may get other verdicts or alerts than before
+from cathrt.runtime.alert import Rate
+from cathrt.runtime.config import LineConfig
+
+RULES_VERSION = 3  # raise it when the same frames may get other verdicts or alerts than before
+
+
+@dataclass(frozen=True, slots=True)
+class ModelValues:
+    """What a pass's identity takes from one of its models.
+
+    manifest_sha256: weights, preprocessing, labels, thresholds. engine: the name in force when the pass begins;
+    findings bear it. policy: every value of the kind's policy.
+    """
+
+    kind: str
+    manifest_sha256: str
+    engine: str
+    policy: Mapping[str, str | int | float]
 
 
 def pass_values(
-    run_id: str, manifest_sha256: str, engine: str, rate: Rate, config: Config, *, attempt: int
+    run_id: str, models: Sequence[ModelValues], rate: Rate, config: LineConfig, *, attempt: int
 ) -> dict[str, str | int | float]:
     """By name, everything that decides what becomes of a run's frames.
 
-    run_id: the run's content. manifest_sha256: weights, preprocessing, labels, thresholds. engine: the name in force
-    when the pass begins; verdicts bear it. attempt: 1, or a later one, after frames failed for a reason of ours.
+    run_id: the run's content. attempt: 1, or a later one, after frames failed for a reason of ours.
     Budget, queue and stale limit count in real time only: at full speed no frame is due, so nothing is late or dropped.
     """
-    policy, line = config.policy, config.line
-    values: dict[str, str | int | float] = {
-        "rules": RULES_VERSION,
-        "run": run_id,
-        "manifest_sha256": manifest_sha256,
-        "engine": engine,
-        "rate": rate,
-        "attempt": attempt,
-        "policy.release_ratio": float(policy.release_ratio),
-        "policy.confirm_frames": policy.confirm_frames,
-        "policy.min_gap_s": float(policy.min_gap_s),
-        "policy.refractory_s": float(policy.refractory_s),
-        "policy.max_per_run": policy.max_per_run,
-        "policy.min_visible_frames": policy.min_visible_frames,
-        "policy.run_laterality_threshold": float(policy.run_laterality_threshold),
-    }
+    values: dict[str, str | int | float] = {"rules": RULES_VERSION, "run": run_id, "rate": rate, "attempt": attempt}
+    for model in models:
+        values[f"{model.kind}.manifest_sha256"] = model.manifest_sha256
+        values[f"{model.kind}.engine"] = model.engine
+        values |= {f"{model.kind}.policy.{name}": value for name, value in model.policy.items()}
     if rate == "realtime":
-        values["policy.stale_s"] = float(policy.stale_s)
-        values["line.budget_ms"] = float(line.budget_ms)
-        values["line.queue_frames"] = line.queue_frames
+        values["line.budget_ms"] = float(config.budget_ms)
+        values["line.queue_frames"] = config.queue_frames
+        values["line.stale_s"] = float(config.stale_s)
     return values

@@ -1,6 +1,6 @@
-"""The line: one run in, one verdict per frame out, key-frame alerts on the way, the run's summary at its end.
+"""The line: one run in, one verdict per frame out, alerts on the way, the run's summary at its end.
 
-    Source -> pace -> step (preprocess, Engine) -> finding -> policy -> Journal -> Sinks
+    Source -> pace -> step (preprocess, Engine) -> findings -> policies -> Journal -> Sinks
 
 Read `watch` top to bottom; every step is a plain call. Records go to the journal, which makes them durable before any
 sink sees them. Not for: judging one frame (judge.py), opening things (replay.py) and deciding speed (pace.py).
@@ -9,12 +9,23 @@ sink sees them. Not for: judging one frame (judge.py), opening things (replay.py
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from cathrt.runtime.alert import Alert, KeyframeFinding, LiveUntil, PassStart, Rate, Record, RunSummary, StoredRecord
+from cathrt.runtime.alert import (
+    Alert,
+    LiveUntil,
+    PassModel,
+    PassStart,
+    Rate,
+    Record,
+    RunSummary,
+    StoredRecord,
+    Verdict,
+)
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import Config
@@ -24,16 +35,14 @@ from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.frame_step import frame_step
 from cathrt.runtime.identity import pass_id, record_id
 from cathrt.runtime.journal.lateness import boot, is_late
-from cathrt.runtime.journal.records import prepare_records
+from cathrt.runtime.journal.records import RecordParts, prepare_records
 from cathrt.runtime.line.attempts import attempt_to_judge
-from cathrt.runtime.line.judge import Judge
+from cathrt.runtime.line.judge import Judge, RunningModel
 from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.ledger import Ledger
 from cathrt.runtime.line.pace import as_taken, in_real_time
-from cathrt.runtime.line.pass_identity import pass_values
-from cathrt.runtime.models.keyframe.finding import KeyframeModel
-from cathrt.runtime.models.keyframe.policy import KeyFramePolicy, Scored
-from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
+from cathrt.runtime.line.pass_identity import ModelValues, pass_values
+from cathrt.runtime.models.kind import FrameModel, Judged, Raised
 from cathrt.runtime.ports import Engine, Source
 
 _log = logging.getLogger(__name__)
@@ -47,11 +56,29 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """Everything that stays the same from run to run. keep_warm: for engines that get slow by resting."""
+class ServedModel:
+    """A frame model, the engine that computes its network, and how frames become the network's inputs."""
 
     bundle: Bundle
     engine: Engine
+    model: FrameModel
+    preprocessing: tuple[Preprocessing, ...]
+
+    @property
+    def kind(self) -> str:
+        return self.bundle.manifest.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Everything that stays the same from run to run.
+
+    models: at least one, each of another kind; every frame is judged by all of them.
+    parts: what they put into records. keep_warm: for engines that get slow by resting.
+    """
+
+    models: tuple[ServedModel, ...]
+    parts: RecordParts
     config: Config
     clock: Clock
     rate: Rate = "max"
@@ -67,23 +94,21 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
     other, JournalError where records cannot be kept: then nothing that was not durable has been shown. A source that
     breaks off later fails the frames that it still owes.
     """
-    run, section = source.run, section_of(line.bundle.manifest)
-    (preprocessing,) = line.bundle.manifest.network(CLASSIFIER).preprocessing
-    step = frame_step(line.engine, run, preprocessing, line.clock.now_ns)  # an engine may be lost here
-    attempt = attempt_to_judge(partial(_start, run, line), journal.stored, retry=retry)
-    this_pass = attempt.start.pass_id
-    model = KeyframeModel(section)
+    run, now_ns = source.run, line.clock.now_ns
+    running = [  # an engine may be lost here
+        RunningModel(served.kind, frame_step(served.engine, run, served.preprocessing, now_ns), served.model.begin(run))
+        for served in line.models
+    ]
+    attempt = attempt_to_judge(partial(_start, run, line), journal.stored, line.parts, retry=retry)
     judge = Judge(
-        pass_id=this_pass,
+        pass_id=attempt.start.pass_id,
         run_id=run.run_id,
-        step=step,
-        model=model,
+        models=running,
         budget_ms=line.config.line.budget_ms if line.rate == "realtime" else None,
-        now_ns=line.clock.now_ns,
+        now_ns=now_ns,
     )
-    policy = KeyFramePolicy(section.key_frame_threshold, line.config.policy)
-    ledger = Ledger(run, model)
-    prepare_records((KeyframeFinding,))  # the first frame does not pay for it
+    ledger, told = Ledger(run), _Told(run, attempt.start, line, journal)
+    prepare_records(line.parts)  # the first frame does not pay for it
     journal.append(attempt.start)
 
     for item, waited_ms in _timed(_complete(source, _paced(source, line), line.clock), line.clock):
@@ -96,22 +121,26 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
             due_ns = None
         failpoint("line.judged")
         journal.append(verdict)
-        scored = ledger.enter(verdict, due_ns)
-        if scored is not None and (key := policy.observe(scored)) is not None:
-            _announce(key, scored, attempt.start, line, journal)
+        ledger.enter(verdict)
+        told.observe(running, verdict, due_ns)
 
-    last = ledger.last_scored
-    if last is not None and (key := policy.finish()) is not None:
-        _announce(key, last, attempt.start, line, journal)
-    summary = ledger.summary(this_pass, line.bundle, line.engine.name, line.config.policy)
+    told.finish(running)
+    results = [
+        model.part.result(ledger.engines(model.kind, served.engine.name))
+        for model, served in zip(running, line.models, strict=True)
+    ]
+    summary = ledger.summary(attempt.start.pass_id, results)
     journal.append(summary)
     failpoint("line.summarised")
     return summary
 
 
 def _start(run: Run, line: Line, attempt: int) -> PassStart:
-    sha256, engine = line.bundle.manifest_sha256, line.engine.name
-    this_pass = pass_id(pass_values(run.run_id, sha256, engine, line.rate, line.config, attempt=attempt))
+    models = [
+        ModelValues(served.kind, served.bundle.manifest_sha256, served.engine.name, served.model.identity)
+        for served in line.models
+    ]
+    this_pass = pass_id(pass_values(run.run_id, models, line.rate, line.config.line, attempt=attempt))
     return PassStart(
         id=record_id(this_pass, "pass", ""),
         pass_id=this_pass,
@@ -119,32 +148,60 @@ def _start(run: Run, line: Line, attempt: int) -> PassStart:
         source=run.source,
         rate=line.rate,
         attempt=attempt,
-        engine=engine,
-        manifest_sha256=sha256,
+        models=tuple(PassModel(model.kind, model.manifest_sha256, model.engine) for model in models),
     )
 
 
-def _announce(key: Scored, raised_at: Scored, start: PassStart, line: Line, journal: Recorder) -> None:
-    """Hand in the alert about `key`. In real time it is live until its frame is policy.stale_s old by the clock."""
-    live_until = None
-    if start.rate == "realtime" and key.due_ns is not None:  # a frame that an earlier process judged was due long ago
-        live_until = LiveUntil(boot(), key.due_ns + round(line.config.policy.stale_s * 1e9))
-    alert = Alert(
-        id=record_id(start.pass_id, "alert", f"key_frame|{key.index}"),
-        pass_id=start.pass_id,
-        run_id=start.run_id,
-        kind="key_frame",
-        frame_index=key.index,
-        raised_at_frame=raised_at.index,
-        laterality=key.laterality,
-        score=key.key_frame_score,
-        verdict_id=key.verdict_id,
-        late=is_late(live_until, line.clock.now_ns()) if start.rate == "realtime" else None,
-        live_until=live_until,
-        engine=key.engine,
-    )
-    journal.append(alert)
-    failpoint("line.alerted")
+class _Told:
+    """Hands what the models have to tell to the journal, as alerts."""
+
+    def __init__(self, run: Run, start: PassStart, line: Line, journal: Recorder) -> None:
+        self._timing = run.timing
+        self._start = start
+        self._line = line
+        self._journal = journal
+        self._newest = 0
+
+    def observe(self, running: Sequence[RunningModel], verdict: Verdict, due_ns: int | None) -> None:
+        """Show each model what it found on a frame. due_ns: None for a frame that an earlier process judged."""
+        findings = {finding.kind: finding for finding in verdict.findings}
+        if not findings:
+            return
+        self._newest = verdict.frame_index
+        due_ms = self._timing.due_ms(verdict.frame_index)
+        for model in running:
+            if (finding := findings.get(model.kind)) is not None:
+                judged = Judged(verdict.frame_index, due_ms, verdict.id, finding, due_ns)
+                self._append(model.part.observe(judged))
+
+    def finish(self, running: Sequence[RunningModel]) -> None:
+        """The run is over."""
+        for model in running:
+            self._append(model.part.finish())
+
+    def _append(self, raised: Sequence[Raised]) -> None:
+        for one in raised:
+            self._journal.append(self._alert(one))
+            failpoint("line.alerted")
+
+    def _alert(self, raised: Raised) -> Alert:
+        """In real time an alert is live until its frame is line.stale_s old by the clock."""
+        about, start, line = raised.about, self._start, self._line
+        live_until = None
+        if start.rate == "realtime" and about.due_ns is not None:  # what an earlier process judged was due long ago
+            live_until = LiveUntil(boot(), about.due_ns + round(line.config.line.stale_s * 1e9))
+        return Alert(
+            id=record_id(start.pass_id, "alert", f"{raised.news.kind}|{about.index}"),
+            pass_id=start.pass_id,
+            run_id=start.run_id,
+            frame_index=about.index,
+            raised_at_frame=self._newest,
+            verdict_id=about.verdict_id,
+            late=is_late(live_until, line.clock.now_ns()) if start.rate == "realtime" else None,
+            live_until=live_until,
+            engine=about.finding.engine,
+            news=raised.news,
+        )
 
 
 def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:

@@ -6,7 +6,7 @@ and exits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, Manifes
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.line.failover import open_with_fallback
+from cathrt.runtime.line.failover import FailoverEngine, open_with_fallback
 from cathrt.runtime.line.keep_warm import KeepWarm
-from cathrt.runtime.line.pipeline import Line, watch
-from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.line.pipeline import Line, ServedModel, watch
+from cathrt.runtime.models import MODELS, record_parts
+from cathrt.runtime.models.kind import OnFrames
 from cathrt.runtime.ports import Sink, Source
 
 # What one input can meet before its first frame without any harm to the next input.
@@ -79,25 +80,50 @@ def _refusal(name: str, exc: CathrtError) -> Refusal:
 
 
 @contextmanager
-def opened_line(bundle: Bundle, config: Config, rate: Rate) -> Iterator[Line]:
-    """The bundle's engine, and its fallback where one is named, loaded and warm, as a Line; closed on the way out.
+def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterator[Line]:
+    """A line of these bundles: engines, and fallbacks where named, loaded and warm; closed on the way out.
 
-    Every line that shows results is opened here. Raises ManifestError for weights that were drawn and never trained,
-    and EngineLostError at the end where the engine was lost on the way and every later frame has FAILED.
+    Every line that shows results is opened here. Raises ConfigError for two bundles of one kind, or a kind that judges
+    no single frames, ManifestError for weights that were drawn and never trained, and EngineLostError at the end where
+    an engine was lost on the way and every later frame has FAILED.
     """
-    if bundle.manifest.random_init:
+    rows = [_row(bundle, bundles) for bundle in bundles]
+    clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
+    with ExitStack() as stack:
+        engines: list[FailoverEngine] = []
+        served: list[ServedModel] = []
+        for bundle, row in zip(bundles, rows, strict=True):
+            engine = open_with_fallback(bundle, row.role, config.engine)
+            stack.callback(engine.close)
+            engines.append(engine)
+            model = row.open(bundle, config.policy.get(bundle.manifest.kind))
+            served.append(ServedModel(bundle, engine, model, bundle.manifest.network(row.role).preprocessing))
+        resting = [engine for engine in engines if engine.can_keep_warm]
+
+        def warm() -> None:
+            for engine in resting:
+                engine.keep_warm()
+
+        keep_warm = KeepWarm(warm, every_ms, clock) if every_ms and resting else None
+        yield Line(tuple(served), record_parts(), config, clock, rate, keep_warm)
+        for engine in engines:
+            engine.require_alive()
+
+
+def _row(bundle: Bundle, bundles: Sequence[Bundle]) -> OnFrames:
+    """How the bundle's kind takes part in the line."""
+    manifest = bundle.manifest
+    if manifest.random_init:
         raise ManifestError(
-            f"bundle {bundle.manifest.name} holds random weights, its findings mean nothing: it is for measuring "
+            f"bundle {manifest.name} holds random weights, its findings mean nothing: it is for measuring "
             "speed with the benchmarks; export trained weights with --weights"
         )
-    clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
-    engine = open_with_fallback(bundle, CLASSIFIER, config.engine)
-    try:
-        keep_warm = KeepWarm(engine.keep_warm, every_ms, clock) if every_ms and engine.can_keep_warm else None
-        yield Line(bundle, engine, config, clock, rate, keep_warm)
-        engine.require_alive()
-    finally:
-        engine.close()
+    if sum(other.manifest.kind == manifest.kind for other in bundles) > 1:
+        raise ConfigError(f"bundle {manifest.name}: more than one of kind {manifest.kind}: a line takes one of each")
+    row = MODELS[manifest.kind].on_frames
+    if row is None:
+        raise ConfigError(f"bundle {manifest.name}: a {manifest.kind} model judges no single frames: leave it out here")
+    return row
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from cathrt.runtime.alert import NOTICE, Alert, Outcome, PassStart, Record, Refusal, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.errors import SinkError
-from cathrt.runtime.journal.records import record_from_body
+from cathrt.runtime.journal.records import RecordParts, record_from_body
 from cathrt.runtime.outside.plain_text import shown
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -18,15 +18,17 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 class ConsoleSink:
     """Writes to a text stream; in bold and dim where it is a terminal. The stream stays the caller's to close."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, parts: RecordParts) -> None:
+        """parts: the classes that models put into records (models.record_parts)."""
         self._stream = stream
+        self._parts = parts
         self._styled = stream.isatty()
 
     def emit(self, stored: StoredRecord) -> None:
         """Write the record's lines, if it has any. Raises SinkError if the stream takes no more."""
         if stored.type == "verdict":
             return
-        lines = lines_from_record(record_from_body(stored.body, ()))
+        lines = lines_from_record(record_from_body(stored.body, self._parts))
         if not lines:
             return
         if self._styled:
@@ -64,7 +66,7 @@ def lines_from_record(record: Record) -> list[str]:
         case Alert():
             late = " (late: not a live alert)" if record.late else ""
             return [
-                f"KEY FRAME {record.frame_index}{late}: {_coronary(record.laterality)}, score {record.score:.2f}, "
+                f"ALERT frame {record.frame_index}{late}: {shown(record.news.text)}, "
                 f"raised at frame {record.raised_at_frame}, on {shown(record.engine)}",
                 f"  {NOTICE}",
             ]
@@ -76,29 +78,24 @@ def lines_from_record(record: Record) -> list[str]:
 
 def _summary_lines(run: RunSummary) -> list[str]:
     verdicts = ", ".join(f"{name} {run.verdicts[name]}" for name in Outcome if run.verdicts.get(name)) or "none"
-    ranked = zip(run.key_frames, run.key_frame_scores, strict=True)
-    key_frames = ", ".join(f"{index} ({score:.2f})" for index, score in ranked) or "none"
     lines = [
         f"RUN {shown(run.source)}",
         f"  frames {run.frames} at {run.frame_rate_hz:g} Hz ({run.frame_rate_origin}): {verdicts}",
-        f"  {_coronary(run.laterality)}, score {run.laterality_score:.2f}; key frames, best first: {key_frames}",
     ]
-    if run.laterality_mismatch:
+    if run.positioner_primary_angle_deg is not None or run.positioner_secondary_angle_deg is not None:
         lines.append(
             f"  C-arm {_angle(run.positioner_primary_angle_deg, 'LAO', 'RAO')} "
-            f"{_angle(run.positioner_secondary_angle_deg, 'CRA', 'CAU')} is unusual for that artery: look at it"
+            f"{_angle(run.positioner_secondary_angle_deg, 'CRA', 'CAU')}"
         )
     if "end_to_end" in run.latency_ms:
         latency = run.latency_ms["end_to_end"]
         lines.append(f"  end to end p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms, max {latency.max:.1f} ms")
     if run.flags:
         lines.append(f"  flags: {shown(', '.join(run.flags))}")
-    lines.append(f"  {shown(run.bundle)} on {shown(run.engine)}, manifest {run.manifest_sha256[:12]}")
+    for result in run.results:
+        lines.append(f"  {shown(result.text)}")
+        lines.append(f"  {shown(result.bundle)} on {shown(result.engine)}, manifest {result.manifest_sha256[:12]}")
     return lines
-
-
-def _coronary(laterality: str) -> str:
-    return "coronary side unknown" if laterality == "unknown" else f"{laterality} coronary"
 
 
 def _angle(degrees: float | None, positive: str, negative: str) -> str:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Any
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import NOTICE, Alert, KeyframeFinding, Outcome, RunSummary, Verdict
+from cathrt.runtime.alert import NOTICE, Alert, Outcome, RunResult, RunSummary, Verdict
 from cathrt.runtime.outside.plain_text import html_text
 from cathrt.runtime.sinks.contact_sheet import display_grey
 
@@ -24,15 +24,14 @@ _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>cathrt: $title</title>
 <style>
-:root{--ink:#e8eaed;--dim:#9aa0a6;--paper:#101418;--card:#181d23;--line:#2b323a;--left:#7fb7ff;--right:#ffb86b;
+:root{--ink:#e8eaed;--dim:#9aa0a6;--paper:#101418;--card:#181d23;--line:#2b323a;--result:#7fb7ff;
 --better:#8fd694;--warn:#f2d06b}
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,"Noto Sans","Noto Sans JP",sans-serif}
 header,main{max-width:1040px;margin:0 auto;padding:16px 20px}
 .notice{background:#3a3315;color:var(--warn);padding:8px 20px;text-align:center;position:sticky;top:0}
 h1{font-size:22px;margin:8px 0 2px}h2{font-size:18px;margin:0}p.dim,td.dim,th,.dim{color:var(--dim)}
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:16px;margin:16px 0}
-.side{font-weight:600;padding:1px 10px;border-radius:10px;border:1px solid}.left{color:var(--left)}
-.right{color:var(--right)}.unknown{color:var(--dim)}
+.result{margin:4px 0}.result b{font-weight:600;color:var(--result)}
 .keys{display:flex;flex-wrap:wrap;gap:12px;margin:12px 0}.keys figure{margin:0;width:192px}
 .keys img{width:192px;height:192px;object-fit:contain;background:#000;border-radius:4px;display:block}
 figcaption{font-size:13px;color:var(--dim)}table{border-collapse:collapse;font-size:13px}
@@ -46,7 +45,8 @@ svg{width:100%;height:auto;display:block;margin:10px 0}svg text{font:11px system
 """)
 
 _RUN = Template("""<section>
-<h2>$source <span class="side $laterality">$side</span></h2>
+<h2>$source</h2>
+$results
 <p class="dim">$facts</p>
 $timeline
 <div class="keys">$keys</div>
@@ -59,12 +59,12 @@ $timeline
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedRun:
-    """What the page shows of one run. key_pixels: (rows, columns) stored values of each key frame, best first."""
+    """What the page shows of one run. marked_pixels: by index, (rows, columns) stored values of each marked frame."""
 
     summary: RunSummary
-    verdicts: Sequence[Verdict[KeyframeFinding]]
+    verdicts: Sequence[Verdict]
     alerts: Sequence[Alert]
-    key_pixels: Sequence[NDArray[Any]]
+    marked_pixels: Mapping[int, NDArray[Any]]
     remark: str = ""
 
 
@@ -80,30 +80,27 @@ def summary_page(title: str, subtitle: str, runs: Sequence[JudgedRun]) -> str:
 
 def _run(run: JudgedRun) -> str:
     summary = run.summary
-    side = {
-        "left": f"left coronary 左冠動脈 {summary.laterality_score:.2f}",
-        "right": f"right coronary 右冠動脈 {summary.laterality_score:.2f}",
-        "unknown": "side unknown 不明",
-    }[summary.laterality]
     facts = [f"{summary.frame_rate_hz:g} frames/s ({summary.frame_rate_origin})"]
     if summary.positioner_primary_angle_deg is not None:
         facts.append(_view(summary.positioner_primary_angle_deg, summary.positioner_secondary_angle_deg))
-    if summary.laterality_mismatch:
-        facts.append("C-arm angle unusual for this side")
     late = sum(alert.late is True for alert in run.alerts)
     facts.append(f"alerts while it ran: {len(run.alerts)}" + (f", {late} of them late" if late else ""))
-    facts.append(f"{summary.bundle} on {summary.engine}")
+    facts += [f"{result.bundle} on {result.engine}" for result in summary.results]
     if run.remark:
         facts.append(run.remark)
     facts += summary.flags
-    keys = zip(summary.key_frames, summary.key_frame_scores, run.key_pixels, strict=True)
+    marked = [
+        (index, score)
+        for result in summary.results
+        for index, score in zip(result.marked_frames, result.marked_scores, strict=True)
+    ]
     return _RUN.substitute(
         source=html_text(summary.source),
-        laterality=summary.laterality,
-        side=html_text(side),
+        results="".join(map(_result, summary.results)),
         facts=html_text(" · ".join(facts)),
         timeline=_timeline(run),
-        keys="".join(_key(*key) for key in keys) or '<span class="dim">no key frame</span>',
+        keys="".join(_key(index, score, run.marked_pixels[index]) for index, score in marked)
+        or '<span class="dim">no frame to look at</span>',
         frames=summary.frames,
         books="".join(f"<tr><td>{name}</td><td>{count}</td></tr>" for name, count in summary.verdicts.items()),
         latency="".join(
@@ -113,6 +110,10 @@ def _run(run: JudgedRun) -> str:
             for stage, times in summary.latency_ms.items()
         ),
     )
+
+
+def _result(result: RunResult) -> str:
+    return f'<p class="result"><b>{html_text(result.text)}</b><br>{html_text(result.text_ja)}</p>'
 
 
 def _view(primary: float, secondary: float | None) -> str:
@@ -135,18 +136,14 @@ def _key(index: int, score: float, pixels: NDArray[Any]) -> str:
 
 
 def _timeline(run: JudgedRun) -> str:
-    """P(better) of every judged frame, alerts as marks at the frame they were raised, unjudged frames as gaps."""
+    """Each model's score of every frame that it answered; alerts as marks at their frame, unjudged frames as gaps."""
     frames = max(run.summary.frames - 1, 1)
 
     def at(index: int, score: float) -> tuple[float, float]:
         return 24 + index * (_WIDTH - 32) / frames, 8 + (1 - score) * (_HEIGHT - 32)
 
-    lines: list[list[tuple[float, float]]] = [[]]
-    for verdict in run.verdicts:
-        if verdict.finding is not None:
-            lines[-1].append(at(verdict.frame_index, verdict.finding.key_frame_score))
-        elif verdict.outcome is not Outcome.DUPLICATE and lines[-1]:
-            lines.append([])
+    kinds = dict.fromkeys(finding.kind for verdict in run.verdicts for finding in verdict.findings)
+    lines = [line for kind in kinds for line in _pieces(run.verdicts, kind, at)]
     curves = "".join(
         '<polyline fill="none" stroke="#8fd694" stroke-width="2" points="'
         + " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -154,14 +151,28 @@ def _timeline(run: JudgedRun) -> str:
         for points in lines
         if points
     )
-    marks = "".join(_mark(*at(alert.frame_index, alert.score), alert) for alert in run.alerts)
+    marks = "".join(_mark(*at(alert.frame_index, alert.news.score), alert) for alert in run.alerts)
     base, right = 8 + (_HEIGHT - 32), _WIDTH - 8
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="key-frame score over the run">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="scores over the run">'
         f'<path d="M24 8V{base}H{right}" fill="none" stroke="#2b323a"/><text x="0" y="14">1</text>'
         f'<text x="0" y="{base}">0</text><text x="24" y="{_HEIGHT - 6}">frame 0</text>'
         f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{run.summary.frames - 1}</text>{curves}{marks}</svg>'
     )
+
+
+def _pieces(
+    verdicts: Sequence[Verdict], kind: str, at: Callable[[int, float], tuple[float, float]]
+) -> list[list[tuple[float, float]]]:
+    """One model's curve, in pieces between the frames that it did not answer."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for verdict in verdicts:
+        finding = next((found for found in verdict.findings if found.kind == kind), None)
+        if finding is not None:
+            pieces[-1].append(at(verdict.frame_index, finding.score))
+        elif verdict.outcome is not Outcome.DUPLICATE and pieces[-1]:
+            pieces.append([])
+    return pieces
 
 
 def _mark(x: float, y: float, alert: Alert) -> str:

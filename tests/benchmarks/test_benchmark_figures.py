@@ -115,4 +115,4 @@ def test_a_run_is_judged_by_the_line_and_its_source_closed() -> None:
     assert isinstance(run, JudgedRun)
     assert source.closed
     assert [frame.found for frame in run.frames] == ["unknown", "unknown", "left", "left", "unknown", "unknown"]
-    assert run.key_frames == list(run.announced) == list(run.summary.key_frames) == [3]
+    assert run.key_frames == list(run.announced) == list(run.result.marked_frames) == [3]

@@ -17,17 +17,22 @@ from typing import IO, Any
 
 import pytest
 
-from cathrt.runtime.alert import NOTICE, Alert, Record, StoredRecord
+from cathrt.runtime.alert import NOTICE, Alert, News, Record, RunResult, StoredRecord
 from cathrt.runtime.errors import SinkError
+from cathrt.runtime.frame import Geometry
 from cathrt.runtime.journal import records
 from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
+from cathrt.runtime.models.keyframe.records import KeyframeFinding
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
+from cathrt.runtime.models.kind import Judged
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
-from tests.passes import GROUPED, Shown, alert, refusal, rows, start, stored, summary, verdict, whole_pass
+from tests.lines import BUNDLE, ArraySource
+from tests.passes import GROUPED, Shown, alert, refusal, result, rows, start, stored, summary, verdict, whole_pass
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,11 @@ class Port:
         return open(target, self.mode, encoding=self.encoding)
 
 
-SINKS = {"jsonl": Port(JsonlSink, "wb"), "console": Port(ConsoleSink, "w", "utf-8")}
+def console(stream: Any) -> Sink:
+    return ConsoleSink(stream, record_parts())
+
+
+SINKS = {"jsonl": Port(JsonlSink, "wb"), "console": Port(console, "w", "utf-8")}
 RECORDS = {"pass": start(attempt=2), "alert": alert(9), "run": summary([verdict(0)]), "refusal": refusal()}
 
 
@@ -73,7 +82,7 @@ def test_every_kind_of_record_is_taken_in_order_and_twice(port: Port, tmp_path: 
 
 def test_control_characters_from_outside_start_no_line_and_no_colour(port: Port, tmp_path: Path) -> None:
     plain = written(port, tmp_path / "out", refusal("a.dcm"))
-    hostile = written(port, tmp_path / "out", refusal("a\r\nKEY FRAME 3\x1b[31m\x00\u202e\udcff.dcm"))
+    hostile = written(port, tmp_path / "out", refusal("a\r\nALERT frame 3\x1b[31m\x00\u202e\udcff.dcm"))
 
     assert hostile.count("\n") == plain.count("\n")
     assert not {"\r", "\x1b", "\x00"} & set(hostile)
@@ -118,7 +127,7 @@ def test_json_lines_are_the_stored_bytes_and_read_back(tmp_path: Path) -> None:
     lines = (tmp_path / "out").read_bytes().splitlines()
 
     assert lines == [body_from_record(record) for record in whole_pass()]
-    assert [record_from_body(line, FINDINGS) for line in lines] == whole_pass()
+    assert [record_from_body(line, record_parts()) for line in lines] == whole_pass()
     assert {json.loads(line)["type"] for line in lines} == {"verdict", "alert", "run"}
 
 
@@ -166,7 +175,9 @@ def test_a_record_is_encoded_once_however_many_sinks_there_are(tmp_path: Path, m
     with (
         (tmp_path / "lines").open("wb") as lines,
         Journal(
-            tmp_path / "journal.db", GROUPED, (JsonlSink(lines), JsonlSink(lines), ConsoleSink(io.StringIO()))
+            tmp_path / "journal.db",
+            GROUPED,
+            (JsonlSink(lines), JsonlSink(lines), ConsoleSink(io.StringIO(), record_parts())),
         ) as journal,
     ):
         for record in whole_pass():
@@ -219,33 +230,119 @@ def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
     assert lines_from_record(start(attempt=2))[0] == (
         "JUDGED AGAIN run a.dcm: attempt 2, because frames FAILED in the attempt before though the file may be whole"
     )
-    assert lines_from_record(alert(9))[0] == "KEY FRAME 9: left coronary, score 0.90, raised at frame 14, on fake"
-    assert lines_from_record(replace(alert(9), late=True))[0].startswith("KEY FRAME 9 (late: not a live alert)")
+    assert lines_from_record(alert(9)) == [
+        "ALERT frame 9: key frame, raised at frame 14, on fake",
+        f"  {NOTICE}",
+    ]
+    assert lines_from_record(replace(alert(9), late=True))[0].startswith(
+        "ALERT frame 9 (late: not a live alert): key frame, raised"
+    )
+    assert "late" not in lines_from_record(replace(alert(9), late=False))[0]
 
     verdicts = [verdict(index) for index in range(10)]
-    run = replace(
-        summary(verdicts),
-        laterality_mismatch=True,
-        positioner_secondary_angle_deg=20.0,
-        flags=("frame_rate_default",),
-    )
+    run = replace(summary(verdicts), positioner_secondary_angle_deg=20.0, flags=("frame_rate_default",))
     assert lines_from_record(run) == [
         "RUN run a.dcm",
         "  frames 10 at 15 Hz (CineRate): MET 10",
-        "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
-        "  C-arm RAO 30° CRA 20° is unusual for that artery: look at it",
+        "  C-arm RAO 30° CRA 20°",
         "  end to end p50 7.5 ms, p99 9.0 ms, max 9.5 ms",
         "  flags: frame_rate_default",
+        "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
         "  demonstration on fake, manifest 000000000000",
         f"  {NOTICE}",
     ]
 
 
-def test_an_unknown_side_and_no_key_frame_are_said_and_not_left_out() -> None:
-    run = replace(summary([]), laterality="unknown", key_frames=(), key_frame_scores=(), latency_ms={})
+def test_the_console_shows_what_each_model_says_of_a_run_and_who_computed_it() -> None:
+    second = RunResult(
+        kind="sharpness", bundle="second", manifest_sha256="1" * 64,
+        engine="tensorrt, openvino (fallback for tensorrt)", marked_frames=(), marked_scores=(),
+        text="sharp throughout", text_ja="鮮明",
+    )  # fmt: skip
+    lines = lines_from_record(replace(summary([verdict(0)]), results=(result(), second)))
 
-    assert "  frames 0 at 15 Hz (CineRate): none" in lines_from_record(run)
-    assert "  coronary side unknown, score 0.90; key frames, best first: none" in lines_from_record(run)
+    assert lines[-5:] == [
+        "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
+        "  demonstration on fake, manifest 000000000000",
+        "  sharp throughout",
+        "  second on tensorrt, openvino (fallback for tensorrt), manifest 111111111111",
+        f"  {NOTICE}",
+    ]
+
+
+def test_the_console_shows_the_news_of_any_model() -> None:
+    news = News(kind="blur", score=0.2, text="blurred by motion", text_ja="ぼけ")
+
+    assert lines_from_record(replace(alert(9), news=news))[0] == (
+        "ALERT frame 9: blurred by motion, raised at frame 14, on fake"
+    )
+
+
+@pytest.mark.parametrize(
+    ("primary", "secondary", "told"),
+    [
+        (-30.0, None, "  C-arm RAO 30° CRA/CAU not told"),
+        (None, -25.0, "  C-arm LAO/RAO not told CAU 25°"),
+        (0.0, 0.0, "  C-arm LAO 0° CRA 0°"),
+    ],
+)
+def test_an_angle_that_is_not_told_is_said_to_be_so(primary: float | None, secondary: float | None, told: str) -> None:
+    run = replace(summary([]), positioner_primary_angle_deg=primary, positioner_secondary_angle_deg=secondary)
+
+    assert told in lines_from_record(run)
+
+
+def test_a_run_whose_object_tells_no_angle_has_no_line_about_it() -> None:
+    run = replace(summary([]), positioner_primary_angle_deg=None, positioner_secondary_angle_deg=None)
+
+    assert not [line for line in lines_from_record(run) if "C-arm" in line]
+
+
+def test_hostile_words_of_a_model_start_no_line_and_no_colour(port: Port, tmp_path: Path) -> None:
+    hostile = "a\r\nALERT frame 3\x1b[31m\x00\u202e\udcff"
+    news = replace(alert(9).news, text=hostile, text_ja=hostile)
+    made = replace(result(), text=hostile, text_ja=hostile, bundle=hostile, engine=hostile)
+    plain = written(port, tmp_path / "out", alert(9), summary([verdict(0)]))
+    shown = written(
+        port,
+        tmp_path / "out",
+        replace(alert(9), news=news, engine=hostile),
+        replace(summary([verdict(0)]), results=(made,)),
+    )
+
+    assert shown.count("\n") == plain.count("\n")
+    assert not {"\r", "\x1b", "\x00"} & set(shown)
+
+
+def test_a_run_of_no_frame_and_no_result_is_said_and_not_left_out() -> None:
+    run = replace(summary([]), latency_ms={}, results=())
+
+    assert lines_from_record(run) == [
+        "RUN run a.dcm",
+        "  frames 0 at 15 Hz (CineRate): none",
+        "  C-arm RAO 30° CRA/CAU not told",
+        f"  {NOTICE}",
+    ]
+
+
+def test_an_unknown_side_no_key_frame_and_an_unusual_angle_are_said_and_not_left_out() -> None:
+    run = ArraySource([]).run
+    model = KeyframeOnFrames(BUNDLE, None)
+    silent = replace(summary([]), results=(model.begin(run).result("fake"),))
+
+    assert "  side unknown, score 0.00; key frames, best first: none" in lines_from_record(silent)
+
+    caudal = replace(run, geometry=Geometry(positioner_primary_angle_deg=45.0, positioner_secondary_angle_deg=-30.0))
+    part = model.begin(caudal)
+    for index in range(3):
+        finding = KeyframeFinding("right", 0.9, (0.0, 0.0, 0.1, 0.9, 0.0, 0.0), engine="fake", score=0.9)
+        part.observe(Judged(index, index * 100.0, f"v{index}", finding))
+    unusual = part.result("fake")
+
+    assert unusual.laterality_mismatch is True
+    assert lines_from_record(replace(summary([]), results=(unusual,)))[-3] == (
+        "  right coronary, score 0.90; key frames, best first: 0 (0.90); C-arm angle unusual for this side"
+    )
 
 
 class _Terminal(io.StringIO):
@@ -256,10 +353,10 @@ class _Terminal(io.StringIO):
 def test_only_a_terminal_gets_bold_and_dim() -> None:
     terminal, plain = _Terminal(), io.StringIO()
 
-    ConsoleSink(terminal).emit(stored(alert(9)))
-    ConsoleSink(plain).emit(stored(alert(9)))
+    ConsoleSink(terminal, record_parts()).emit(stored(alert(9)))
+    ConsoleSink(plain, record_parts()).emit(stored(alert(9)))
 
-    assert terminal.getvalue().startswith("\x1b[1mKEY FRAME 9")
+    assert terminal.getvalue().startswith("\x1b[1mALERT frame 9")
     assert "\x1b" not in plain.getvalue()
     assert plain.getvalue().endswith(f"{NOTICE}\n")
 
@@ -269,6 +366,6 @@ def test_a_terminal_without_japanese_gets_escapes_and_no_error() -> None:
 
     stream = io.TextIOWrapper(raw, encoding="ascii")
 
-    ConsoleSink(stream).emit(stored(alert(9)))
+    ConsoleSink(stream, record_parts()).emit(stored(alert(9)))
 
     assert b"\\u7814\\u7a76" in raw.getvalue()

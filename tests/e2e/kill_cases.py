@@ -23,7 +23,7 @@ from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.journal.records import prepare_records
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import watch
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.lines import ArraySource, Tensors, brightness, line, picture
 
@@ -73,7 +73,7 @@ def start(folder: Path, shown: str, kill_at: str | None, compute: Any = brightne
 def main() -> None:
     root = Path(sys.argv[1])
     logging.disable()
-    prepare_records(FINDINGS)  # here, so that no fork has to
+    prepare_records(record_parts())  # here, so that no fork has to
     for case in (*CASES, *CASES_AGAIN):
         folder = root / case
         folder.mkdir()

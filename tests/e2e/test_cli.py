@@ -23,7 +23,7 @@ from cathrt.runtime.journal.file import open_for_reading
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.replay import Replayed
-from cathrt.runtime.models import FINDINGS, open_bundle
+from cathrt.runtime.models import open_bundle, record_parts
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.e2e.commands import Done, cathrt
 from tests.lines import SIZE, ArraySource, picture
@@ -54,7 +54,7 @@ def test_a_real_cine_gives_one_verdict_per_frame_and_balanced_books(data_dir: Pa
     assert run["positioner_primary_angle_deg"] == -32.0
     assert set(run["latency_ms"]) >= {"source", "preprocess", "infer", "postprocess", "end_to_end"}
     assert set(run["latency_ms"]["infer"]) == {"p50", "p95", "p99", "max"}
-    assert all(0 <= index < 96 for index in run["key_frames"])
+    assert all(0 <= index < 96 for index in run["results"][0]["marked_frames"])
     assert "LICENSE" in done.stderr, "a file that is no input must be named"
 
 
@@ -71,7 +71,7 @@ def test_both_engines_say_the_same_of_the_same_frames(dicom_run: Path) -> None:
     for engine in ("openvino", "onnxruntime"):
         done = cathrt("replay", "--json", "--engine", engine, dicom_run)
         assert done.returncode == 0, done.stderr
-        scores.append([r["finding"]["class_scores"] for r in records(done) if r["type"] == "verdict"])
+        scores.append([r["findings"][0]["class_scores"] for r in records(done) if r["type"] == "verdict"])
     # The demonstration computes in int8 with one and in float32 with the other.
     np.testing.assert_allclose(scores[0], scores[1], atol=0.02, rtol=0)
     np.testing.assert_array_equal(np.argmax(scores[0], axis=1), np.argmax(scores[1], axis=1))
@@ -126,7 +126,7 @@ def test_verify_names_the_source_and_the_rate_of_a_pass_that_was_cut_short(tmp_p
     assert cathrt("replay", "--journal", whole, dicom_run).returncode == 0
     with closing(open_for_reading(whole)) as connection, Journal(cut, JournalConfig()) as journal:
         for (body,) in connection.execute("SELECT body FROM record ORDER BY seq LIMIT 5"):
-            journal.append(record_from_body(body, FINDINGS))
+            journal.append(record_from_body(body, record_parts()))
     told = cathrt("verify", "--json", cut)
     assert told.returncode == 9
     (incomplete,) = json.loads(told.stdout)["incomplete"]

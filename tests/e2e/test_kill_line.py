@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cathrt.runtime.journal.report import verify_journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.conftest import ROOT
 from tests.e2e.kill_cases import AGAIN, CASES, CASES_AGAIN, FAILS_ON, ITEMS, POINTS
 
@@ -53,7 +53,7 @@ def test_a_killed_line_loses_nothing_shown_and_doubles_nothing(killed: dict[str,
         assert stored[shown["id"]] == shown, "shown, but not what the journal holds"
     assert len({shown["id"] for shown in second}) == len(second), "one start showed a record twice"
     assert {shown["id"] for shown in second} == set(stored), "the restarted line left something unshown"
-    report = verify_journal(folder / "journal.db", FINDINGS)
+    report = verify_journal(folder / "journal.db", record_parts())
     (books,) = report.passes
     assert books.complete
     assert books.balanced, books.anomalies
@@ -91,7 +91,7 @@ def test_a_line_killed_while_it_judges_again_keeps_the_first_attempt_and_finishe
     zeroth, second = complete_lines(folder / "zeroth.jsonl"), complete_lines(folder / "second.jsonl")
     assert list(stored.values())[: len(zeroth)] == zeroth, "the first attempt is not what it was"
     assert list(stored.values())[len(zeroth) :] == second, "the second attempt was not shown whole"
-    report = verify_journal(folder / "journal.db", FINDINGS)
+    report = verify_journal(folder / "journal.db", record_parts())
     assert report.sound
     assert [books.attempt for books in report.passes] == [1, 2]
     failed = [body["frame_index"] for body in zeroth if body.get("retry")]

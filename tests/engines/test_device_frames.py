@@ -74,7 +74,7 @@ def on_the_cpu(run: Run, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
     step = CpuFrameStep(
         FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), gpu.golden),
         run,
-        SPEC,
+        [SPEC],
         lambda: 0,
     )
     found = []
@@ -102,7 +102,7 @@ def test_frames_on_the_device_give_what_the_cpu_s_preprocessing_gives(
     run = RUNS[name]
     frames = [pixels_of(run, seed) for seed in range(3)]
     with opened(bundle, below) as (engine, _):
-        step = frame_step(engine, run, SPEC, lambda: 0)
+        step = frame_step(engine, run, [SPEC], lambda: 0)
         assert isinstance(step, DeviceFrameStep)
         for pixels, expected in zip(frames, on_the_cpu(run, frames), strict=True):
             outputs = step(pixels).outputs
@@ -113,7 +113,7 @@ def test_frames_on_the_device_give_what_the_cpu_s_preprocessing_gives(
 def test_a_frame_is_two_replays_three_events_and_one_wait(bundle: Bundle, below: EmulatedStream) -> None:
     run, clock = run_of(8), iter(range(0, 10**9, 2_000_000))
     with opened(bundle, below) as (engine, machine):
-        step = engine.frame_step(run, SPEC, lambda: next(clock))
+        step = engine.frame_step(run, [SPEC], lambda: next(clock))
         before = machine.device.calls.copy()
         stepped = step(pixels_of(run, 0))
         spent = machine.device.calls - before
@@ -127,7 +127,7 @@ def test_the_caller_s_frame_may_change_as_soon_as_the_step_has_returned(bundle: 
     frames = [pixels_of(run, seed) for seed in range(2)]
     expected = on_the_cpu(run, frames)
     with opened(bundle, below) as (engine, _):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         pixels = frames[0].copy()
         step(pixels)
         pixels[...] = 0
@@ -141,7 +141,7 @@ def test_bytes_above_eight_stored_bits_are_left_out_of_wider_frames(bundle: Bund
     pixels = pixels_of(run, 4)
     (expected,) = on_the_cpu(run, [pixels])
     with opened(bundle, below) as (engine, _):
-        outputs = engine.frame_step(run, SPEC, lambda: 0)(pixels.astype(np.uint16) | 0xAB00).outputs
+        outputs = engine.frame_step(run, [SPEC], lambda: 0)(pixels.astype(np.uint16) | 0xAB00).outputs
         assert outputs is not None
         np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=TOLERANCE)
 
@@ -162,7 +162,7 @@ def test_a_frame_that_is_on_the_device_already_is_read_where_it_lies(
     run = run_of(8)
     frames = [pixels_of(run, seed) for seed in range(3)]
     with opened(bundle, below) as (engine, machine):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         producer = machine.device.open_stream(priority="high")
         memory = producer.allocate(run.rows * run.columns)
         for pixels, expected in zip(frames, on_the_cpu(run, frames), strict=True):
@@ -193,7 +193,7 @@ def test_a_lent_frame_goes_back_when_nothing_reads_it_any_more_whatever_went_wro
     run = run_of(8)
     with opened(bundle, below) as (engine, machine):
         device = machine.device
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         lender = device.open_stream(priority="high")
         memory = lender.allocate(run.rows * run.columns)
         lender.upload(pixels_of(run, 0), memory)
@@ -218,7 +218,7 @@ def test_a_lent_frame_goes_back_when_nothing_reads_it_any_more_whatever_went_wro
 def test_a_lent_frame_stays_with_a_stream_that_cannot_be_waited_for(bundle: Bundle, below: EmulatedStream) -> None:
     run = run_of(8)
     with opened(bundle, below) as (engine, machine):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         lender = machine.device.open_stream(priority="high")
         memory, given_back = lender.allocate(run.rows * run.columns), list[bool]()
         error = CudaError("not now")
@@ -237,7 +237,7 @@ def test_a_lent_frame_stays_with_a_stream_that_cannot_be_waited_for(bundle: Bund
 def test_where_nothing_is_exposed_the_device_is_left_alone(bundle: Bundle, below: EmulatedStream) -> None:
     run = run_of(8, exposed=np.zeros((37, 2), np.int32))
     with opened(bundle, below) as (engine, machine):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         before = machine.device.calls.copy()
         assert step(pixels_of(run, 0)).outputs is None
         assert machine.device.calls == before
@@ -257,7 +257,7 @@ def test_a_frame_that_is_not_of_the_run_is_refused_and_the_next_one_is_judged(
     run = run_of(12)
     (expected,) = on_the_cpu(run, [pixels_of(run, 1)])
     with opened(bundle, below) as (engine, _):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         with pytest.raises(ValueError, match=message):
             step(pixels)
         outputs = step(pixels_of(run, 1)).outputs
@@ -288,23 +288,23 @@ def test_runs_of_one_kind_share_a_recording_and_no_others_do(bundle: Bundle, bel
         return 0
 
     with opened(bundle, below) as (engine, _):
-        first = engine.frame_step(run_of(12), SPEC, now_ns)
-        assert engine.frame_step(replace(run_of(12), run_id="another", source="another"), SPEC, now_ns) is first
+        first = engine.frame_step(run_of(12), [SPEC], now_ns)
+        assert engine.frame_step(replace(run_of(12), run_id="another", source="another"), [SPEC], now_ns) is first
         for run in OTHERS.values():
-            step = engine.frame_step(run, SPEC, now_ns)
+            step = engine.frame_step(run, [SPEC], now_ns)
             assert step is not first
-            assert engine.frame_step(replace(run), SPEC, now_ns) is step
+            assert engine.frame_step(replace(run), [SPEC], now_ns) is step
             first = step
-        assert engine.frame_step(run, replace(SPEC, masked_value=0.25), now_ns) is not first
+        assert engine.frame_step(run, [replace(SPEC, masked_value=0.25)], now_ns) is not first
 
 
 def test_a_run_of_another_kind_frees_what_was_recorded_before(bundle: Bundle, below: EmulatedStream) -> None:
     with opened(bundle, below) as (engine, machine):
-        engine.frame_step(run_of(12), SPEC, lambda: 0)
+        engine.frame_step(run_of(12), [SPEC], lambda: 0)
         held = machine.device.held_bytes
         for _ in range(3):
-            engine.frame_step(run_of(10), SPEC, lambda: 0)
-            engine.frame_step(run_of(12), SPEC, lambda: 0)
+            engine.frame_step(run_of(10), [SPEC], lambda: 0)
+            engine.frame_step(run_of(12), [SPEC], lambda: 0)
         assert machine.device.held_bytes == held
 
 
@@ -314,7 +314,7 @@ def test_a_run_that_does_not_fit_the_kernels_is_the_source_s_fault_and_leaves_no
     with opened(bundle, below) as (engine, machine):
         held = machine.device.held_bytes
         with pytest.raises(SourceError, match="describes its frames wrongly"):
-            engine.frame_step(run_of(12, exposed=np.full((37, 2), 99, np.int32)), SPEC, lambda: 0)
+            engine.frame_step(run_of(12, exposed=np.full((37, 2), 99, np.int32)), [SPEC], lambda: 0)
         assert machine.device.held_bytes == held
 
 
@@ -326,7 +326,7 @@ def test_a_driver_that_refuses_any_call_fails_the_frame_at_hand(
     run = run_of(8)
     (expected,) = on_the_cpu(run, [pixels_of(run, 1)])
     with opened(bundle, below) as (engine, machine):
-        step = engine.frame_step(run, SPEC, lambda: 0)
+        step = engine.frame_step(run, [SPEC], lambda: 0)
         machine.device.fail(call, 0, DeviceLostError("gone") if lost else CudaError("not now"))
         with pytest.raises(EngineLostError if lost else EngineError, match=r"tensorrt: .*(gone|not now)"):
             step(pixels_of(run, 0))
@@ -347,5 +347,5 @@ def test_a_driver_that_refuses_any_call_while_a_run_is_prepared_leaves_nothing_b
         for call in ("open_stream", "allocate", "pinned", "upload", "record", "synchronise", "capture", "launch"):
             machine.device.fail(call, 0, CudaError("no more of it"))
             with pytest.raises(EngineError, match="tensorrt: no more of it"):
-                engine.frame_step(run_of(8), SPEC, lambda: 0)
+                engine.frame_step(run_of(8), [SPEC], lambda: 0)
             assert machine.device.held_bytes == held, call

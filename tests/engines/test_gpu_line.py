@@ -30,7 +30,19 @@ from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
 from tests.engines.fake_device import FakeStream
 from tests.engines.gpu import Machine
-from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, fake_engine, line, picture
+from tests.lines import (
+    MANIFEST,
+    SIZE,
+    ArraySource,
+    ListJournal,
+    brightness,
+    engine_of,
+    fake_engine,
+    finding_of,
+    line,
+    picture,
+    result_of,
+)
 
 FALLBACK = "fake"  # what stands in openvino's place, by the name it gives itself
 SCORES = [0.1, 0.3, 0.9, 0.2, 0.1]
@@ -62,7 +74,7 @@ def lined(
     with pytest.MonkeyPatch.context() as patch:
         machine = gpu.machine(patch, manifest=MANIFEST, compute=brightness, below=below)
         patch.setitem(ENGINES, "openvino", lambda request: fake_engine())
-        with opened_line(bundle, config, "max") as opened:
+        with opened_line([bundle], config, "max") as opened:
             yield opened, machine
         assert machine.device.idle is not left_behind
 
@@ -73,14 +85,14 @@ def test_verdicts_alerts_and_summary_are_those_of_the_cpu(bundle: Bundle, below:
         watch(ArraySource(SCORES), opened, on_gpu)
     watch(ArraySource(SCORES), line(), on_cpu)
     for ours, theirs in zip(on_gpu.verdicts, on_cpu.verdicts, strict=True):
-        assert ours.finding is not None
-        assert theirs.finding is not None
-        assert ours.engine == "tensorrt"
-        assert ours.finding.key_frame_score == pytest.approx(theirs.finding.key_frame_score, abs=1e-5)
-        assert (ours.outcome, ours.finding.laterality) == (theirs.outcome, theirs.finding.laterality)
+        assert finding_of(ours) is not None
+        assert finding_of(theirs) is not None
+        assert engine_of(ours) == "tensorrt"
+        assert finding_of(ours).score == pytest.approx(finding_of(theirs).score, abs=1e-5)
+        assert (ours.outcome, finding_of(ours).laterality) == (theirs.outcome, finding_of(theirs).laterality)
         assert ours.latency_ms.infer == 1.0, "by the device's own clock"
     assert [alert.frame_index for alert in on_gpu.alerts] == [alert.frame_index for alert in on_cpu.alerts] == [2]
-    assert on_gpu.summaries[0].key_frames == on_cpu.summaries[0].key_frames
+    assert result_of(on_gpu.summaries[0]).marked_frames == result_of(on_cpu.summaries[0]).marked_frames
 
 
 class Lent:
@@ -103,7 +115,7 @@ def test_frames_that_lie_on_the_device_go_through_the_line(bundle: Bundle, below
         watch(LentSource([Lent(memory) for memory in lent]), opened, on_gpu)
         lender.close()
     watch(ArraySource(SCORES), line(), on_cpu)
-    scores = [[v.finding and v.finding.key_frame_score for v in journal.verdicts] for journal in (on_gpu, on_cpu)]
+    scores = [[finding_of(v) and finding_of(v).score for v in journal.verdicts] for journal in (on_gpu, on_cpu)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
@@ -139,7 +151,7 @@ def test_a_device_lost_at_any_call_of_a_run_costs_one_frame_at_most(bundle: Bund
         assert len(failed) <= 1
         for verdict in failed:
             assert f"lost at {call} {nth}; {FALLBACK} takes over" in str(verdict.reason)
-        engines = [verdict.engine for verdict in verdicts if verdict.finding]
+        engines = [engine_of(verdict) for verdict in verdicts if finding_of(verdict)]
         on_gpu = engines.count("tensorrt")
         expected = ["tensorrt"] * on_gpu + [f"{FALLBACK} (fallback for tensorrt)"] * (
             len(SCORES) - on_gpu - len(failed)
@@ -187,7 +199,7 @@ def test_a_device_that_hangs_in_the_middle_of_a_run_does_not_hold_the_line_up(
         watch(ArraySource(SCORES), opened, journal)
     assert time.monotonic() - began < 30.0
     rest = [f"{FALLBACK} (fallback for tensorrt)"] * 2 if fallback else [None] * 2
-    assert [verdict.engine for verdict in journal.verdicts] == ["tensorrt", "tensorrt", None, *rest]
+    assert [engine_of(verdict) for verdict in journal.verdicts] == ["tensorrt", "tensorrt", None, *rest]
     assert "a frame has not ended within 2100 ms" in str(journal.verdicts[2].reason)
 
 
@@ -197,9 +209,9 @@ def test_a_gpu_that_is_not_there_is_stood_in_for_from_the_start(bundle: Bundle, 
     with pytest.MonkeyPatch.context() as patch:
         gpu.machine(patch, manifest=MANIFEST, below=below).trt.faults.add("engine")
         patch.setitem(ENGINES, "openvino", lambda request: fake_engine())
-        with opened_line(bundle, config, "max") as opened:
+        with opened_line([bundle], config, "max") as opened:
             watch(ArraySource(SCORES), opened, journal)
-    assert {verdict.engine for verdict in journal.verdicts} == {f"{FALLBACK} (fallback for tensorrt)"}
+    assert {engine_of(verdict) for verdict in journal.verdicts} == {f"{FALLBACK} (fallback for tensorrt)"}
 
 
 def test_the_pedal_s_pauses_keep_the_device_warm(bundle: Bundle, below: EmulatedStream) -> None:

@@ -24,7 +24,7 @@ from cathrt.runtime.frame_step import CpuFrameStep, FrameEngine
 from cathrt.runtime.line.failover import FailoverEngine, WarmEngine
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, brightness, line
+from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, brightness, engine_of, line
 
 LONG_S = 60.0
 PATIENT_MS = 20_000.0
@@ -80,7 +80,7 @@ def opened(slow: Slow, wait_ms: float = 20.0) -> GuardedEngine:
 CALLS: dict[str, Callable[[GuardedEngine], object]] = {
     "infer": lambda engine: engine.infer(engine.input_buffers),
     "frame_step": lambda engine: engine.frame_step(
-        RUN, BUNDLE.manifest.network(CLASSIFIER).preprocessing[0], time.monotonic_ns
+        RUN, BUNDLE.manifest.network(CLASSIFIER).preprocessing, time.monotonic_ns
     ),
     "keep_warm": lambda engine: engine.keep_warm(),
 }
@@ -180,7 +180,7 @@ def test_a_frame_that_hangs_is_failed_and_the_fallback_judges_the_next(slow: Slo
     watch(ArraySource(SCORES), line(engine=engine), journal)
     engine.close()
     rest = ["fake (fallback for gpu)"] * (len(SCORES) - hangs_at - 1)
-    assert [verdict.engine for verdict in journal.verdicts] == ["gpu"] * hangs_at + [None, *rest]
+    assert [engine_of(verdict) for verdict in journal.verdicts] == ["gpu"] * hangs_at + [None, *rest]
     assert "a frame has not ended within 300 ms" in str(journal.verdicts[hangs_at].reason)
 
 

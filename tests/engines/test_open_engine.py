@@ -107,7 +107,7 @@ def test_nan_weights_load_and_the_model_layer_gives_no_result(unchecked: Any, na
     model = conv_model(head=head).SerializeToString()
     engine = open_engine(name, unchecked({"model.onnx": model}), CLASSIFIER, ONE_THREAD)
     with pytest.raises(EngineError, match="expected finite logits"):
-        KeyframeModel(golden_manifest().model).finding(engine.infer({INPUT: golden_frame()}))
+        KeyframeModel(golden_manifest().model).finding(engine.infer({INPUT: golden_frame()}), engine.name)
 
 
 @BOTH

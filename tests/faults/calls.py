@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from cathrt.runtime.journal.records import prepare_records
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.stub_driver.build import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +109,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 def _serve() -> None:
-    prepare_records(FINDINGS)  # here, so that no fork has to
+    prepare_records(record_parts())  # here, so that no fork has to
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

@@ -24,7 +24,7 @@ from cathrt.runtime.alert import Record
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.faults.call_order import Call, calls_in, read_ahead, unsynced_when_shown
 from tests.faults.calls import Conditions, Nursery, Strike, nursery
@@ -127,7 +127,7 @@ def _judge(folder: Path, calls: list[Call], writers: list[tuple[int, bool]], tal
     shown = (folder / "shown").read_bytes().splitlines()
     found = []
     try:
-        if not verify_journal(journal, FINDINGS).sound:
+        if not verify_journal(journal, record_parts()).sound:
             found.append("the books do not balance")
     except JournalError as exc:
         found.append(str(exc))

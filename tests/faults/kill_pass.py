@@ -13,7 +13,7 @@ from cathrt.runtime.errors import JournalError
 from cathrt.runtime.failpoints import arm, kill
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.passes import AT_ONCE, start, whole_pass
 
@@ -72,7 +72,7 @@ def drive_few(folder: str, attempt: int) -> int:
 
 def show_report(folder: str) -> None:
     """What `cathrt verify` would print goes to the file "shown"."""
-    report = verify_journal(Path(folder) / "journal.db", FINDINGS)
+    report = verify_journal(Path(folder) / "journal.db", record_parts())
     with (Path(folder) / "shown").open("ab") as shown:
         shown.write(f"{report.rows} rows, {report.head}\n".encode())
 

@@ -10,7 +10,7 @@ import pytest
 
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.report import verify_journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.faults.call_order import calls_in
 from tests.faults.calls import Conditions, Nursery, Strike, nursery
 from tests.faults.kill_pass import RECORDS
@@ -30,9 +30,9 @@ def left_usable(processes: Nursery, folder: Path) -> None:
     """There is no journal, or a whole one; and once the trouble is over it takes records."""
     journal = folder / "journal.db"
     if journal.exists():
-        verify_journal(journal, FINDINGS)
+        verify_journal(journal, record_parts())
     assert processes.run(DRIVE, str(folder), 2) == 0
-    assert verify_journal(journal, FINDINGS).rows == 3
+    assert verify_journal(journal, record_parts()).rows == 3
     assert {file.name for file in folder.iterdir()} <= {
         "journal.db",
         "journal.db-head",

@@ -16,7 +16,7 @@ from cathrt.runtime.alert import Verdict
 from cathrt.runtime.failpoints import JOURNAL_POINTS
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.report import verify_journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.faults.calls import nursery
 from tests.faults.kill_pass import FINISH, PASSES, RECORDS, SHOWN
 
@@ -33,7 +33,9 @@ def drive() -> Iterator[Drive]:
 def check_after_kill(folder: Path, starts: int) -> None:
     """Shown is part of the journal, byte for byte; the journal is a beginning of the pass; nothing came twice."""
     stored = stored_bodies(folder) if (folder / "journal.db").exists() else []
-    assert [record_from_body(body, FINDINGS).id for body in stored] == [record.id for record in RECORDS[: len(stored)]]
+    assert [record_from_body(body, record_parts()).id for body in stored] == [
+        record.id for record in RECORDS[: len(stored)]
+    ]
     for name in SHOWN:
         lines = (folder / name).read_bytes().splitlines()
         assert set(lines) <= set(stored)
@@ -42,7 +44,7 @@ def check_after_kill(folder: Path, starts: int) -> None:
 
 def check_finished(folder: Path) -> None:
     """The whole pass is there once, its books balance, every sink has had all of it."""
-    report = verify_journal(folder / "journal.db", FINDINGS)
+    report = verify_journal(folder / "journal.db", record_parts())
     stored = stored_bodies(folder)
     assert report.sound
     assert report.rows == len(RECORDS)
@@ -106,7 +108,7 @@ def test_what_had_been_shown_before_the_kill_is_what_is_stored_after_the_restart
     after = (tmp_path / "shown").read_bytes().splitlines()[len(before) :]
     assert after[: len(before)] == before
     assert len(after) == len(RECORDS)
-    shown = [record_from_body(body, FINDINGS) for body in after]
+    shown = [record_from_body(body, record_parts()) for body in after]
     measured = [made.latency_ms.end_to_end for made in shown if isinstance(made, Verdict)]
     assert (measured[0], measured[-1]) == (1.0, 2.0)  # each as the process that stored it measured it
 

@@ -23,7 +23,7 @@ from cathrt.runtime.failpoints import JOURNAL_POINTS, POINTS, arm, armed, disarm
 from cathrt.runtime.journal.file import open_for_writing
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.passes import AT_ONCE, GROUPED, Shown, alert, pass_of, refusal, rows, summary, verdict, whole_pass, write
 
 PATIENCE_S = 20.0
@@ -200,7 +200,7 @@ def test_a_later_process_is_shown_what_is_stored_not_what_it_appended(path: Path
 
 
 def read(journal: Journal, name: str) -> list[Record]:
-    return [record_from_body(row.body, FINDINGS) for row in journal.stored(pass_of(name))]
+    return [record_from_body(row.body, record_parts()) for row in journal.stored(pass_of(name))]
 
 
 def test_stored_gives_back_one_pass_as_it_was_written(path: Path) -> None:

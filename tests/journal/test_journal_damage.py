@@ -16,7 +16,7 @@ from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.head import head_path
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.passes import GROUPED, alert, rows, tampered, verdict, whole_pass, write
 
 RECORDS = whole_pass(20)
@@ -71,7 +71,7 @@ def copied(journal: Path, folder: Path, *, with_head: bool = True) -> Path:
 def refused(path: Path, match: str) -> None:
     """Both ways in refuse it."""
     with pytest.raises(JournalError, match=match):
-        verify_journal(path, FINDINGS)
+        verify_journal(path, record_parts())
     with pytest.raises(JournalError, match=match):
         Journal(path, GROUPED)
 
@@ -156,17 +156,17 @@ def test_a_removed_journal_is_not_silently_started_anew(path: Path) -> None:
         Journal(path, GROUPED)
     head_path(path).unlink()
     write(path, RECORDS)
-    assert verify_journal(path, FINDINGS).rows == len(RECORDS)
+    assert verify_journal(path, record_parts()).rows == len(RECORDS)
 
 
 def test_a_journal_moved_without_its_head_file_opens_and_says_so(path: Path) -> None:
     head_path(path).unlink()
 
-    report = verify_journal(path, FINDINGS)
+    report = verify_journal(path, record_parts())
     write(path, [alert(0)])
 
     assert (report.rows, report.head_noted) == (len(RECORDS), False)
-    assert verify_journal(path, FINDINGS).head_noted
+    assert verify_journal(path, record_parts()).head_noted
 
 
 def test_a_left_over_log_of_a_removed_journal_is_never_replayed_into_a_new_one(killed: Path, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 def test_a_missing_journal_cannot_be_verified_and_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no such file"):
-        verify_journal(tmp_path / "journal.db", FINDINGS)
+        verify_journal(tmp_path / "journal.db", record_parts())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -239,14 +239,14 @@ def test_a_journal_on_a_medium_that_cannot_be_written_is_verified_all_the_same(
     monkeypatch.setattr("cathrt.runtime.journal.file.os.access", lambda *_: False)  # root may write anywhere
     before = sorted(path.parent.iterdir())
 
-    assert verify_journal(path, FINDINGS).rows == len(RECORDS)
+    assert verify_journal(path, record_parts()).rows == len(RECORDS)
     assert sorted(path.parent.iterdir()) == before
 
 
 def test_a_killed_journal_is_whole_and_goes_on(killed: Path, tmp_path: Path) -> None:
     path = copied(killed, tmp_path)
 
-    assert verify_journal(path, FINDINGS).sound
+    assert verify_journal(path, record_parts()).sound
     write(path, [verdict(0, "run b")])
     assert len(rows(path)) == len(RECORDS) + 1
 
@@ -299,12 +299,12 @@ def test_a_flipped_bit_is_refused_or_has_changed_no_record(
     path.write_bytes(content)
 
     try:
-        report = verify_journal(path, FINDINGS)
+        report = verify_journal(path, record_parts())
     except JournalError:
         with pytest.raises(JournalError):
             Journal(path, GROUPED)
     else:  # an unused byte of a page, a change counter of the header
-        assert (report.rows, report.head) == (len(RECORDS), verify_journal(sound, FINDINGS).head)
+        assert (report.rows, report.head) == (len(RECORDS), verify_journal(sound, record_parts()).head)
 
 
 def test_every_flipped_byte_of_every_body_is_refused(sound: Path, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_every_flipped_byte_of_every_body_is_refused(sound: Path, tmp_path: Path
         for offset in range(0, lengths[content[at : at + 60]], 37):
             path.write_bytes(content[: at + offset] + bytes([content[at + offset] ^ 1]) + content[at + offset + 1 :])
             with pytest.raises(JournalError):
-                verify_journal(path, FINDINGS)
+                verify_journal(path, record_parts())
 
 
 def test_a_damaged_index_is_refused_since_a_record_could_be_stored_twice_through_it(path: Path) -> None:

@@ -16,7 +16,7 @@ from cathrt.runtime.journal.file import open_for_reading
 from cathrt.runtime.journal.head import head_path
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.conftest import ROOT
 from tests.passes import AT_ONCE, GROUPED, Shown, rows, verdict, whole_pass, write
 
@@ -99,8 +99,8 @@ def test_the_first_writer_may_have_come_through_the_link(path: Path) -> None:
 
     assert len(rows(path)) == len(whole_pass()) + 1
     assert not head_path(link).exists()
-    assert verify_journal(link, FINDINGS).head_noted
-    assert verify_journal(link, FINDINGS).head == verify_journal(path, FINDINGS).head
+    assert verify_journal(link, record_parts()).head_noted
+    assert verify_journal(link, record_parts()).head == verify_journal(path, record_parts()).head
 
 
 def test_a_link_to_a_journal_that_does_not_exist_yet_leads_to_it(tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_readers_and_refused_writers_of_this_process_do_not_drop_the_writers_loc
     journal.append(verdict(0, "run b"))
     journal.sync()
 
-    verify_journal(path, FINDINGS)
-    verify_journal(symbolic_link(path), FINDINGS)
+    verify_journal(path, record_parts())
+    verify_journal(symbolic_link(path), record_parts())
     journal.stored("no such pass")
     with pytest.raises(JournalError, match="locked by another writer"):
         Journal(path, GROUPED)
@@ -215,10 +215,10 @@ def test_no_descriptor_is_left_open(path: Path) -> None:
     before = os.listdir("/proc/self/fd")
 
     write(path, [verdict(0, "run b")])
-    verify_journal(path, FINDINGS)
+    verify_journal(path, record_parts())
     os.link(path, path.with_name("other.db"))
     with pytest.raises(JournalError):
-        verify_journal(path, FINDINGS)
+        verify_journal(path, record_parts())
     path.with_name("other.db").unlink()
     path.write_bytes(b"no journal")
     with pytest.raises(JournalError):

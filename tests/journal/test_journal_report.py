@@ -16,13 +16,13 @@ from cathrt.runtime.identity import run_id
 from cathrt.runtime.journal.head import Head
 from cathrt.runtime.journal.report import JournalReport, verify_journal
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from tests.passes import GROUPED, alert, pass_of, refusal, start, summary, verdict, whole_pass, write
 
 
 def reported(tmp_path: Path, records: Sequence[Record]) -> JournalReport:
     write(tmp_path / "journal.db", list(records))
-    return verify_journal(tmp_path / "journal.db", FINDINGS)
+    return verify_journal(tmp_path / "journal.db", record_parts())
 
 
 def test_whole_passes_balance(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_verifying_runs_beside_the_writer_and_takes_no_lock(tmp_path: Path) -> N
         for number, record in enumerate(records, 1):
             journal.append(record)
             journal.sync()
-            assert verify_journal(path, FINDINGS).rows == number
+            assert verify_journal(path, record_parts()).rows == number
 
 
 def test_a_sound_row_that_is_no_record_is_refused_by_number(tmp_path: Path) -> None:
@@ -126,4 +126,4 @@ def test_a_sound_row_that_is_no_record_is_refused_by_number(tmp_path: Path) -> N
     connection.close()
 
     with pytest.raises(JournalError, match=r"row 2: found .*, expected the notice"):
-        verify_journal(path, FINDINGS)
+        verify_journal(path, record_parts())

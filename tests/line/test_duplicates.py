@@ -19,7 +19,7 @@ from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, VoiWindow
 from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, Tensors, brightness, line, picture
+from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, Tensors, brightness, finding_of, line, picture
 
 A, B, C = picture(0.2), picture(0.4), picture(0.6)
 BROKEN = picture(0.9)  # the engine fails on it
@@ -131,7 +131,9 @@ ALL_KINDS: list[Item] = [A, A, lost(2), A, B, B, BROKEN, BROKEN, B, None, B, los
 def test_a_pass_taken_up_anywhere_ends_as_the_pass_in_one_piece(stored: int) -> None:
     whole, cut = resumed(ALL_KINDS, stored)
     assert what_became(whole) == what_became(cut)
-    assert [v.finding for v in whole.verdicts] == [v.finding for v in sorted(cut.verdicts, key=lambda v: v.frame_index)]
+    assert [finding_of(v) for v in whole.verdicts] == [
+        finding_of(v) for v in sorted(cut.verdicts, key=lambda v: v.frame_index)
+    ]
     assert whole.summaries[0].verdicts == cut.summaries[0].verdicts
 
 
@@ -147,7 +149,7 @@ def test_whatever_repeats_wherever_it_is_cut_a_duplicate_names_a_judged_frame(dr
     for verdict in cut.verdicts:
         if verdict.outcome is Outcome.DUPLICATE:
             original = by_index[int(str(verdict.reason).rpartition(" ")[2])]
-            assert original.finding is not None
+            assert finding_of(original) is not None
             assert original.frame_index < verdict.frame_index
 
 
@@ -180,8 +182,8 @@ class OnDevice:
 class DeviceEngine(FakeEngine):
     """An engine that takes frames on its device and finds the same on all of them."""
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
-        step = CpuFrameStep(self, run, spec, now_ns)
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
+        step = CpuFrameStep(self, run, specs, now_ns)
         return lambda pixels: step(A if isinstance(pixels, OnDevice) else pixels)
 
 

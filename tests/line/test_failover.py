@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -22,7 +22,18 @@ from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.ports import Engine
-from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, Tensors, brightness, line
+from tests.lines import (
+    BUNDLE,
+    MANIFEST,
+    ArraySource,
+    ListJournal,
+    Tensors,
+    brightness,
+    engine_of,
+    finding_of,
+    line,
+    result_of,
+)
 
 SCORES = [0.1, 0.3, 0.9, 0.2, 0.1, 0.2]
 
@@ -72,11 +83,11 @@ class Unprepared(Mortal):
         self.refusal = refusal
         self.prepared = 0
 
-    def frame_step(self, run: Run, spec: Preprocessing, now_ns: NowNs) -> FrameStep:
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
         if self.refusal is not None:
             raise self.refusal
         self.prepared += 1
-        return CpuFrameStep(self, run, spec, now_ns)
+        return CpuFrameStep(self, run, specs, now_ns)
 
 
 def lost(name: str) -> EngineLostError:
@@ -99,12 +110,12 @@ def test_a_device_lost_at_any_frame_costs_that_frame_and_the_fallback_judges_the
     assert [verdict.frame_index for verdict in journal.verdicts] == list(range(len(SCORES)))
     for verdict in journal.verdicts:
         if verdict.frame_index == dies_at:
-            assert (verdict.outcome, verdict.finding, verdict.engine) == ("FAILED", None, None)
+            assert (verdict.outcome, finding_of(verdict), engine_of(verdict)) == ("FAILED", None, None)
             reason = "EngineLostError: gpu: the device is lost: it fell off the bus; cpu takes over with the next frame"
             assert verdict.reason == reason
         else:
             expected = "gpu" if verdict.frame_index < dies_at else "cpu (fallback for gpu)"
-            assert (verdict.outcome, verdict.engine) == ("MET", expected)
+            assert (verdict.outcome, engine_of(verdict)) == ("MET", expected)
     (summary,) = journal.summaries
     assert summary.verdicts["FAILED"] == (dies_at < len(SCORES))
     assert sum(summary.verdicts.values()) == len(SCORES)
@@ -116,9 +127,9 @@ def test_without_a_fallback_every_later_frame_fails_with_the_reason(dies_at: int
     journal = judged(engine)
     assert len(journal.verdicts) == len(SCORES)
     for verdict in journal.verdicts[:dies_at]:
-        assert (verdict.outcome, verdict.engine) == ("MET", "gpu")
+        assert (verdict.outcome, engine_of(verdict)) == ("MET", "gpu")
     for verdict in journal.verdicts[dies_at:]:
-        assert (verdict.outcome, verdict.engine) == ("FAILED", None)
+        assert (verdict.outcome, engine_of(verdict)) == ("FAILED", None)
         assert "it fell off the bus; no engine is left" in str(verdict.reason)
         assert "engine.fallback" in str(verdict.reason)
     if dies_at < len(SCORES):
@@ -137,9 +148,9 @@ def test_every_alert_names_the_engine_that_judged_its_frame() -> None:
 
 def test_the_summary_names_the_engines_in_the_order_in_which_they_judged() -> None:
     (mixed,) = judged(FailoverEngine([Mortal(dies_at=3), Mortal("cpu")])).summaries
-    assert mixed.engine == "gpu, cpu (fallback for gpu)"
+    assert result_of(mixed).engine == "gpu, cpu (fallback for gpu)"
     (nothing,) = judged(FailoverEngine([Mortal(dies_at=0)])).summaries
-    assert nothing.engine == "gpu"
+    assert result_of(nothing).engine == "gpu"
 
 
 def test_both_lost_leaves_every_frame_accounted_for() -> None:
@@ -153,7 +164,7 @@ def test_both_lost_leaves_every_frame_accounted_for() -> None:
 def test_the_next_run_begins_on_the_fallback_and_is_another_pass() -> None:
     engine = FailoverEngine([Mortal(dies_at=2), Mortal("cpu")])
     first, second = judged(engine), judged(engine)
-    assert {verdict.engine for verdict in second.verdicts} == {"cpu (fallback for gpu)"}
+    assert {engine_of(verdict) for verdict in second.verdicts} == {"cpu (fallback for gpu)"}
     assert not {v.pass_id for v in first.verdicts} & {v.pass_id for v in second.verdicts}
 
 
@@ -209,7 +220,7 @@ def test_a_loss_noticed_while_keeping_warm_costs_no_frame(caplog: pytest.LogCapt
     assert "gpu is lost" in caplog.text
     assert not engine.can_keep_warm, "the CPU's engine needs none"
     engine.keep_warm()
-    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
+    assert {(v.outcome, engine_of(v)) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
 
 
 def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
@@ -226,12 +237,12 @@ def test_a_loss_noticed_while_keeping_warm_in_mid_run_costs_no_frame() -> None:
     journal = Pausing()
     watch(ArraySource(SCORES), line(engine=engine), journal)
     assert {verdict.outcome for verdict in journal.verdicts} == {"MET"}
-    assert [verdict.engine for verdict in journal.verdicts] == ["gpu"] * 2 + ["cpu (fallback for gpu)"] * 4
+    assert [engine_of(verdict) for verdict in journal.verdicts] == ["gpu"] * 2 + ["cpu (fallback for gpu)"] * 4
 
 
 def test_a_loss_while_keeping_warm_after_all_standbys_were_lost_ends_the_line() -> None:
     engine = FailoverEngine([Warm(dies_at=len(SCORES)), Unprepared("standby", lost("standby"))])
-    assert {v.engine for v in judged(engine).verdicts} == {"gpu"}
+    assert {engine_of(v) for v in judged(engine).verdicts} == {"gpu"}
     engine.keep_warm()
     assert not engine.can_keep_warm
     with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
@@ -298,8 +309,8 @@ def test_a_standby_that_cannot_prepare_for_a_run_leaves_the_first_engine_alone(
 ) -> None:
     engine = FailoverEngine([Mortal("gpu"), Unprepared("standby", refusal)])
     journal = judged(engine)
-    assert {(v.outcome, v.engine) for v in journal.verdicts} == {("MET", "gpu")}
-    assert journal.summaries[0].engine == engine.name == "gpu"
+    assert {(v.outcome, engine_of(v)) for v in journal.verdicts} == {("MET", "gpu")}
+    assert result_of(journal.summaries[0]).engine == engine.name == "gpu"
     assert "standby" in caplog.text
     assert str(refusal) in caplog.text
     assert "gpu is lost" not in caplog.text
@@ -310,7 +321,7 @@ def test_after_a_lost_standby_the_next_one_takes_over_under_its_own_name() -> No
     cpu = Mortal("cpu")
     engine = FailoverEngine([Mortal("gpu", dies_at=2), Unprepared("standby", lost("standby")), cpu])
     journal = judged(engine)
-    assert [v.engine for v in journal.verdicts] == ["gpu"] * 2 + [None] + ["cpu (fallback for gpu)"] * 3
+    assert [engine_of(v) for v in journal.verdicts] == ["gpu"] * 2 + [None] + ["cpu (fallback for gpu)"] * 3
     assert "fell off the bus; cpu takes over" in str(journal.verdicts[2].reason)
     assert cpu.calls == 3
 
@@ -320,7 +331,7 @@ def test_with_all_standbys_lost_the_first_engine_goes_on_and_its_own_loss_ends_t
     engine = FailoverEngine([Mortal("gpu", dies_at=3), *standbys])
     journal = judged(engine)
     assert [v.outcome for v in journal.verdicts] == ["MET"] * 3 + ["FAILED"] * 3
-    assert {v.engine for v in journal.verdicts[:3]} == {"gpu"}
+    assert {engine_of(v) for v in journal.verdicts[:3]} == {"gpu"}
     with pytest.raises(EngineLostError, match=r"gpu: the device is lost.*no engine is left"):
         engine.require_alive()
     assert engine.name == "gpu"
@@ -335,7 +346,7 @@ def test_engines_may_be_lost_in_any_order_and_each_loss_strikes_off_its_own(
     names = {"gpu": "gpu", "standby": "standby (fallback for gpu)", "cpu": "cpu (fallback for gpu)"}
     for name in order:
         left = [n for n in engines if engines[n].refusal is None]
-        assert {v.engine for v in judged(engine).verdicts} == {names[left[0]]}
+        assert {engine_of(v) for v in judged(engine).verdicts} == {names[left[0]]}
         assert engine.name == names[left[0]]
         engines[name].refusal = lost(name)
         caplog.clear()
@@ -350,10 +361,10 @@ def test_an_engine_without_memory_for_a_run_lets_the_fallback_judge_it_and_judge
 ) -> None:
     gpu = Unprepared("gpu", short("gpu"))
     engine = FailoverEngine([gpu, Mortal("cpu")])
-    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
+    assert {(v.outcome, engine_of(v)) for v in judged(engine).verdicts} == {("MET", "cpu (fallback for gpu)")}
     assert "engine gpu cannot judge array, another one must: gpu: cuMemAlloc" in caplog.text
     gpu.refusal = None
-    assert {(v.outcome, v.engine) for v in judged(engine).verdicts} == {("MET", "gpu")}
+    assert {(v.outcome, engine_of(v)) for v in judged(engine).verdicts} == {("MET", "gpu")}
 
 
 def test_a_run_that_no_engine_can_prepare_for_ends_with_the_first_one_s_error() -> None:
@@ -374,7 +385,7 @@ def test_a_standby_without_memory_is_asked_again_when_it_is_needed() -> None:
 
     journal = judged(FailoverEngine([Dying("gpu", dies_at=2), standby]))
     assert [v.outcome for v in journal.verdicts] == ["MET", "MET", "FAILED", "MET", "MET", "MET"]
-    assert journal.verdicts[-1].engine == "standby (fallback for gpu)"
+    assert engine_of(journal.verdicts[-1]) == "standby (fallback for gpu)"
 
 
 def test_while_a_standby_still_has_no_memory_its_frames_fail_with_that_reason() -> None:
@@ -392,7 +403,7 @@ def test_an_engine_lost_between_two_runs_is_no_part_of_the_second() -> None:
     engine = FailoverEngine([gpu, standby])
     judged(engine)
     engine.keep_warm()
-    assert {v.engine for v in judged(engine).verdicts} == {"standby (fallback for gpu)"}
+    assert {engine_of(v) for v in judged(engine).verdicts} == {"standby (fallback for gpu)"}
     assert standby.prepared == 2
 
 
@@ -408,7 +419,7 @@ def test_a_pass_is_named_for_the_engine_that_is_left_after_the_steps_were_made()
 
 def test_a_standby_for_a_missing_engine_bears_that_engine_s_name_to_the_end() -> None:
     engine = FailoverEngine([Mortal("a", dies_at=1), Mortal("b")], instead_of="tensorrt")
-    names = [v.engine for v in judged(engine).verdicts]
+    names = [engine_of(v) for v in judged(engine).verdicts]
     assert names == ["a (fallback for tensorrt)", None] + ["b (fallback for tensorrt)"] * 4
 
 
@@ -448,7 +459,7 @@ def test_a_named_fallback_stands_in_for_a_missing_gpu_aloud(openers: Openers, ca
     engine = open_with_fallback(BUNDLE, CLASSIFIER, EngineConfig("tensorrt", fallback="openvino"))
     assert engine.name == "openvino (fallback for tensorrt)"
     assert "tensorrt cannot be opened, openvino stands in for it: no NVIDIA driver" in caplog.text
-    assert {verdict.engine for verdict in judged(engine).verdicts} == {"openvino (fallback for tensorrt)"}
+    assert {engine_of(verdict) for verdict in judged(engine).verdicts} == {"openvino (fallback for tensorrt)"}
 
 
 def test_a_fallback_that_cannot_be_opened_stops_the_start_and_closes_the_first(openers: Openers) -> None:
@@ -464,7 +475,7 @@ def test_the_line_ends_with_the_engine_s_error_after_everything_was_journalled(o
     openers.update(tensorrt=lambda: gpu)
     journal = ListJournal()
     with pytest.raises(EngineLostError, match="fell off the bus"):
-        with opened_line(BUNDLE, replace(Config(), engine=EngineConfig("tensorrt")), "max") as opened:
+        with opened_line([BUNDLE], replace(Config(), engine=EngineConfig("tensorrt")), "max") as opened:
             watch(ArraySource(SCORES), opened, journal)
     assert len(journal.verdicts) == len(SCORES)
     assert journal.summaries
@@ -478,7 +489,7 @@ def test_only_an_engine_that_rests_badly_gets_a_line_that_keeps_it_warm(openers:
         EngineConfig("gpu", keep_warm_ms=0.0): False,
         EngineConfig("cpu"): False,
     }.items():
-        with opened_line(BUNDLE, replace(Config(), engine=config), "realtime") as opened:
+        with opened_line([BUNDLE], replace(Config(), engine=config), "realtime") as opened:
             assert (opened.keep_warm is not None) is kept
 
 

@@ -20,6 +20,7 @@ from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import watch
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.lines import ArraySource, ListJournal, Tensors, brightness, line
@@ -173,7 +174,7 @@ def test_what_an_earlier_process_stored_is_live_only_as_long_as_it_would_have_be
     place.close()
     assert (lateness(writer), lateness(reader)) == ([late], [late])
     assert len(rows(path)) == 1
-    assert record_from_body(stored_body(path), ()) == stored
+    assert record_from_body(stored_body(path), record_parts()) == stored
 
 
 def test_the_start_of_the_machine_is_the_same_in_every_process() -> None:
@@ -193,7 +194,9 @@ def test_the_whole_line_marks_what_its_stalled_disk_delays(tmp_path: Path) -> No
 
     path = tmp_path / "journal.db"
     try:
-        with StallsOnAlerts(path, AT_ONCE, [ConsoleSink(console), JsonlSink(lines)], now_ns=clock.now_ns) as journal:
+        with StallsOnAlerts(
+            path, AT_ONCE, [ConsoleSink(console, record_parts()), JsonlSink(lines)], now_ns=clock.now_ns
+        ) as journal:
             watch(ArraySource(SCORES), line(clock=clock, rate="realtime"), journal)
     finally:
         disarm("journal.before_commit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,59 @@ from typing import Any
 import pytest
 
 from cathrt.runtime.alert import Rate
-from cathrt.runtime.config import Config, LineConfig, PolicyConfig
-from cathrt.runtime.identity import pass_id
-from cathrt.runtime.line.pass_identity import pass_values
+from cathrt.runtime.config import Config, LineConfig
+from cathrt.runtime.identity import pass_id, run_id
+from cathrt.runtime.line.pass_identity import ModelValues, pass_values
+from cathrt.runtime.line.pipeline import watch
+from cathrt.runtime.models import policies
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from tests.conftest import ROOT
+from tests.lines import BUNDLE, ArraySource, ListJournal, line
 
 RATES: tuple[Rate, ...] = ("realtime", "max")
+SECOND = ModelValues("sharpness", "1" * 64, "openvino", {"window": 3, "least": 0.5})
 
 
-def values(rate: Rate = "realtime", config: Config | None = None, **changes: Any) -> dict[str, str | int | float]:
-    given = {"run_id": "r", "manifest_sha256": "0" * 64, "engine": "openvino", "attempt": 1} | changes
-    return pass_values(rate=rate, config=config or Config(), **given)
+def keyframe(config: Config | None = None, **changes: Any) -> ModelValues:
+    """What the keyframe model adds to the identity, from the table [policy.keyframe] or its defaults."""
+    policy = KeyframeOnFrames(BUNDLE, (config or Config()).policy.get("keyframe")).identity
+    return replace(ModelValues("keyframe", "0" * 64, "openvino", policy), **changes)
+
+
+def values(
+    rate: Rate = "realtime",
+    config: Config | None = None,
+    *,
+    run: Any = "r",
+    attempt: Any = 1,
+    models: Sequence[ModelValues] | None = None,
+) -> dict[str, str | int | float]:
+    models = [keyframe(config)] if models is None else models
+    return pass_values(run, models, rate, (config or Config()).line, attempt=attempt)
+
+
+def with_policy(policy: KeyframePolicyConfig) -> Config:
+    return Config(policy={"keyframe": policy})
 
 
 def test_one_pass_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime")) == "6080f39b-0fe6-59b1-9c6f-ab36c6185c3a"
-    assert pass_id(values("max")) == "e43ffc26-bfc4-5445-adf4-b91ea5c25ff5"
+    assert pass_id(values("realtime")) == "b4ee0a1e-b929-53e5-91e1-3b84437f7626"
+    assert pass_id(values("max")) == "3f925385-7ed4-5a0a-b7aa-e35d2c22ae98"
+
+
+def test_one_pass_of_two_models_has_always_had_this_identity() -> None:
+    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "8a2b7b85-303e-5580-80c8-9100588ef924"
+    assert pass_id(values("max", models=[keyframe(), SECOND])) == "3e1becf7-ab59-5f51-b172-3efb23858211"
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_the_line_judges_under_the_identity_of_these_values(rate: Rate) -> None:
+    config = Config(line=LineConfig(5000.0, 7, 9.0), policy={"keyframe": KeyframePolicyConfig(confirm_frames=2)})
+    summary = watch(ArraySource([0.5]), line(config=config, rate=rate), ListJournal())
+
+    model = keyframe(config, manifest_sha256=BUNDLE.manifest_sha256, engine="fake")
+    assert summary.pass_id == pass_id(values(rate, config, run=run_id("array"), models=[model]))
 
 
 def test_the_order_in_which_values_are_named_does_not_matter() -> None:
@@ -32,53 +70,99 @@ def test_the_order_in_which_values_are_named_does_not_matter() -> None:
     assert pass_id(dict(reversed(named.items()))) == pass_id(named)
 
 
+def test_the_order_in_which_models_are_named_does_not_matter() -> None:
+    assert pass_id(values(models=[keyframe(), SECOND])) == pass_id(values(models=[SECOND, keyframe()]))
+
+
 @pytest.mark.parametrize("rate", RATES)
-def test_every_value_on_the_list_changes_the_identity(rate: Rate) -> None:
-    named = values(rate)
+@pytest.mark.parametrize("models", [[keyframe()], [keyframe(), SECOND]], ids=["one model", "two"])
+def test_every_value_on_the_list_changes_the_identity(rate: Rate, models: list[ModelValues]) -> None:
+    named = values(rate, models=models)
     changed = [{**named, name: f"other {value}"} for name, value in named.items()]
     assert len({pass_id(named), *map(pass_id, changed)}) == 1 + len(named)
 
 
-@pytest.mark.parametrize("name", ["run_id", "manifest_sha256", "engine", "attempt"])
-def test_run_bundle_engine_and_attempt_reach_the_list(name: str) -> None:
+@pytest.mark.parametrize("name", ["run", "attempt"])
+def test_run_and_attempt_reach_the_list(name: str) -> None:
     assert pass_id(values(**{name: 2})) != pass_id(values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"manifest_sha256": "2" * 64},
+        {"engine": "onnxruntime"},
+        {"kind": "another"},
+        {"policy": {**keyframe().policy, "confirm_frames": 9}},
+        {"policy": {**keyframe().policy, "new": 9}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_bundle_engine_kind_and_policy_of_each_model_reach_the_list(change: dict[str, Any]) -> None:
+    for models in ([keyframe()], [keyframe(), SECOND], [SECOND, keyframe()]):
+        changed = [replace(made, **change) if made.kind == "keyframe" else made for made in models]
+        assert pass_id(values(models=changed)) != pass_id(values(models=models))
+
+
+def test_no_value_of_one_model_is_taken_for_that_of_another() -> None:
+    two = [keyframe(), SECOND]
+    assert len(values(models=two)) == len(values()) + 2 + len(SECOND.policy)
+    exchanged = [replace(keyframe(), engine="a"), replace(SECOND, engine="b")]
+    back = [replace(keyframe(), engine="b"), replace(SECOND, engine="a")]
+    assert pass_id(values(models=exchanged)) != pass_id(values(models=back))
+    exchanged = [
+        replace(made, manifest_sha256=other.manifest_sha256) for made, other in zip(two, two[::-1], strict=True)
+    ]
+    assert pass_id(values(models=exchanged)) != pass_id(values(models=two))
+
+
+def test_a_second_model_gives_another_pass() -> None:
+    assert len({pass_id(values(models=models)) for models in ([keyframe()], [SECOND], [keyframe(), SECOND])}) == 3
 
 
 def test_the_rate_reaches_the_list() -> None:
     assert values("max")["rate"] != values("realtime")["rate"]
 
 
-# Where a key of [line] or [policy] counts. A new key must be put here, and into pass_values or left out for a reason.
+# Where a key of [line] or [policy.<kind>] counts. A new key must be put here, and into pass_values or the model's
+# identity, or left out for a reason.
 COUNTS: dict[str, tuple[Rate, ...]] = {
     "line.budget_ms": ("realtime",),
     "line.queue_frames": ("realtime",),
-    "policy.stale_s": ("realtime",),
-    "policy.release_ratio": RATES,
-    "policy.confirm_frames": RATES,
-    "policy.min_gap_s": RATES,
-    "policy.refractory_s": RATES,
-    "policy.max_per_run": RATES,
-    "policy.min_visible_frames": RATES,
-    "policy.run_laterality_threshold": RATES,
+    "line.stale_s": ("realtime",),
+    "policy.keyframe.release_ratio": RATES,
+    "policy.keyframe.confirm_frames": RATES,
+    "policy.keyframe.min_gap_s": RATES,
+    "policy.keyframe.refractory_s": RATES,
+    "policy.keyframe.max_per_run": RATES,
+    "policy.keyframe.min_visible_frames": RATES,
+    "policy.keyframe.run_laterality_threshold": RATES,
 }
 
 
 def test_every_key_of_line_and_policy_was_thought_of() -> None:
-    assert set(COUNTS) == {
-        f"{section}.{field.name}"
-        for section, made in {"line": LineConfig, "policy": PolicyConfig}.items()
-        for field in fields(made)
-    }
+    sections: dict[str, type] = {"line": LineConfig} | {f"policy.{kind}": made for kind, made in policies().items()}
+    assert set(COUNTS) == {f"{section}.{field.name}" for section, made in sections.items() for field in fields(made)}
+
+
+def counted(key: str, change: float) -> Config:
+    """A configuration with one key of COUNTS changed by so much."""
+    section, _, name = key.rpartition(".")
+    settings = LineConfig() if section == "line" else KeyframePolicyConfig()
+    changed = replace(settings, **{name: getattr(settings, name) + change})
+    return Config(line=changed) if isinstance(changed, LineConfig) else with_policy(changed)
 
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("key", COUNTS)
 def test_a_key_changes_the_identity_exactly_where_it_can_change_a_verdict_or_an_alert(key: str, rate: Rate) -> None:
-    config = Config()
-    section, _, name = key.partition(".")
-    before = getattr(getattr(config, section), name)
-    other = replace(config, **{section: replace(getattr(config, section), **{name: before + 1})})
-    assert (pass_id(values(rate, other)) != pass_id(values(rate))) is (rate in COUNTS[key])
+    assert pass_id(values(rate, counted(key, 0))) == pass_id(values(rate))
+    assert (pass_id(values(rate, counted(key, 1))) != pass_id(values(rate))) is (rate in COUNTS[key])
+
+
+def test_no_two_keys_share_a_value_on_the_list() -> None:
+    changed = {key: pass_id(values("realtime", counted(key, 1))) for key in COUNTS}
+    assert len(set(changed.values())) == len(COUNTS)
 
 
 @pytest.mark.parametrize("section", ["engine", "journal", "limits", "trust"])
@@ -91,25 +175,33 @@ def test_no_other_section_of_the_configuration_counts(section: str) -> None:
         other = replace(config, **{section: replace(settings, **{field.name: after})})
         for rate in RATES:
             assert values(rate, other) == values(rate), f"{section}.{field.name}"
+        judged = [watch(ArraySource([0.5]), line(config=made), ListJournal()).pass_id for made in (config, other)]
+        assert judged[0] == judged[1], f"{section}.{field.name}"
 
 
 def test_a_key_added_to_a_section_that_counts_re_identifies_no_pass() -> None:
     @dataclass(frozen=True, slots=True)
-    class Wider(PolicyConfig):
+    class Wider(KeyframePolicyConfig):
         shown_in_blue: bool = True
 
     @dataclass(frozen=True, slots=True)
     class Longer(LineConfig):
         beep: float = 1.0
 
-    wider = Config(policy=Wider(), line=Longer())
+    wider = Config(policy={"keyframe": Wider()}, line=Longer())
     for rate in RATES:
         assert pass_id(values(rate, wider)) == pass_id(values(rate))
 
 
 def test_a_whole_number_for_a_decimal_one_is_the_same_value() -> None:
-    config = Config(policy=replace(PolicyConfig(), refractory_s=1, stale_s=5))
+    policy = replace(KeyframePolicyConfig(), refractory_s=1)
+    config = Config(line=replace(LineConfig(), budget_ms=100, stale_s=5), policy={"keyframe": policy})
     assert pass_id(values(config=config)) == pass_id(values())
+
+
+def test_a_policy_that_is_not_in_the_file_is_the_same_as_its_defaults() -> None:
+    for rate in RATES:
+        assert values(rate, with_policy(KeyframePolicyConfig())) == values(rate, Config())
 
 
 def test_the_journal_page_lists_every_value() -> None:

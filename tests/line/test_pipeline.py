@@ -16,7 +16,7 @@ from cathrt.runtime.config import Config, LineConfig
 from cathrt.runtime.errors import EngineError, JournalError
 from cathrt.runtime.frame import Geometry, LostFrame
 from cathrt.runtime.line.pipeline import watch
-from tests.lines import ArraySource, ListJournal, Tensors, brightness, fake_engine, line, picture
+from tests.lines import ArraySource, ListJournal, Tensors, brightness, fake_engine, finding_of, line, picture, result_of
 
 
 def outcomes(journal: ListJournal) -> list[str]:
@@ -29,8 +29,8 @@ def test_every_frame_ends_as_one_verdict_and_the_summary_adds_them_up() -> None:
     assert outcomes(journal) == ["MET"] * 6
     assert summary.frames == 6
     assert summary.verdicts == {"MET": 6, "LATE": 0, "DROPPED": 0, "FAILED": 0, "DUPLICATE": 0}
-    assert summary.key_frames == (3,)
-    assert summary.laterality == "unknown", "two frames that name a side are no vote"
+    assert result_of(summary).marked_frames == (3,)
+    assert result_of(summary).laterality == "unknown", "two frames that name a side are no vote"
     assert [alert.frame_index for alert in journal.alerts] == [3]
     assert list(journal.records.values())[-1] == summary
 
@@ -38,7 +38,7 @@ def test_every_frame_ends_as_one_verdict_and_the_summary_adds_them_up() -> None:
 def test_the_score_of_a_frame_is_what_its_pixels_say() -> None:
     journal = ListJournal()
     watch(ArraySource([0.25, 0.75]), line(), journal)
-    scores = [verdict.finding.key_frame_score for verdict in journal.verdicts if verdict.finding]
+    scores = [finding_of(verdict).score for verdict in journal.verdicts if finding_of(verdict)]
     assert scores == pytest.approx([0.25, 0.75], abs=0.01)
 
 
@@ -48,7 +48,7 @@ def test_an_alert_follows_the_verdict_it_rests_on() -> None:
     order = list(journal.records)
     (alert,) = journal.alerts
     assert order.index(alert.verdict_id) < order.index(alert.id)
-    assert alert.laterality == "left"
+    assert alert.news.laterality == "left"
     assert not alert.late
 
 
@@ -74,7 +74,7 @@ def test_a_repeated_picture_is_a_duplicate_and_is_not_judged() -> None:
     journal = ListJournal()
     watch(ArraySource([picture(0.5), picture(0.5), picture(0.6), picture(0.5)]), line(counting), journal)
     assert outcomes(journal) == ["MET", "DUPLICATE", "MET", "MET"]
-    assert len([v for v in journal.verdicts if v.finding is None]) == 1
+    assert len([v for v in journal.verdicts if finding_of(v) is None]) == 1
     assert len(calls) == 3
 
 
@@ -97,7 +97,7 @@ def test_logits_that_are_not_finite_fail_the_frame_rather_than_find_nothing(capl
     watch(ArraySource([0.1]), line(lambda inputs, outputs: outputs["logits"].fill(np.nan)), journal)
     (verdict,) = journal.verdicts
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.finding is None
+    assert finding_of(verdict) is None
     assert "finite" in caplog.text
 
 
@@ -106,7 +106,7 @@ def test_a_frame_judged_over_its_budget_is_late_and_keeps_its_finding() -> None:
     journal = ListJournal()
     summary = watch(ArraySource([0.1, 0.2]), line(config=config, rate="realtime"), journal)
     assert summary.verdicts["LATE"] == 2
-    assert all(verdict.finding is not None and "budget" in str(verdict.reason) for verdict in journal.verdicts)
+    assert all(finding_of(verdict) is not None and "budget" in str(verdict.reason) for verdict in journal.verdicts)
 
 
 class Crawling:
@@ -146,7 +146,7 @@ def test_at_full_speed_the_same_input_gives_the_same_records_under_any_load(capl
     watch(ArraySource(items), line(failing), quick)
     watch(ArraySource(items), line(failing, clock=Crawling()), slow)
     assert untimed(quick) == untimed(slow)
-    judged = [verdict for verdict in slow.verdicts if verdict.finding is not None]
+    judged = [verdict for verdict in slow.verdicts if finding_of(verdict) is not None]
     assert min(verdict.latency_ms.end_to_end for verdict in judged) > Config().line.budget_ms
     assert {v.outcome for v in slow.verdicts} == {"MET", "DUPLICATE", "FAILED", "DROPPED"}
     assert slow.alerts
@@ -184,7 +184,7 @@ def test_a_stored_drop_stays_a_drop_in_the_books_of_the_pass_that_takes_it_up() 
     whole = ListJournal()
     watch(ArraySource([0.1, 0.9, 0.1]), line(), whole)
     first, *_ = whole.verdicts
-    dropped = replace(first, outcome=Outcome.DROPPED, finding=None, engine=None, reason="overrun")
+    dropped = replace(first, outcome=Outcome.DROPPED, findings=(), reason="overrun")
     journal = ListJournal({dropped.id: dropped})
     summary = watch(ArraySource([0.1, 0.9, 0.1]), line(), journal)
     assert summary.verdicts == dict(Counter(v.outcome.value for v in journal.verdicts)) | {
@@ -197,15 +197,15 @@ def test_a_stored_drop_stays_a_drop_in_the_books_of_the_pass_that_takes_it_up() 
 
 def test_frames_that_name_no_side_have_no_vote() -> None:
     summary = watch(ArraySource([0.2 + 0.001 * i for i in range(60)]), line(), ListJournal())
-    assert (summary.laterality, summary.laterality_score) == ("unknown", 0.0)
+    assert (result_of(summary).laterality, result_of(summary).laterality_score) == ("unknown", 0.0)
 
 
 def test_the_laterality_vote_and_the_angle_reach_the_summary() -> None:
     geometry = Geometry(positioner_primary_angle_deg=45.0, positioner_secondary_angle_deg=0.0)
     summary = watch(ArraySource([0.9, 0.8, 0.9, 0.85, 0.9], geometry=geometry), line(), ListJournal())
-    assert summary.laterality == "left"
-    assert summary.laterality_score > 0.9
-    assert summary.laterality_mismatch is True, "a plain LAO view is chosen for the right coronary"
+    assert result_of(summary).laterality == "left"
+    assert result_of(summary).laterality_score > 0.9
+    assert result_of(summary).laterality_mismatch is True, "a plain LAO view is chosen for the right coronary"
 
 
 def test_a_journal_that_cannot_keep_records_stops_the_line() -> None:
@@ -247,7 +247,7 @@ def test_the_books_balance_for_any_run(items: list[object], owed: int) -> None:
     summary = watch(ArraySource(run, frame_count=len(run) + owed), line(), journal)  # type: ignore[arg-type]
     assert sorted(v.frame_index for v in journal.verdicts) == list(range(len(run) + owed))
     assert sum(summary.verdicts.values()) == summary.frames == len(run) + owed
-    assert all((v.finding is not None) == (v.outcome in (Outcome.MET, Outcome.LATE)) for v in journal.verdicts)
+    assert all((finding_of(v) is not None) == (v.outcome in (Outcome.MET, Outcome.LATE)) for v in journal.verdicts)
     assert all((v.reason is None) == (v.outcome is Outcome.MET) for v in journal.verdicts)
 
 

@@ -24,7 +24,7 @@ from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.line.replay import Opening, Replayed, replay
-from cathrt.runtime.models import FINDINGS
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.lines import BUNDLE, MANIFEST, ArraySource, Tensors, brightness, line
 from tests.passes import AT_ONCE, Shown
@@ -84,7 +84,7 @@ def test_a_source_that_breaks_off_fails_what_it_owes_and_the_next_input_is_judge
     assert not any(verdict.retry for verdict in owed), "nothing says that the input was whole"
     assert all(verdict.latency_ms.end_to_end < 60_000.0 for verdict in owed)
     assert broken.closed
-    assert verify_journal(tmp_path / "journal.db", FINDINGS).sound
+    assert verify_journal(tmp_path / "journal.db", record_parts()).sound
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -111,7 +111,7 @@ def test_memory_that_runs_out_while_a_frame_is_read_is_ours_and_is_tried_again(t
     assert replayed.summaries[0].verdicts["FAILED"] == 2
     assert verdicts(shown, short.run.run_id)[-1].reason == "the source broke off: MemoryError"
     assert done(path, openings(ArraySource([0.1] * 4, name="run")))[0].summaries[0].verdicts["FAILED"] == 0
-    assert [books.attempt for books in verify_journal(path, FINDINGS).passes] == [1, 2]
+    assert [books.attempt for books in verify_journal(path, record_parts()).passes] == [1, 2]
 
 
 @pytest.mark.parametrize("error", [OSError("our bug"), KeyboardInterrupt()])
@@ -137,7 +137,7 @@ def test_a_run_that_does_not_fit_the_line_is_refused_and_the_next_input_is_judge
     assert [summary.source for summary in replayed.summaries] == ["whole"]
     assert unfit.closed
     assert [record.type for record in shown.records] == ["refusal", "pass", "verdict", "run"]
-    assert verify_journal(tmp_path / "journal.db", FINDINGS).sound
+    assert verify_journal(tmp_path / "journal.db", record_parts()).sound
 
 
 def raising(error: Exception) -> Callable[[], Any]:
@@ -199,7 +199,7 @@ def test_a_run_that_comes_twice_in_one_command_is_judged_once_though_it_failed(
         copies = openings(*(ArraySource([0.1, 0.9], name="run") for _ in range(3)))
         replayed, shown = done(path, copies, line(failing))
         assert [summary.verdicts["FAILED"] for summary in replayed.summaries] == [1, 1, 1]
-        assert [books.attempt for books in verify_journal(path, FINDINGS).passes] == list(range(1, replays + 1))
+        assert [books.attempt for books in verify_journal(path, record_parts()).passes] == list(range(1, replays + 1))
         assert [record.attempt for record in shown.records if isinstance(record, PassStart)] == [replays]
     assert "gone" in caplog.text
 
@@ -212,12 +212,12 @@ def test_the_rate_tells_passes_apart_and_each_is_completed_at_its_own(tmp_path: 
         for record in shown.records[:3]:
             journal.append(record)
     done(cut, openings(source), rate="max")
-    (books,) = verify_journal(cut, FINDINGS).incomplete
+    (books,) = verify_journal(cut, record_parts()).incomplete
     assert (books.rate, books.source, books.attempt) == ("realtime", "run", 1)
     done(cut, openings(source), rate="realtime")
-    assert verify_journal(cut, FINDINGS).sound
+    assert verify_journal(cut, record_parts()).sound
     assert {summary.pass_id for summary in whole.summaries} < {
-        books.pass_id for books in verify_journal(cut, FINDINGS).passes
+        books.pass_id for books in verify_journal(cut, record_parts()).passes
     }
 
 

@@ -18,8 +18,8 @@ from cathrt.runtime.bundle.check import manifest_from_json
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION
 from cathrt.runtime.config import config_from_document
 from cathrt.runtime.errors import ConfigError, ManifestError
-from cathrt.runtime.journal.records import record_from_body
-from cathrt.runtime.models import MODELS
+from cathrt.runtime.journal.records import RecordParts, record_from_body
+from cathrt.runtime.models import MODELS, policies, record_parts
 from cathrt.runtime.outside.validation import faults_of, shown
 
 
@@ -111,7 +111,8 @@ def test_a_value_is_shown_short_and_printable(value: Any) -> None:
 
 
 def config(key: str, value: str) -> None:
-    config_from_document({"line": {key: 1, "budget_ms": value}, key: {}}, origin="c.toml")
+    document = {"line": {key: 1, "budget_ms": value}, key: {}, "policy": {key: {}, "keyframe": {key: value}}}
+    config_from_document(document, policies(), origin="c.toml")
 
 
 def manifest(key: str, value: str) -> None:
@@ -120,11 +121,29 @@ def manifest(key: str, value: str) -> None:
 
 
 def record(key: str, value: str) -> None:
-    document = {"type": "refusal", key: value, "id": value, "notice": NOTICE}
-    record_from_body(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), ())
+    body({"type": "refusal", key: value, "id": value}, RecordParts())
 
 
-@pytest.mark.parametrize("read", [config, manifest, record])
+def verdict(key: str, value: str) -> None:
+    findings = [{"kind": value}, {"kind": "keyframe", key: value, "engine": [value]}, value]
+    body({"type": "verdict", key: value, "findings": findings}, record_parts())
+
+
+def alert(key: str, value: str) -> None:
+    body({"type": "alert", key: value, "news": {"kind": value, key: value}}, record_parts())
+
+
+def run(key: str, value: str) -> None:
+    results = [{"kind": value}, {"kind": "keyframe", key: value, "marked_frames": [value]}]
+    body({"type": "run", "verdicts": {key: value}, "results": results}, record_parts())
+
+
+def body(document: dict[str, Any], parts: RecordParts) -> None:
+    text = json.dumps({**document, "notice": NOTICE}, ensure_ascii=False, separators=(",", ":"))
+    record_from_body(text.encode(), parts)
+
+
+@pytest.mark.parametrize("read", [config, manifest, record, verdict, alert, run])
 def test_every_reader_tells_in_printable_words(read: Callable[[str, str], None]) -> None:
     with pytest.raises((ConfigError, ManifestError, ValueError)) as refused:
         read(HOSTILE, HOSTILE)

@@ -37,7 +37,7 @@ from cathrt.runtime.line.failover import FailoverEngine
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.engines.fake_tensorrt import fake_tensorrt
-from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, line
+from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, brightness, engine_of, line
 from tests.stub_driver.control import Fault, Stub
 from tests.stub_driver.image import image
 from tests.stub_driver.scenario import QUEUES_WORK
@@ -93,7 +93,7 @@ class Timed(ListJournal):
     def append(self, record: Any) -> None:
         if hasattr(record, "outcome"):
             now = time.monotonic()
-            self.told.frames.append((str(record.outcome), record.engine, record.reason, now - self.at))
+            self.told.frames.append((str(record.outcome), engine_of(record), record.reason, now - self.at))
             self.at = now
 
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
-from cathrt.runtime.alert import KeyframeFinding, Laterality
-from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
-from cathrt.runtime.models.keyframe.policy import Scored, rank_key_frames
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig, rank_key_frames
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
+from cathrt.runtime.models.kind import Judged
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Side = Literal["left", "right"]
@@ -176,7 +176,7 @@ class Comparison:
     runs_without_key_frame: int
 
 
-def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: PolicyConfig) -> Comparison:
+def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> Comparison:
     """Everything that differs between reference and engine, as the runtime would read either's logits.
 
     A frame on which the engine is not finite agrees with nothing, names no side and is no key frame, as in the line.
@@ -252,7 +252,7 @@ def _check_shapes(run: RunLogits, classes: int) -> None:
 
 def _findings(model: KeyframeModel, output: str, logits: NDArray[np.float64]) -> list[KeyframeFinding | None]:
     """What the runtime says of each row; None where a logit is not finite."""
-    return [model.finding({output: row}) if np.isfinite(row).all() else None for row in logits]
+    return [model.finding({output: row}, "") if np.isfinite(row).all() else None for row in logits]
 
 
 def _likeliest(finding: KeyframeFinding) -> int:
@@ -289,10 +289,10 @@ def _laterality_change(by_run: NDArray[np.int64]) -> LateralityChange:
 
 
 def _key_frame(
-    run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSection, policy: PolicyConfig
+    run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSection, policy: KeyframePolicyConfig
 ) -> int | None:
     scored = [
-        Scored(int(index), float(due), finding.key_frame_score, finding.laterality, verdict_id="", engine="")
+        Judged(int(index), float(due), verdict_id="", finding=finding)
         for index, due, finding in zip(run.frames, run.due_ms, findings, strict=True)
         if finding is not None
     ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from cathrt.runtime.alert import KeyframeFinding
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeSection, keyframe_faults
-from cathrt.runtime.models.kind import ModelKind
+from cathrt.runtime.models.kind import ModelKind, OnFrames
 
 KEYFRAME = ModelKind(
     section=KeyframeSection,
     roles=frozenset({CLASSIFIER}),
     faults=keyframe_faults,
-    finding=KeyframeFinding,
+    policy=KeyframePolicyConfig,
+    findings=(KeyframeFinding,),
+    news=(KeyFrameNews,),
+    results=(KeyframeResult,),
+    on_frames=OnFrames(CLASSIFIER, KeyframeOnFrames),
 )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import KeyframeFinding, Laterality
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 
@@ -28,8 +28,8 @@ class KeyframeModel:
         self._laterality_threshold = semantics.laterality_threshold
         self._visible_threshold = semantics.visible_threshold
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]]) -> KeyframeFinding:
-        """Read one frame's logits, shape (1, labels), float32 or float16.
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str) -> KeyframeFinding:
+        """Read one frame's logits, shape (1, labels), float32 or float16. engine: the one that computed them.
 
         Laterality is asked only of frames that show an artery: with P(better) + P(bad) under the visible threshold,
         or neither side above the laterality threshold, the answer is "unknown".
@@ -46,9 +46,10 @@ class KeyframeModel:
         score = max(left, 1.0 - left)
         seen = float(scores[self._visible].sum()) >= self._visible_threshold and score >= self._laterality_threshold
         return KeyframeFinding(
+            engine=engine,
+            score=min(float(scores[self._better].sum()), 1.0),
             laterality=side if seen else "unknown",
             laterality_score=min(score, 1.0),
-            key_frame_score=min(float(scores[self._better].sum()), 1.0),
             class_scores=tuple(float(value) for value in scores),
         )
 

@@ -20,7 +20,7 @@ from cathrt.export.qualify.alone import Alone, Latency
 from cathrt.export.qualify.measure import Qualification
 from cathrt.export.qualify.page import qualification_page
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.config import PolicyConfig
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 
 PICTURE = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
@@ -61,7 +61,7 @@ def qualification(*, flips: int = 1, name: str = "run") -> Qualification:
         labels=tuple(label.name for label in LABELS),
         judge_set_sha256="b" * 64,
         left_out={"same pixels as the frame before": 3},
-        comparison=compare(runs, semantics(0.6, 0.5, 0.5), PolicyConfig()),
+        comparison=compare(runs, semantics(0.6, 0.5, 0.5), KeyframePolicyConfig()),
         latency=Latency((1.0, 2.0, 2.0, 9.0)),
         reference_latency=Latency((4.0, 4.0, 5.0)),
         layer_errors=(("stages.1", 0.5), ("stages.2", 0.25)),

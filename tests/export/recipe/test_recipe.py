@@ -89,7 +89,7 @@ def test_the_manifest_holds_the_chain_from_the_weights_to_the_engines_file(expor
 def test_the_line_refuses_random_weights_and_benchmarks_can_open_them(exported: dict[Target, Exported]) -> None:
     bundle = opened(exported["openvino"])
     with pytest.raises(ManifestError, match="random weights, its findings mean nothing"):
-        with opened_line(bundle, CONFIG, "max"):
+        with opened_line([bundle], CONFIG, "max"):
             pass
     open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=1)).close()
 

@@ -7,24 +7,31 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.models.keyframe.policy import (
     KeyFramePolicy,
-    Scored,
+    KeyframePolicyConfig,
     laterality_mismatch,
     rank_key_frames,
     vote_laterality,
 )
+from cathrt.runtime.models.keyframe.records import KeyframeFinding
+from cathrt.runtime.models.kind import Judged
 
 FPS = 15.0
-CONFIG = PolicyConfig()
+CONFIG = KeyframePolicyConfig()
 
 
-def frames(scores: list[float], fps: float = FPS) -> list[Scored]:
-    return [Scored(i, i * 1000.0 / fps, score, "left", f"v{i}", "fake") for i, score in enumerate(scores)]
+def judged(index: int, due_ms: float, score: float) -> Judged:
+    return Judged(index, due_ms, f"v{index}", KeyframeFinding("left", 0.9, (), engine="fake", score=score))
 
 
-def announced(scores: list[float], threshold: float = 0.5, config: PolicyConfig = CONFIG) -> list[tuple[int, int]]:
+def frames(scores: list[float], fps: float = FPS) -> list[Judged]:
+    return [judged(i, i * 1000.0 / fps, score) for i, score in enumerate(scores)]
+
+
+def announced(
+    scores: list[float], threshold: float = 0.5, config: KeyframePolicyConfig = CONFIG
+) -> list[tuple[int, int]]:
     """(key frame, frame at which it was announced) for a run with these scores."""
     policy = KeyFramePolicy(threshold, config)
     run = frames(scores)
@@ -57,7 +64,7 @@ def test_only_a_better_frame_is_announced_again_on_the_same_plateau() -> None:
 
 def test_refractory_time_keeps_the_next_candidate_waiting() -> None:
     scores = [0.9, 0.1] * 30  # a fresh stretch every second frame, 133 ms apart
-    at = [told for _, told in announced(scores, config=PolicyConfig(max_per_run=100))]
+    at = [told for _, told in announced(scores, config=KeyframePolicyConfig(max_per_run=100))]
     assert len(at) > 2
     assert min(b - a for a, b in pairwise(at)) * 1000.0 / FPS >= CONFIG.refractory_s * 1000.0
 
@@ -73,7 +80,7 @@ def test_the_run_s_end_announces_an_open_candidate() -> None:
     st.sampled_from([7.5, 15.0, 30.0]),
 )
 def test_no_run_breaks_the_policy_s_promises(scores: list[float], threshold: float, k: int, fps: float) -> None:
-    config = PolicyConfig(max_per_run=k)
+    config = KeyframePolicyConfig(max_per_run=k)
     policy = KeyFramePolicy(threshold, config)
     run = frames(scores, fps)
     keys = [key for frame in run if (key := policy.observe(frame)) is not None]
@@ -81,7 +88,7 @@ def test_no_run_breaks_the_policy_s_promises(scores: list[float], threshold: flo
         keys.append(last)
     for chosen in (keys, sorted(rank_key_frames(run, threshold, config), key=lambda f: f.index)):
         assert len(chosen) <= k
-        assert all(key.key_frame_score >= threshold for key in chosen)
+        assert all(key.finding.score >= threshold for key in chosen)
         gaps = [b.due_ms - a.due_ms for a, b in pairwise(chosen)]
         assert all(gap >= config.min_gap_s * 1000.0 for gap in gaps)
     if any(score >= threshold for score in scores):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.demo.dataset import LABELS, QUALITIES, PhantomFrames
 from cathrt.export.models.keyframe.scores import SIDES, f1_macro
-from cathrt.runtime.alert import KeyframeFinding
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.records import KeyframeFinding
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 OUTPUT = "logits"
@@ -80,7 +80,7 @@ def semantics(laterality: float, visible: float, key_frame: float) -> KeyframeSe
 def findings_of(logits: Logits, meaning: KeyframeSection) -> list[KeyframeFinding]:
     """What the runtime would say of each row."""
     model = KeyframeModel(meaning)
-    return [model.finding({OUTPUT: row}) for row in logits]
+    return [model.finding({OUTPUT: row}, "") for row in logits]
 
 
 def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSection) -> FrameScores:
@@ -107,7 +107,7 @@ def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSe
     hits, false_alerts, sides_right = [], [], []
     for frames, logits in runs:
         findings = findings_of(logits, meaning)
-        key_scores = np.array([finding.key_frame_score for finding in findings])
+        key_scores = np.array([finding.score for finding in findings])
         side, quality = truth(frames.targets)
         if not frames.coronary.any():
             false_alerts.append(bool((key_scores >= meaning.key_frame_threshold).any()))

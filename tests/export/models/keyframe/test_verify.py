@@ -23,8 +23,8 @@ from cathrt.export.models.keyframe.comparison import (
 from cathrt.export.models.keyframe.demo.dataset import LABELS
 from cathrt.export.models.keyframe.demo.evaluate import semantics
 from cathrt.export.models.keyframe.gate import GATES, Failure, Gate, failures_of, needed, tightened
-from cathrt.runtime.config import PolicyConfig
 from cathrt.runtime.errors import ConfigError, EngineError
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from tests.export.made_up import COLUMN
 
 MEANING = semantics(0.6, 0.5, 0.5)
@@ -48,7 +48,7 @@ def run_of(
 
 
 def compared(*runs: RunLogits) -> Comparison:
-    return compare(runs, MEANING, PolicyConfig())
+    return compare(runs, MEANING, KeyframePolicyConfig())
 
 
 def judge_set(runs: int = 100) -> list[RunLogits]:

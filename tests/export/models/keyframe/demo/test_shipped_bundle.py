@@ -94,6 +94,6 @@ def test_an_opacified_phantom_frame_scores_higher_as_key_frame_than_one_before_c
     scores = []
     for index in (better, before):
         preprocess(source.render(index), tensor)
-        scores.append(model.finding(engine.infer(engine.input_buffers)).key_frame_score)
+        scores.append(model.finding(engine.infer(engine.input_buffers), engine_name).score)
     engine.close()
     assert np.diff(scores)[0] < -0.1
