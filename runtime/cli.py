@@ -217,7 +217,7 @@ def verify_command(
 
 
 def main() -> None:
-    """Entry point of the `cathrt` script."""
+    """Run the command of sys.argv and exit. Streams and signals may have been prepared before."""
     prepare_standard_streams()
     stop_on_signals()
     logging.basicConfig(level=logging.WARNING, format="cathrt: %(levelname)s: %(message)s", stream=sys.stderr)

@@ -23,12 +23,14 @@ _INPUT, _OUTPUT, _ERROR = 0, 1, 2
 
 
 def prepare_standard_streams() -> None:
-    """Give the process its three descriptors and sys.stdout and sys.stderr their rules. Called once, before all else.
+    """Give the process its three descriptors and sys.stdout and sys.stderr their rules. Called before all else.
 
     Where a descriptor is closed, the next file or socket would get its number, and what is printed would go there. So
     each closed one becomes /dev/null: input at its end, output that can only be read, so that writing to it fails as it
     does without a reader, and error that takes everything.
     """
+    if isinstance(sys.stdout, _PlainText):
+        return
     for descriptor, mode in ((_INPUT, os.O_RDONLY), (_OUTPUT, os.O_RDONLY), (_ERROR, os.O_WRONLY)):
         try:
             os.fstat(descriptor)

@@ -252,7 +252,7 @@ def join_command(
 
 
 def main() -> None:
-    """Entry point of the `cathrt` script."""
+    """Run the command of sys.argv; the `cathrt` script ends here (__init__.py)."""
     runtime_main()
 
 

@@ -47,7 +47,7 @@ for line in sys.stdin:
         sys.argv = ["cathrt", *request["arguments"]]
         code = 1
         try:
-            cathrt.export.commands.cli.main()
+            cathrt.export.commands.main()
         except SystemExit as exc:
             code = exc.code
         except BaseException:

@@ -142,3 +142,15 @@ def worker_of(pid: int) -> str:
         if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
             return child
     return ""
+
+
+def test_a_signal_while_the_script_still_imports_is_quiet_too(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from cathrt.export.commands import main; main()"
+    process = started(sys.executable, "-c", code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"importing\n"
+    process.send_signal(signal.SIGINT)
+    with process:
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"")
