@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _SERVER = r"""
-import ctypes, json, os, struct, sys, traceback
+import ctypes, json, os, resource, struct, sys, traceback
 import cathrt.export.commands.cli
 
 def obey_permissions():
@@ -44,6 +44,8 @@ for line in sys.stdin:
         os.chdir(request["cwd"])
         if request["obeying"]:
             obey_permissions()
+        if request["most_bytes"]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, 2 * (request["most_bytes"],))
         sys.argv = ["cathrt", *request["arguments"]]
         code = 1
         try:
@@ -82,10 +84,11 @@ def cathrt(
     stdout: str | None = None,
     stderr: str | None = None,
     obeying: bool = False,
+    most_bytes: int | None = None,
 ) -> Done:
     """Run the command. stdout, stderr: a path to send them to, such as /dev/full, instead of catching them.
 
-    obeying: what permissions forbid is forbidden to root too.
+    obeying: what permissions forbid is forbidden to root too. most_bytes: of any file, as on a disk that fills up.
     """
     with tempfile.TemporaryDirectory() as folder:
         caught = Path(folder, "stdout"), Path(folder, "stderr")
@@ -96,6 +99,7 @@ def cathrt(
             "arguments": [str(argument) for argument in arguments],
             "cwd": str(cwd or Path.cwd()),
             "obeying": obeying,
+            "most_bytes": most_bytes,
             "streams": [(os.devnull, os.O_RDONLY), *((path, os.O_WRONLY) for path in outputs)],
         }
         server = _server()

@@ -150,6 +150,25 @@ def test_a_folder_that_cannot_be_written_is_an_output_error_before_anything_is_d
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["phantom", "--seed", "1", "--matrix", "64", "--frames", "20"],
+        ["join", str(BUNDLE), "--sign", "KEY"],
+        ["export", "keyframe", "--random-init", *SMALL],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_disk_that_fills_up_is_an_output_error_and_leaves_nothing_half_done(
+    arguments: list[str], places: dict[str, str], tmp_path: Path
+) -> None:
+    done = cathrt(*(places.get(word, word) for word in arguments), "--out", tmp_path / "out", most_bytes=1 << 15)
+    assert done.returncode == SinkError.exit_code, done.stderr
+    assert "cannot be written (File too large)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_a_pipe_that_does_not_block_and_a_slow_reader_lose_nothing() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
