@@ -6,6 +6,7 @@ The parent's side, which trusts nothing the child says. Not for: formats (dicom/
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,15 +23,16 @@ from cathrt.runtime.sources.decoder_process import DecoderProcess
 from cathrt.runtime.sources.discover import Input
 from cathrt.runtime.sources.messages import (
     RING_SLOTS,
-    WALLS,
     ReplyError,
     Request,
     angles_from_document,
     document_from_run,
     pixel_dtype,
-    run_from_document,
 )
+from cathrt.runtime.sources.run_reply import KilledError, first_reply
 from cathrt.runtime.sources.syntax import printable
+
+_log = logging.getLogger(__name__)
 
 Start = Callable[[int], DecoderProcess]  # starts a decoder of one run, whose first frame is this one
 
@@ -49,10 +51,6 @@ def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = 
         return DecoderProcess(replace(request, first_frame=first_frame))
 
     return SandboxedSource(start, input_.name, limits, clock)
-
-
-class _KilledError(SourceError):
-    """The decoder was killed from outside before it had described the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class SandboxedSource:
         self._ended: _Loss | None = None  # no further frame will come
         try:
             self._run = self._begin(0)
-        except _KilledError:
+        except KilledError:
             self._fresh_starts = 0
             self._run = self._begin(0)
         self._wait_s = limits.frame_s
@@ -146,10 +144,10 @@ class SandboxedSource:
         return LostFrame(index, self._clock(), loss.reason, failed=not self._closed_early, ours=loss.ours)
 
     def _begin(self, first_frame: int) -> Run:
-        """Start a decoder and its ring. Raises SourceError, _KilledError where a fresh start may help."""
+        """Start a decoder and its ring. Raises SourceError, KilledError where a fresh start may help."""
         decoder = self._start(first_frame)
         try:
-            run = _first_reply(decoder, self._name, self._limits)
+            run = first_reply(decoder, self._name, self._limits)
             slot_bytes = run.rows * run.columns * pixel_dtype(run.grayscale.bits_stored).itemsize
             try:
                 ring = decoder.size_ring(RING_SLOTS * slot_bytes)
@@ -174,6 +172,7 @@ class SandboxedSource:
             reason = f"{lost.reason}; a fresh decoder could not take over: {exc}"
             self._ended = _Loss(printable(reason, 300), ours=True)
             return False
+        _log.warning("%s: %s: a fresh decoder goes on with frame %d", self._name, lost.reason, index)
         self._lost = None
         self._wait_s = self._limits.first_frame_s  # a video is decoded from its start
         return True
@@ -228,29 +227,3 @@ class SandboxedSource:
     def _stop(self, why: _Loss) -> None:
         self._ended = self._ended or why
         self._decoder.close()
-
-
-def _first_reply(decoder: DecoderProcess, name: str, limits: LimitsConfig) -> Run:
-    try:
-        reply = decoder.receive(limits.first_frame_s)
-        if reply is None:
-            ending = decoder.how_it_ended()
-            if ending.killed:
-                raise _KilledError(f"{name}: the decoder stopped: {ending.text}: open it again")
-            raise SourceError(
-                f"{name}: the decoder stopped: {ending.text}: the file is damaged or not what it says it is"
-            )
-        if isinstance(refusal := reply.get("refused"), str):
-            raise SourceError(f"{name}: {printable(refusal, 600)}")
-        run = run_from_document(reply.get("run"), name, limits)
-        walls = reply.get("walls")
-        missing = {f"decoder_without_{wall}" for wall in WALLS if not (isinstance(walls, dict) and walls.get(wall))}
-        run = replace(run, flags=tuple(sorted({*run.flags, *missing})))
-    except TimeoutError:
-        raise SourceError(
-            f"{name}: no header within limits.first_frame_s = {limits.first_frame_s:g}: "
-            "the file is damaged, or the storage too slow"
-        ) from None
-    except ReplyError as exc:
-        raise SourceError(f"{name}: its description makes no sense ({printable(str(exc), 200)}): not read") from exc
-    return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def test_a_decoder_killed_twice_costs_the_rest_of_the_run_and_says_that_it_is_ou
         assert [item.index for item in lost] == list(range(lost[0].index, FRAMES))
         assert second <= lost[0].index <= second + 8, "what the ring and the pipe held"
         assert all(item.failed and item.ours and "SIGKILL: killed from outside" in item.reason for item in lost)
+
+
+def test_a_fresh_start_that_costs_no_frame_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    walked(open_source(native_run(tmp_path), LIMITS), {20: signal.SIGKILL})
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert re.fullmatch(
+        r"run\.dcm: the decoder stopped: SIGKILL: .*: a fresh decoder goes on with frame 2\d", record.message
+    )
 
 
 def test_a_stalled_decoder_costs_the_frame_it_stalled_on(tmp_path: Path) -> None:
