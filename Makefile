@@ -8,7 +8,7 @@ NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/
 .PHONY: demo test test-slow gpu-check check format native bench clean help
 help:
 	@echo "make demo    generated angiogram through the whole line, under a minute"
-	@echo "make test    the whole unmarked suite"
+	@echo "make test    every test but the slow ones; make test-slow runs those"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make gpu-check  kernels and engine on the NVIDIA GPU of this machine: right, and how fast"
 

@@ -48,6 +48,6 @@ class JournalError(CathrtError):
 
 
 class SinkError(CathrtError):
-    """A sink cannot take a record: its pipe is closed, its disk is full. The journal has the record all the same."""
+    """Output cannot be written: standard output, a file, a sink. What was journalled before stays in the journal."""
 
     exit_code = 8
