@@ -199,6 +199,50 @@ def test_a_fresh_decoder_that_cannot_start_says_so() -> None:
         assert "a fresh decoder could not take over: liar: the decoder stopped: no such luck" in item.reason
 
 
+AT_FRAME_FIVE = """
+import sys
+from cathrt.runtime.sources import child
+from cathrt.runtime.sources.dicom.reader import read_dicom
+def read(request, contents):
+    for item in read_dicom(request, contents):
+        if getattr(item, "index", None) == 5:
+            FAULT
+        yield item
+child.READERS["dicom"] = lambda contents: read
+child.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost", "reason"),
+    [
+        ("bytearray(1 << 40)", [5], "needs more than limits.decoder_memory_mib = 768"),
+        ("raise KeyError('odd')", [5], "the decoder stopped: KeyError: 'odd'"),
+        ("import ctypes; ctypes.string_at(0)", [5], "the decoder stopped: SIGSEGV: crashed while decoding"),
+        (
+            "while True: pass",
+            list(range(5, FRAMES)),
+            "the decoder stopped: SIGXCPU: used up its CPU time, limits.decoder_cpu_s",
+        ),
+    ],
+)
+def test_what_a_frame_does_to_the_real_decoder_behind_its_walls(
+    fault: str, lost: list[int], reason: str, tmp_path: Path
+) -> None:
+    input_ = native_run(tmp_path)
+    limits = LimitsConfig(decoder_memory_mib=768, decoder_cpu_s=1, frame_s=60.0)
+    paths = tuple(path and str(path) for path in input_.paths)
+
+    def start(first_frame: int) -> DecoderProcess:
+        request = Request(input_.kind, input_.name, paths, limits, first_frame)
+        return DecoderProcess(request, ("-c", AT_FRAME_FIVE.replace("FAULT", fault)))
+
+    items = walked(SandboxedSource(start, input_.name, limits, lambda: 0), {})
+    missing = [item for item in items if isinstance(item, LostFrame)]
+    assert [item.index for item in missing] == lost
+    assert {(item.failed, item.ours, item.reason) for item in missing} == {(True, True, reason)}
+
+
 def killing(input_: Input, times: int, fate: int, limits: LimitsConfig = LIMITS) -> SandboxedSource:
     """A source whose first `times` decoders get a signal at once, before they can describe the run."""
     paths = tuple(path and str(path) for path in input_.paths)
