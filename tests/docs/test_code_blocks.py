@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from cathrt.export.models.keyframe.semantics import semantics_from_toml
-from cathrt.runtime.config import Config, load_config
+from cathrt.runtime.config import Config
+from cathrt.runtime.models import load_config
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks_of
 from tests.docs.commands_named import commands_in, faults_of_command
 from tests.e2e import commands
@@ -129,3 +130,9 @@ def test_a_wrong_command_is_noticed(command: str) -> None:
 def test_no_block_is_indented_instead_of_fenced(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert not re.findall(r"\n\n {4,}\S.*", text)
+
+
+def test_the_index_of_decisions_lists_every_page() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((0[^)]+)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(page.name for page in folder.glob("0*.md"))
