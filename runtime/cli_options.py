@@ -99,7 +99,7 @@ def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], Non
 
 
 def exit_code_of(done: Replayed, *, may_drop: bool = False) -> int:
-    """0, or what the exit codes of docs/configuration.md say of runs that were refused, or not judged to the last frame.
+    """The exit code (docs/configuration.md): 0 if every run was judged to its last frame.
 
     Where every input was refused for the bundle's or the engine's sake, that has its own code.
     may_drop: a frame that was dropped does not count, since the machine may be slow and the command shows that.

@@ -64,7 +64,7 @@ def _cathrt(arguments: Sequence[str]) -> list[str]:
 
 @cache
 def _help_of_cathrt(commands: tuple[str, ...]) -> str:
-    done = cathrt(*commands, "--help", environment={"COLUMNS": "200"})
+    done = cathrt(*commands, "--help")
     # A word that is an argument and no command: click prints the help of the command before it.
     named = "".join(f"{command} " for command in commands)
     return done.stdout if done.returncode == 0 and f"cathrt {named}[" in done.stdout else ""
