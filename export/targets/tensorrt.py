@@ -64,8 +64,8 @@ _PACKAGES: dict[Target, _Package] = {
 class PlanRequest:
     """What to build. sm: compute capabilities, 89 for SM 8.9; one plan serves all of them.
 
-    profiles: one for each dynamic input, none for static ones. budget_s: the build is killed after it.
-    memory_limit_mib: of the building process.
+    profiles: for each dynamic input, one for each bucket, in the same order; none for static inputs.
+    budget_s: the build is killed after it. memory_limit_mib: of the building process.
     """
 
     target: Target

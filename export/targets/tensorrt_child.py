@@ -105,9 +105,13 @@ def _configured(trt: Any, builder: Any, request: dict[str, Any]) -> Any:
         config.num_compute_capabilities = len(request["sm"])
         for index, sm in enumerate(request["sm"]):
             config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), index)
-    if request["profiles"]:
+    # The first of each input make one profile, the second of each the next.
+    by_input: dict[str, list[dict[str, Any]]] = {}
+    for shapes in request["profiles"]:
+        by_input.setdefault(shapes["input"], []).append(shapes)
+    for together in zip(*by_input.values(), strict=True):
         profile = builder.create_optimization_profile()
-        for shapes in request["profiles"]:
+        for shapes in together:
             profile.set_shape(shapes["input"], shapes["min"], shapes["opt"], shapes["max"])
         config.add_optimization_profile(profile)
     return config

@@ -6,6 +6,7 @@ into float32 with a warning or none (tried, 1.7.1). Not for: what only the build
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -142,9 +143,9 @@ def _is_weight(tensor: str, constants: dict[str, TensorProto], makers: dict[str,
 def _profile_faults(model: onnx.ModelProto, profiles: Sequence[ShapeProfile]) -> Iterator[str]:
     weights = {tensor.name for tensor in model.graph.initializer}  # ONNX lets a file list these among its inputs
     shapes = {port.name: _shape(port) for port in model.graph.input if port.name not in weights}
-    given = [profile.input for profile in profiles]
-    for name in sorted({name for name in given if given.count(name) > 1}):
-        yield f"input {name!r} has {given.count(name)} profiles, expected one"
+    given = Counter(profile.input for profile in profiles)
+    if len(set(given.values())) > 1:
+        yield f"the inputs have {dict(given)} profiles, expected as many for each"
     for name, shape in shapes.items():
         if 0 in shape and name not in given:
             text = "x".join(str(size or "?") for size in shape)

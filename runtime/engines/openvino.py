@@ -7,7 +7,7 @@ in other files come into an ONNX graph (openvino_weights.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -47,13 +47,16 @@ _DTYPES = {
 class OpenVinoEngine:
     """A compiled model with one infer request, whose tensors are this engine's own arrays.
 
+    names: the tensors' as the manifest has them, since OpenVINO may know one under several names.
     weights: mapped arrays that the model may still read from; they are kept for as long as it is.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, weights: Sequence[NDArray[np.uint8]] = ()) -> None:
+    def __init__(
+        self, compiled: ov.CompiledModel, names: Collection[str], weights: Sequence[NDArray[np.uint8]] = ()
+    ) -> None:
         self._weights = weights
-        self._inputs = tuple(_spec(port) for port in compiled.inputs)
-        self._outputs = tuple(_spec(port) for port in compiled.outputs)
+        self._inputs = tuple(_spec(port, names) for port in compiled.inputs)
+        self._outputs = tuple(_spec(port, names) for port in compiled.outputs)
         self._input_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._inputs})
         self._output_buffers = MappingProxyType({spec.name: page_aligned(spec) for spec in self._outputs})
         self._request: ov.InferRequest | None = compiled.create_infer_request()
@@ -113,7 +116,8 @@ def open_openvino(request: NetworkRequest) -> OpenVinoEngine:
             },
         )
         used = compiled.get_property("INFERENCE_PRECISION_HINT")
-        engine = OpenVinoEngine(compiled, weights)
+        names = {spec.name for spec in (*request.inputs, *request.outputs)}
+        engine = OpenVinoEngine(compiled, names, weights)
     except RuntimeError as exc:
         raise EngineError(f"openvino: {artifact.file} cannot be compiled: {_reason(exc)}: export it again") from exc
     if used != hint:
@@ -155,27 +159,26 @@ def _read(core: ov.Core, bundle: Bundle, file: str) -> tuple[ov.Model, list[NDAr
 
 
 def _set_shapes(model: ov.Model, request: NetworkRequest) -> None:
-    """Fix the shapes to those of the bucket. OpenVINO reshapes a static graph too, whatever its constants say."""
+    """Fix the shapes to those of the bucket. A static graph is refused: OpenVINO would reshape it all the same."""
     if not request.bucket:
         return
-    wanted = {spec.name: ov.PartialShape(list(spec.shape)) for spec in request.inputs}
+    specs = {spec.name: spec for spec in request.inputs}
+    shapes: dict[str, ov.PartialShape] = {}
     for port in model.inputs:
-        found = port.get_partial_shape()
-        shapes = [wanted[name] for name in port.get_names() if name in wanted]
-        if not all(found.compatible(shape) for shape in shapes):
-            raise EngineError(
-                f"{request.where('openvino')}: {request.artifact.file} has {port.get_any_name()} of shape {found}, "
-                f"expected one that can be {shapes[0]}: export it with that size left open"
-            )
-    model.reshape({name: shape for name, shape in wanted.items() if _has_input(model, name)})
+        found, names = port.get_partial_shape(), port.get_names() & specs.keys()
+        for name in names:
+            shapes[name] = ov.PartialShape(list(specs[name].shape))
+            if not found.compatible(shapes[name]):
+                raise EngineError(
+                    f"{request.where(_NAME)}: {request.artifact.file} has {name} of shape {found}, expected "
+                    f"{shapes[name]}: export it with that size left open"
+                )
+    model.reshape(shapes)
 
 
-def _has_input(model: ov.Model, name: str) -> bool:
-    return any(name in port.get_names() for port in model.inputs)
-
-
-def _spec(port: ov.ConstOutput) -> TensorSpec:
-    name, shape, element = port.get_any_name(), port.get_partial_shape(), port.get_element_type().get_type_name()
+def _spec(port: ov.ConstOutput, names: Collection[str]) -> TensorSpec:
+    name = min(port.get_names().intersection(names), default=port.get_any_name())
+    shape, element = port.get_partial_shape(), port.get_element_type().get_type_name()
     if shape.is_dynamic:
         raise EngineError(f"openvino: tensor {name} has shape {shape}, expected a static one: export it so")
     if element not in _DTYPES:

@@ -24,7 +24,7 @@ from cathrt.runtime.bundle.fingerprint import Target
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
 from cathrt.runtime.engines.request import NetworkRequest
-from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, load_plan, tensor_specs
+from cathrt.runtime.engines.tensorrt_plan import LoadedPlan, dynamic_inputs, load_plan, profile_for, tensor_specs
 from cathrt.runtime.engines.tensors import feed
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
@@ -32,6 +32,7 @@ from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
 from cathrt.runtime.tensor import TensorSpec
 
 _log = logging.getLogger(__name__)
+_FIXED: Mapping[str, tuple[int, ...]] = {}
 _WARM_UPS = 2  # the first run still loads kernels, the second runs as all later ones
 
 
@@ -40,21 +41,23 @@ class TensorRtEngine:
 
     The host's side of every tensor is pinned. Copies in, network and copies out are one CUDA graph, recorded at the
     opening; infer() replays it and waits. Fits the ports Engine, FrameEngine and failover.WarmEngine.
+    shapes: of the inputs, for a plan that leaves them open.
     """
 
-    def __init__(self, plan: LoadedPlan, stream: DriverStream) -> None:
+    def __init__(self, plan: LoadedPlan, stream: DriverStream, shapes: Mapping[str, tuple[int, ...]] = _FIXED) -> None:
         self._plan = plan
         self._name = plan.target
         self._hung = False
         self._stream: DriverStream | None = stream
         self._step: DeviceFrameStep | None = None
-        self._inputs, self._outputs = tensor_specs(plan)
         self._context = plan.engine.create_execution_context(plan.trt.ExecutionContextAllocationStrategy.STATIC)
         if self._context is None:
             raise EngineError(
                 f"{self.name}: no execution context for {plan.file}: {plan.told.taken()}: "
                 "free device memory, or take a smaller network"
             )
+        profile = self._set_shapes(shapes, stream)
+        self._inputs, self._outputs = tensor_specs(plan, self._context, profile)
         with self._device_errors():
             self.memory = {spec.name: stream.allocate(_nbytes(spec)) for spec in (*self._inputs, *self._outputs)}
             self._input_buffers = MappingProxyType({spec.name: _pinned(stream, spec) for spec in self._inputs})
@@ -167,6 +170,18 @@ class TensorRtEngine:
             stream.close()
             del self._plan
 
+    def _set_shapes(self, shapes: Mapping[str, tuple[int, ...]], stream: DriverStream) -> int:
+        """Choose the profile that holds the shapes, and set those that the plan leaves open. Returns its index."""
+        plan = self._plan
+        wanted = {name: shapes[name] for name in sorted(dynamic_inputs(plan) & shapes.keys())}
+        if not wanted:
+            return 0
+        profile = profile_for(plan, wanted)
+        done = self._context.set_optimization_profile_async(profile, stream.handle)
+        if not done or not all(self._context.set_input_shape(name, shape) for name, shape in wanted.items()):
+            raise EngineError(f"{self.name}: {plan.file} does not take {wanted}: {plan.told.taken()}")
+        return profile
+
     def _run_on(self, stream: DriverStream) -> None:
         for name, buffer in self._input_buffers.items():
             stream.upload(buffer, self.memory[name])
@@ -196,13 +211,14 @@ def open_tensorrt(target: Target, request: NetworkRequest) -> TensorRtEngine:
 
     A call of the driver or of TensorRT that never returns blocks it: see guarded.py.
     """
-    plan = load_plan(target, request.bundle, request.artifact)
+    plan, settings = load_plan(target, request.bundle, request.artifact), request.config
     try:
-        stream = open_stream(priority="high", wait_ms=request.config.device_wait_ms)
+        stream = open_stream(priority="high", wait_ms=settings.device_wait_ms)
     except CudaError as exc:
         raise _translated(target, exc) from exc
     try:
-        return TensorRtEngine(plan, stream)
+        shapes = {spec.name: spec.shape for spec in request.inputs} if request.bucket else _FIXED
+        return TensorRtEngine(plan, stream, shapes)
     except BaseException:
         with suppress(CudaError):  # what went wrong first is on its way
             stream.close()

@@ -6,6 +6,7 @@ One code for TensorRT 10, 11 and TensorRT-RTX, which share one Python API; no na
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -102,23 +103,57 @@ def tensorrt_module(target: Target) -> Any:
         raise EngineError(f"{target}: {name} cannot be imported ({exc}): {install}") from exc
 
 
-def tensor_specs(plan: LoadedPlan) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """The engine's inputs and outputs. Raises EngineError for what cannot be fed: dynamic, on the host, packed."""
+def profile_for(plan: LoadedPlan, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Index of the optimisation profile that holds these input shapes; of several, one that is fastest at them.
+
+    Raises EngineError where no profile does.
+    """
+    engine, fitting, found = plan.engine, [], []
+    for index in range(engine.num_optimization_profiles):
+        bounds = {name: [tuple(b) for b in engine.get_tensor_profile_shape(name, index)] for name in shapes}
+        found.append("; ".join(f"{name} {low} to {high}" for name, (low, _, high) in bounds.items()))
+        if all(_holds(bounds[name], shape) for name, shape in shapes.items()):
+            fitting.append((any(bounds[name][1] != shape for name, shape in shapes.items()), index))
+    if not fitting:
+        raise EngineError(
+            f"{plan.target}: {plan.file} has no profile for {dict(shapes)}, it has {found}: "
+            "build it with one for each bucket"
+        )
+    return min(fitting)[1]
+
+
+def _holds(bounds: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+    low, _, high = bounds
+    return len(low) == len(shape) and all(a <= size <= b for a, size, b in zip(low, shape, high, strict=True))
+
+
+def dynamic_inputs(plan: LoadedPlan) -> frozenset[str]:
+    """Names of the inputs whose shapes the plan leaves open."""
+    trt, engine = plan.trt, plan.engine
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    return frozenset(name for name in inputs if any(size < 0 for size in engine.get_tensor_shape(name)))
+
+
+def tensor_specs(
+    plan: LoadedPlan, context: Any, profile: int = 0
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """The context's inputs and outputs. Raises EngineError for what cannot be fed: dynamic, on the host, packed."""
     trt, engine = plan.trt, plan.engine
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
-        shape, dtype = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name).name
+        shape, dtype = tuple(context.get_tensor_shape(name)), engine.get_tensor_dtype(name).name
         where = f"{plan.target}: tensor {name} of {plan.file}"
         if any(size < 0 for size in shape):
-            raise EngineError(f"{where} has shape {shape}, expected a static one: export it so")
+            raise EngineError(f"{where} has shape {shape}, expected a static one: export it so, or name its sizes")
         if dtype not in _DTYPES:
             raise EngineError(f"{where} is {dtype}, expected one of {sorted(_DTYPES)}: export it so")
         if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
             raise EngineError(f"{where} is read on the host, expected on the device: export shapes as constants")
-        if engine.get_tensor_format(name) != trt.TensorFormat.LINEAR:
-            packed = engine.get_tensor_format_desc(name)
+        if engine.get_tensor_format(name, profile) != trt.TensorFormat.LINEAR:
+            packed = engine.get_tensor_format_desc(name, profile)
             raise EngineError(f"{where} is laid out as {packed}, expected rows one after another: build the plan again")
         side = inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs
         side.append(TensorSpec(name, shape, _DTYPES[dtype]))

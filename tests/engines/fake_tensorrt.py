@@ -8,7 +8,8 @@ Every name here is one that TensorRT 10, 11 and RTX all have (test_tensorrt_api.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from types import ModuleType
 from typing import Any
@@ -73,11 +74,14 @@ def fake_tensorrt(
     outputs: tuple[TensorSpec, ...],
     compute: Callable[[Tensors, Tensors], None],
     version: str = "11.4.0.106",
+    profiles: Sequence[tuple[int, int, int]] = (),
 ) -> Any:
     """A module with `faults` and `contexts`, those that were made.
 
+    profiles: of the first size of every tensor, which the plan leaves open then: smallest, fastest, largest.
+
     faults: what fails of "Runtime" (None), "Runtime null" (the bindings' TypeError), "engine", "context", "address",
-    "execute", each with a message in the log; and what is odd: "location", "format".
+    "execute", "shape", each with a message in the log; and what is odd: "location", "format".
     """
     faults: set[str] = set()
     contexts: list[Any] = []
@@ -103,12 +107,17 @@ def fake_tensorrt(
 
     class ICudaEngine:
         num_io_tensors = len(specs)
+        num_optimization_profiles = max(1, len(profiles))
+
+        def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
+            sizes = profiles[profile_index]
+            return [(size, *specs[name].shape[1:]) for size in sizes]
 
         def get_tensor_name(self, index: int) -> str:
             return list(specs)[index]
 
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-            return specs[name].shape
+            return (-1, *specs[name].shape[1:]) if profiles else specs[name].shape
 
         def get_tensor_dtype(self, name: str) -> DataType:
             return _DTYPES[specs[name].dtype]
@@ -119,10 +128,10 @@ def fake_tensorrt(
         def get_tensor_location(self, name: str) -> TensorLocation:
             return TensorLocation.HOST if "location" in faults else TensorLocation.DEVICE
 
-        def get_tensor_format(self, name: str) -> TensorFormat:
+        def get_tensor_format(self, name: str, profile_index: int) -> TensorFormat:
             return TensorFormat.CHW32 if "format" in faults else TensorFormat.LINEAR
 
-        def get_tensor_format_desc(self, name: str) -> str:
+        def get_tensor_format_desc(self, name: str, profile_index: int) -> str:
             return "Thirty-two wide channel vectorized row major"
 
         def create_execution_context(self, strategy: ExecutionContextAllocationStrategy) -> Any:
@@ -145,6 +154,22 @@ def fake_tensorrt(
         def __init__(self) -> None:
             self.memory: dict[str, int] = {}
             self.executions = 0
+            self.profile = 0
+            self.size = -1  # of every tensor's first axis, where the plan leaves it open
+
+        def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+            assert stream_handle in FakeStream.by_handle
+            self.profile = profile_index
+            return True
+
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            low, _, high = profiles[self.profile]
+            self.size = shape[0]
+            assert shape[1:] == specs[name].shape[1:]
+            return not fails("shape", "the shape is not in the profile") and low <= shape[0] <= high
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return (self.size, *specs[name].shape[1:]) if profiles else specs[name].shape
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             if fails("address", "the address is not aligned"):
@@ -160,8 +185,9 @@ def fake_tensorrt(
             below = stream.device.below
 
             def run() -> None:
-                fed = {spec.name: spec.empty() for spec in inputs}
-                made = {spec.name: spec.empty() for spec in outputs}
+                shaped = {name: replace(spec, shape=self.get_tensor_shape(name)) for name, spec in specs.items()}
+                fed = {spec.name: shaped[spec.name].empty() for spec in inputs}
+                made = {spec.name: shaped[spec.name].empty() for spec in outputs}
                 for spec in inputs:
                     below.download(DeviceMemory(self.memory[spec.name], fed[spec.name].nbytes), fed[spec.name])
                 below.synchronise()

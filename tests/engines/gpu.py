@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.kernels.cuda.stream import Stream
+from cathrt.runtime.bundle.files import opened_folder
 from cathrt.runtime.bundle.fingerprint import BuildOptions, Device, EngineFingerprint, Target
 from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.bundle.verified_file import verified_files
 from cathrt.runtime.engines import tensorrt, tensorrt_plan
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
@@ -29,6 +31,7 @@ ADA = Device("NVIDIA RTX 4000", 89, "13.1")
 MODULES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MODEL = conv_model().SerializeToString(deterministic=True)
+OPEN_MODEL = conv_model(batch="N").SerializeToString(deterministic=True)
 
 
 @dataclass
@@ -54,8 +57,12 @@ def machine(
     compute: Callable[[Tensors, Tensors], None] = golden,
     below: Stream | None = None,
     device: Device = ADA,
+    profiles: Sequence[tuple[int, int, int]] = (),
 ) -> Machine:
-    """Put a GPU under the engine for as long as `patch` lasts. manifest: whose tensors the network has."""
+    """Put a GPU under the engine for as long as `patch` lasts. manifest: whose tensors the network has.
+
+    profiles: of a plan that leaves the first size of every tensor open.
+    """
     manifest = manifest or golden_manifest()
     made = Machine(FakeDevice(below), {})
     for target, module in MODULES.items():
@@ -64,6 +71,7 @@ def machine(
             manifest.network(CLASSIFIER).output_specs(),
             compute,
             VERSION,
+            profiles,
         )
         patch.setitem(sys.modules, module, made.modules[target])
     patch.setattr(tensorrt, "open_stream", made.device.open_stream)
@@ -102,3 +110,23 @@ def bundle_with_plans(folder: Path, manifest: Manifest | None = None, plan_bytes
         for listed in artifact.plans
     }
     return open_bundle(write_bundle(folder, manifest, {"model.onnx": MODEL, **files}, KEY), [public_key(KEY)])
+
+
+def bundle_with_buckets(folder: Path, sizes: Sequence[int] = (1, 4)) -> Bundle:
+    """A bundle of the golden model that leaves its batch size open as "N". Nobody has signed it: no kind of model that
+    there is reads several frames at once."""
+    folder.mkdir()
+    manifest = golden_manifest(**artifacts())
+    network = manifest.network(CLASSIFIER)
+    inputs = tuple(replace(tensor, shape=("N", *tensor.shape[1:])) for tensor in network.inputs)
+    outputs = tuple(replace(tensor, shape=("N", *tensor.shape[1:])) for tensor in network.outputs)
+    buckets = tuple({"N": size} for size in sizes)
+    network = replace(network, inputs=inputs, outputs=outputs, buckets=buckets, preprocessing=())
+    payload = {"model.onnx": OPEN_MODEL, **{f"plan.{target}": PLAN for target in MODULES}}
+    for name, data in payload.items():
+        (folder / name).write_bytes(data)
+    listed = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
+    with opened_folder(folder) as opened:
+        files = verified_files(opened, listed, hard_links=False)
+    manifest = replace(manifest, files=listed, networks={CLASSIFIER: network})
+    return Bundle(folder, manifest, "0" * 64, "0" * 64, files)

@@ -137,6 +137,14 @@ def test_the_same_request_gives_the_same_bytes_and_another_device_or_option_othe
     assert build_plan(plain, request(ADA, options=BuildOptions(tf32=True))).data != first.data
 
 
+def test_a_plan_is_built_with_a_profile_for_each_bucket() -> None:
+    model = relu(shape=("N", 4))
+    buckets = tuple(ShapeProfile("x", (n, 4), (n, 4), (n, 4)) for n in (1, 4))
+    both = build_plan(model, request(ADA, profiles=buckets))
+    assert both.fingerprint.profiles == buckets
+    assert both.data not in [build_plan(model, request(ADA, profiles=(bucket,))).data for bucket in buckets]
+
+
 def test_the_fingerprint_says_what_the_plan_was_made_from() -> None:
     profile = ShapeProfile("x", (1, 4), (2, 4), (8, 4))
     model = relu(shape=("N", 4))

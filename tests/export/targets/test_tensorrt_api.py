@@ -18,7 +18,7 @@ from cathrt.runtime.engines import tensorrt, tensorrt_plan
 from tests.engines import fake_tensorrt
 
 VERSIONS = ("10.16", "11.4", "rtx_1.7.1")
-FOLDER = Path(__file__).with_name("tensorrt_api")
+FOLDER = Path(__file__).parent.with_name("tensorrt_api")
 # What our code calls TensorRT's objects -> their class.
 OBJECTS = {
     "trt": "module",

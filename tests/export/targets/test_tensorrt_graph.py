@@ -231,7 +231,14 @@ def test_a_profile_that_does_not_fit_is_refused(given: ShapeProfile, expected: s
     assert expected in refusal(model([relu()], shape=("N", 4)), [given])
 
 
-def test_a_profile_for_a_static_input_and_two_for_one_input_are_refused() -> None:
+def test_a_profile_for_a_static_input_and_two_profiles_for_one_of_two_inputs_are_refused() -> None:
     one = profile((1, 4), (1, 4), (1, 4))
     assert "its shape is static" in refusal(model([relu()]), [one])
-    assert "input 'x' has 2 profiles" in refusal(model([relu()], shape=("N", 4)), [one, one])
+    planted = model([relu()], shape=("N", 4))
+    planted.graph.input.append(helper.make_tensor_value_info("z", FLOAT, ["N", 4]))
+    uneven = [one, one, profile((1, 4), (1, 4), (1, 4), name="z")]
+    assert "the inputs have {'x': 2, 'z': 1} profiles, expected as many for each" in refusal(planted, uneven)
+
+
+def test_each_dynamic_input_may_have_a_profile_for_each_bucket() -> None:
+    assert accepts(model([relu()], shape=("N", 4)), [profile((n, 4), (n, 4), (n, 4)) for n in (1, 4)])
