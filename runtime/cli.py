@@ -86,7 +86,8 @@ def replay_command(
     config: ConfigOption = None,
 ) -> None:
     """Judge recorded runs: one verdict per frame, key-frame alerts, a summary per run."""
-    from cathrt.runtime.line.replay import Opening, opened_journal, opened_line, replay
+    from cathrt.runtime.line.replay import opened_journal, opened_line, replay
+    from cathrt.runtime.ports import Opening
     from cathrt.runtime.sinks.progress import ProgressSink
     from cathrt.runtime.sources.discover import discover, shown_name
     from cathrt.runtime.sources.sandbox import open_source

@@ -20,12 +20,12 @@ from cathrt.runtime.alert import Alert, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
 from cathrt.runtime.journal.records import record_from_body
-from cathrt.runtime.line.replay import Opening, Replayed, opened_journal, opened_line, replay
+from cathrt.runtime.line.replay import Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
-from cathrt.runtime.ports import Sink
+from cathrt.runtime.ports import Opening, Sink
 from cathrt.runtime.sinks.contact_sheet import Tile, contact_sheet
 from cathrt.runtime.sinks.summary_page import JudgedRun, summary_page
 from cathrt.runtime.sources.discover import discover

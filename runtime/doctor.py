@@ -11,20 +11,18 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cathrt.runtime.config import Config
+from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.errors import CathrtError
 
 if TYPE_CHECKING:
     from cathrt.runtime.bundle.opening import Bundle
-
-State = Literal["ok", "warn", "missing"]
-Figures = dict[str, float | int | str | list[str]]
 
 # What each optional package is for; the default run needs none of these.
 _ENGINE_PACKAGES = {
@@ -34,16 +32,6 @@ _ENGINE_PACKAGES = {
     "tensorrt_rtx": "NVIDIA RTX workstations",
 }
 _ISA = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "asimddp")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. figures holds what was measured, for --json."""
-
-    name: str
-    state: State
-    detail: str
-    figures: Figures
 
 
 def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterator[Check]:

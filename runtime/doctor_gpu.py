@@ -13,7 +13,7 @@ from cathrt.runtime.bundle.fingerprint import Device, Target, refuse_misfit, sm_
 from cathrt.runtime.bundle.manifest import PlanFile
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config
-from cathrt.runtime.doctor import Check, Figures
+from cathrt.runtime.doctor_check import Check, Figures
 from cathrt.runtime.engines.device_probe import devices_in_child
 from cathrt.runtime.engines.tensorrt_plan import tensorrt_module
 from cathrt.runtime.errors import CathrtError, EngineError

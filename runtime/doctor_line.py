@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cathrt.runtime.config import Config, config_from_document
-from cathrt.runtime.doctor import Check
+from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 from cathrt.runtime.errors import CathrtError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from cathrt.runtime.doctor import Check, Figures
+from cathrt.runtime.doctor_check import Check, Figures
 from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 
 _PROGRAM = ("-P", "-m", "cathrt.runtime.sources.confinement")

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.line.replay import Opening
 from cathrt.runtime.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource
 from cathrt.runtime.phantom.dicom import write_xa
@@ -27,7 +26,7 @@ from cathrt.runtime.phantom.encoders import Syntax, encoding_for
 from cathrt.runtime.phantom.live import open_live
 from cathrt.runtime.phantom.study import Press, SceneRecipe
 from cathrt.runtime.phantom.truth import text_from_truth, truth_document
-from cathrt.runtime.ports import Source
+from cathrt.runtime.ports import Opening, Source
 
 Told = Callable[[int, int], None]
 OpenLive = Callable[[SceneRecipe, LimitsConfig, Clock], Source]

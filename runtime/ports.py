@@ -5,7 +5,8 @@ Not for: shared behaviour. There are no base classes; each port has a contract s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -27,6 +28,14 @@ class Source(Protocol):
     def run(self) -> Run: ...
     def frames(self) -> Iterator[Frame | LostFrame]: ...
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One input: what to call it, and how to open it (raises SourceError)."""
+
+    name: str
+    open: Callable[[], Source]
 
 
 class Engine(Protocol):

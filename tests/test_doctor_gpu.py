@@ -14,7 +14,7 @@ from cathrt.runtime import doctor_gpu, layer_report
 from cathrt.runtime.bundle.fingerprint import Device
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, EngineConfig
-from cathrt.runtime.doctor import Check
+from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.layer_report import counted, kept_layers, layers_on_device
 from cathrt.runtime.models import open_bundle

@@ -25,18 +25,10 @@ from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.pipeline import Line, ServedModel, watch
 from cathrt.runtime.models import MODELS, record_parts
 from cathrt.runtime.models.kind import OnFrames
-from cathrt.runtime.ports import Sink, Source
+from cathrt.runtime.ports import Opening, Sink
 
 # What one input can meet before its first frame without any harm to the next input.
 _OF_ONE_INPUT = (SourceError, ManifestError, ConfigError, EngineError)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """One input: what to call it, and how to open it (raises SourceError)."""
-
-    name: str
-    open: Callable[[], Source]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Rescale, Run
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import Line
-from cathrt.runtime.line.replay import Opening, Replayed, replay
+from cathrt.runtime.line.replay import Replayed, replay
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from cathrt.runtime.ports import Opening
 from tests.lines import BUNDLE, MANIFEST, ArraySource, Tensors, brightness, line
 from tests.passes import AT_ONCE, Shown
 
