@@ -33,8 +33,8 @@ from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Source
 from cathrt.runtime.sinks.jsonl import JsonlSink
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.sandbox import open_source
 
 FRAMES = 100
 RATE_HZ = 30.0

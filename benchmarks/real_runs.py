@@ -21,8 +21,8 @@ from cathrt.export.models.keyframe.scores import SIDES
 from cathrt.export.qualify.judge_set import side_of_name
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.line.pipeline import Line
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input, discover
-from cathrt.runtime.sources.sandbox import open_source
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Annotated
 import pytest
 from annotated_types import Ge
 
+from cathrt.runtime.commands.doctor import effective_config
 from cathrt.runtime.config import Config, Policy, TrustConfig, config_from_document
-from cathrt.runtime.doctor import effective_config
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import load_config, policies
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig

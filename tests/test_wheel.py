@@ -39,7 +39,7 @@ def test_the_installed_wheel_verifies_its_bundle_without_the_checkout(wheel: Pat
     # -S keeps the editable install of this environment out; its packages come in by path
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     apart = {**os.environ, "PYTHONPATH": f"{site}:{packages}"}
-    command = [sys.executable, "-S", "-m", "cathrt.runtime.cli", "verify", str(bundle)]
+    command = [sys.executable, "-S", "-m", "cathrt.runtime.commands.cli", "verify", str(bundle)]
     done = subprocess.run(command, env=apart, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "keyframe-demonstration" in done.stdout

@@ -28,8 +28,8 @@ from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import open_bundle
-from cathrt.runtime.output_files import writing
 from cathrt.runtime.outside.input_file import read_input_file
+from cathrt.runtime.outside.output_files import writing
 
 
 def generate_key(path: Path) -> str:

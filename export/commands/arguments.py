@@ -1,7 +1,7 @@
 """What the export commands are given, as the recipe takes it; and the bar that shows how far they are.
 
 Imports torch and onnx; the command line imports it only when one of these commands runs (cli.py). Not for: options of
-the runtime's commands (cathrt.runtime.cli_options).
+the runtime's commands (cathrt.runtime.commands.options).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from cathrt.export.models.keyframe.semantics import (
 from cathrt.export.qualify.measure import reference_from_onnx
 from cathrt.export.recipe.judging import Reference, reference_of
 from cathrt.runtime.bundle.opening import Bundle
-from cathrt.runtime.cli_options import bundle_at, say
+from cathrt.runtime.commands.options import bundle_at, say
+from cathrt.runtime.commands.standard_streams import styled
 from cathrt.runtime.config import Config
 from cathrt.runtime.engines.cpu import cpu_quota
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
-from cathrt.runtime.standard_streams import styled
 
 RANDOM_NAME = "keyframe-random"
 

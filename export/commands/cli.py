@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.cli import app
-from cathrt.runtime.cli import main as runtime_main
-from cathrt.runtime.cli_options import ConfigOption, JsonOption, bundle_at, say, show, show_json
+from cathrt.runtime.commands.cli import app
+from cathrt.runtime.commands.cli import main as runtime_main
+from cathrt.runtime.commands.options import ConfigOption, JsonOption, bundle_at, say, show, show_json
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import load_config
-from cathrt.runtime.output_files import output_folder
+from cathrt.runtime.outside.output_files import output_folder
 
 if TYPE_CHECKING:
     from cathrt.export.graph.fold import Target

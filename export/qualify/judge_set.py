@@ -25,8 +25,8 @@ from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.ports import Source
 from cathrt.runtime.preprocess import Preprocessor
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input, discover, shown_name
-from cathrt.runtime.sources.sandbox import open_source
 
 # Training begins at seed 0, validation at 10, its test at 20, benchmarks.accuracy at 30 million.
 FIRST_SEED = 60_000_000

@@ -18,8 +18,8 @@ from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.preprocess import Preprocessor
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input, discover, shown_name
-from cathrt.runtime.sources.sandbox import open_source
 
 _LISTED = 20
 _PIECE = 1 << 20

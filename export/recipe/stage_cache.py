@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.output_files import output_folder
+from cathrt.runtime.outside.output_files import output_folder
 
 _LISTING = "stage.json"
 _KEY_DIGITS = 20

@@ -17,7 +17,7 @@ from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.frame_step import FrameStep
 from cathrt.runtime.identity import record_id
-from cathrt.runtime.models.kind import ModelRun
+from cathrt.runtime.model_kind import ModelRun
 
 _log = logging.getLogger(__name__)
 

@@ -14,17 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from cathrt.runtime.alert import (
-    Alert,
-    LiveUntil,
-    PassModel,
-    PassStart,
-    Rate,
-    Record,
-    RunSummary,
-    StoredRecord,
-    Verdict,
-)
+from cathrt.runtime.alert import Alert, LiveUntil, PassModel, PassStart, Rate, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import Clock
@@ -42,7 +32,7 @@ from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.ledger import Ledger
 from cathrt.runtime.line.pace import as_taken, in_real_time
 from cathrt.runtime.line.pass_identity import ModelValues, pass_values
-from cathrt.runtime.models.kind import FrameModel, Judged, Raised
+from cathrt.runtime.model_kind import FrameModel, Judged, Raised
 from cathrt.runtime.ports import Engine, Source
 
 _log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.failover import FailoverEngine, open_with_fallback
 from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.pipeline import Line, ServedModel, watch
+from cathrt.runtime.model_kind import OnFrames
 from cathrt.runtime.models import MODELS, record_parts
-from cathrt.runtime.models.kind import OnFrames
 from cathrt.runtime.ports import Opening, Sink
 
 # What one input can meet before its first frame without any harm to the next input.

@@ -13,8 +13,8 @@ from cathrt.runtime.bundle import opening
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, Policy
 from cathrt.runtime.journal.records import RecordParts
+from cathrt.runtime.model_kind import ModelKind
 from cathrt.runtime.models.keyframe import KEYFRAME
-from cathrt.runtime.models.kind import ModelKind
 
 MODELS: dict[str, ModelKind] = {
     "keyframe": KEYFRAME,

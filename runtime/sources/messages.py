@@ -1,7 +1,7 @@
 """What the decoder process and its parent say to each other: one JSON document per line, pixels apart (see ring).
 
 The parent believes none of it: every field is checked here for type and range. Not for: starting the process
-(decoder_process.py) and for the order of messages (sandbox.py).
+(sources/decoder/process.py) and for the order of messages (sandbox.py).
 
 Request (parent to child, once):  kind, name, paths, limits, first_frame.
 Replies (child to parent):        {"run": ..., "walls": {"seccomp": bool, "landlock": number}} first; then

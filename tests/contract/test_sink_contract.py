@@ -24,10 +24,10 @@ from cathrt.runtime.journal import records
 from cathrt.runtime.journal.reader import JournalReader, ReaderPlace, deliver
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding
 from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
-from cathrt.runtime.models.kind import Judged
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink

@@ -22,8 +22,8 @@ from cathrt.runtime.phantom.live import LiveSource
 from cathrt.runtime.phantom.renderer_process import RendererProcess
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.ports import Source
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements
 from tests.sources.reading import LIMITS
 

@@ -16,9 +16,9 @@ import pytest
 
 from cathrt.runtime.alert import NOTICE, Refusal
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
-from cathrt.runtime.cli_options import exit_code_of
+from cathrt.runtime.commands.demo import demo
+from cathrt.runtime.commands.options import exit_code_of
 from cathrt.runtime.config import Config, JournalConfig, LimitsConfig
-from cathrt.runtime.demo import demo
 from cathrt.runtime.journal.file import open_for_reading
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.writer import Journal
@@ -197,7 +197,7 @@ def test_each_mistake_has_its_exit_code_and_one_clear_line(
 
 
 def test_a_reader_that_goes_away_ends_the_replay_without_a_traceback(dicom_run: Path) -> None:
-    command = [sys.executable, "-m", "cathrt.runtime.cli", "replay", "--json", str(dicom_run)]
+    command = [sys.executable, "-m", "cathrt.runtime.commands.cli", "replay", "--json", str(dicom_run)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -47,7 +47,7 @@ def judge(tmp_path: Path) -> Path:
 
 def test_the_export_commands_cost_the_runtimes_start_nothing_heavy() -> None:
     code = (
-        "import sys, cathrt.runtime.cli; before = set(sys.modules); import cathrt.export.commands.cli;"
+        "import sys, cathrt.runtime.commands.cli; before = set(sys.modules); import cathrt.export.commands.cli;"
         "print(*sorted(set(sys.modules) - before))"
     )
     added = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

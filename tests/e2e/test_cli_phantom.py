@@ -17,10 +17,10 @@ from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.frame import Frame
 from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.phantom.output import write_runs
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.phantom.truth import text_from_truth, truth_document
-from cathrt.runtime.phantom_study import write_runs
 from tests.e2e.commands import Done, cathrt
 from tests.sources.reading import read_here
 
@@ -183,7 +183,7 @@ def test_a_run_that_cannot_be_finished_leaves_nothing_behind(tmp_path: Path) -> 
 
 
 def test_a_reader_that_goes_away_ends_the_writing_without_a_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cathrt.runtime.cli", "phantom", "--seed", "1", "--runs", "3", *SMALL]
+    command = [sys.executable, "-m", "cathrt.runtime.commands.cli", "phantom", "--seed", "1", "--runs", "3", *SMALL]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -13,9 +13,9 @@ import pytest
 
 from cathrt.export.bundle.sign import generate_key
 from cathrt.runtime.bundle.shipped import demonstration_bundle
+from cathrt.runtime.commands.standard_streams import _Output
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.phantom.dicom import write_xa
-from cathrt.runtime.standard_streams import _Output
 from tests.e2e.commands import cathrt
 from tests.lines import ArraySource, picture
 
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def started_with(closed: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A process of its own, started by a shell with these redirections."""
-    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "cathrt.runtime.cli"]
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "cathrt.runtime.commands.cli"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -20,7 +20,7 @@ from tests.e2e.commands import cathrt
 from tests.lines import ArraySource, picture
 from tests.passes import rows
 
-CLI = [sys.executable, "-m", "cathrt.runtime.cli"]
+CLI = [sys.executable, "-m", "cathrt.runtime.commands.cli"]
 LIVE = [*CLI, "phantom", "--live", "--seed", "2", "--runs", "9", "--matrix", "64", "--rate-hz", "30", "--json"]
 
 
@@ -111,7 +111,7 @@ from cathrt.export.qualify.alone import measure_alone
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.models import open_bundle
-from cathrt.runtime.stop_signals import stop_on_signals
+from cathrt.runtime.commands.stop_signals import stop_on_signals
 
 if __name__ == "__main__":
     stop_on_signals()

@@ -245,7 +245,7 @@ def test_doctor_goes_on_where_the_driver_hangs(tmp_path: Path, engine: str, stat
     (tmp_path / "cathrt.toml").write_text(f'engine.name = "{engine}"\n')
     code = (
         "from cathrt.runtime.engines import device_probe\n"
-        "from cathrt.runtime.cli import app\n"
+        "from cathrt.runtime.commands.cli import app\n"
         "device_probe.ANSWER_WITHIN_S = 1.0\n"
         f"app(['doctor', '--config', {str(tmp_path / 'cathrt.toml')!r}, '--folder', {str(tmp_path)!r}])"
     )

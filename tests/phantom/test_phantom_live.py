@@ -19,9 +19,9 @@ from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing, VoiWi
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.phantom import PhantomSource
 from cathrt.runtime.phantom.live import LEAD_FRAMES, LiveSource, open_live
+from cathrt.runtime.phantom.output import pedal_openings
 from cathrt.runtime.phantom.renderer_process import RendererProcess
 from cathrt.runtime.phantom.study import Press, SceneRecipe, draw_study
-from cathrt.runtime.phantom_study import pedal_openings
 from cathrt.runtime.ports import Source
 from tests.lines import SIZE, ListJournal, line, picture
 from tests.sources.reading import LIMITS

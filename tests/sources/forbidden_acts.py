@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from cathrt.runtime.sources.confinement import confine
+from cathrt.runtime.sources.decoder.confinement import confine
 
 # Name: number on x86-64, on aarch64 (None where it has no such call).
 NUMBERS: dict[str, tuple[int, int | None]] = {

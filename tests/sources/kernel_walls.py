@@ -13,7 +13,10 @@ def kernel_has(wall: str) -> None:
     """Skips where this machine's kernel cannot show the wall."""
     found = json.loads(
         subprocess.run(
-            [sys.executable, "-m", "cathrt.runtime.sources.confinement"], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "cathrt.runtime.sources.decoder.confinement"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     )
     if not found[wall]:

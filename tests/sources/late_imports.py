@@ -1,6 +1,6 @@
 """The decoder process, unconfined, that ends with what it imports or opens after its walls would have gone up.
 
-`python tests/sources/late_imports.py ...` in place of `python -m cathrt.runtime.sources.child ...`.
+`python tests/sources/late_imports.py ...` in place of `python -m cathrt.runtime.sources.decoder.child ...`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 import sys
 from typing import Any
 
-from cathrt.runtime.sources import child
-from cathrt.runtime.sources.confinement import Walls
+from cathrt.runtime.sources.decoder import child
+from cathrt.runtime.sources.decoder.confinement import Walls
 
 
 def watch(**_: int) -> Walls:

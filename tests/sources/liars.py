@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 
 from cathrt.runtime.config import LimitsConfig
-from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.decoder.process import DecoderProcess
+from cathrt.runtime.sources.decoder.sandbox import SandboxedSource
 from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.sandbox import SandboxedSource
 from tests.sources.reading import LIMITS
 
 RUN = """{"run_id": "00000000-0000-5000-8000-000000000000", "frame_count": 3, "rows": 2, "columns": 2,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.child import READERS
 from cathrt.runtime.sources.content import open_contents
+from cathrt.runtime.sources.decoder.child import READERS
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.sandbox import open_source
 
 LIMITS = LimitsConfig(decoder_memory_mib=768)
 

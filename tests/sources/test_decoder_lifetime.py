@@ -16,7 +16,7 @@ import pytest
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame
-from cathrt.runtime.sources.sandbox import open_source
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from tests.conftest import ROOT
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements, xa_file
 from tests.sources.liars import SAY_RUN, liar
@@ -168,7 +168,7 @@ PARENT = """
 import os, sys, threading, time
 from pathlib import Path
 from tests.sources.reading import LIMITS, only_input
-from cathrt.runtime.sources.sandbox import open_source
+from cathrt.runtime.sources.decoder.sandbox import open_source
 source = open_source(only_input(Path(sys.argv[1])), LIMITS)
 print(source.decoder_pid, flush=True)
 time.sleep(600)

@@ -12,10 +12,10 @@ from PIL import Image
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame
-from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.decoder.process import DecoderProcess
+from cathrt.runtime.sources.decoder.sandbox import SandboxedSource, open_source
 from cathrt.runtime.sources.discover import discover
 from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.sandbox import SandboxedSource, open_source
 from tests.conftest import ROOT
 from tests.sources.dicom_bytes import (
     DEFLATED,
@@ -121,7 +121,7 @@ HOSTILE = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.sources import child
+from cathrt.runtime.sources.decoder import child
 from tests.sources import forbidden_acts
 def read(request, contents):
     raise SourceError("succeeded: " + str([act for act, error in forbidden_acts.tried().items() if error is None]))
@@ -143,7 +143,7 @@ def test_a_library_that_is_taken_over_in_the_real_decoder_can_do_none_of_it(tmp_
 OLDER = f"""
 import errno, sys
 sys.path.insert(0, {str(ROOT)!r})
-from cathrt.runtime.sources import child
+from cathrt.runtime.sources.decoder import child
 from tests.sources.forbidden_acts import lack
 lack(LACKING, ERROR)
 child.main(sys.argv[1:])

@@ -9,8 +9,8 @@ import pytest
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Discovery, discover
-from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import data_set, native, pictures, xa_elements, xa_file
 
 

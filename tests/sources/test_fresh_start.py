@@ -19,10 +19,10 @@ from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.line.pipeline import watch
-from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.decoder.process import DecoderProcess
+from cathrt.runtime.sources.decoder.sandbox import SandboxedSource, open_source
 from cathrt.runtime.sources.discover import Input, discover
 from cathrt.runtime.sources.messages import Request
-from cathrt.runtime.sources.sandbox import SandboxedSource, open_source
 from tests.lines import ListJournal, line
 from tests.sources.dicom_bytes import JPEG_BASELINE, encapsulated, native, part10, pictures, xa_elements
 from tests.sources.liars import SAY_RUN, liar
@@ -172,7 +172,10 @@ def test_a_frame_on_which_two_decoders_are_killed_costs_the_rest() -> None:
 
 
 def test_a_decoder_that_used_up_its_cpu_time_is_followed_by_one_with_as_much() -> None:
-    spin = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=1)\nwhile 1: pass\n"
+    spin = (
+        "from cathrt.runtime.sources.decoder.confinement import confine\n"
+        "confine(memory_mib=512, cpu_s=1)\nwhile 1: pass\n"
+    )
     assert (
         lost_of(f"if first == 0:\n    frame(0)\n    {spin.replace(chr(10), chr(10) + '    ')}\nframe(1); frame(2)")
         == {}

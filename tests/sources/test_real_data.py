@@ -10,8 +10,8 @@ import pytest
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.reading import LIMITS, only_input, read_sandboxed
 
 

@@ -11,8 +11,8 @@ import pytest
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input
-from cathrt.runtime.sources.sandbox import open_source
 from tests.sources.dicom_bytes import part10, pictures, xa_elements, xa_file
 from tests.sources.liars import SAY_RUN, liar
 from tests.sources.reading import LIMITS, only_input

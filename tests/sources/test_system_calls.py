@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.sources.system_calls import ARCHITECTURES, Architecture, filter_for
+from cathrt.runtime.sources.decoder.system_calls import ARCHITECTURES, Architecture, filter_for
 
 KILL, EPERM, ENOSYS, ALLOW = 0x80000000, 0x00050001, 0x00050026, 0x7FFF0000
 PID = 4711

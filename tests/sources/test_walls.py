@@ -16,7 +16,7 @@ from tests.sources.forbidden_acts import FORBIDDEN, LANDLOCKED
 from tests.sources.kernel_walls import kernel_has
 
 NOBODY = 65534
-CONFINED = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=5)\n"
+CONFINED = "from cathrt.runtime.sources.decoder.confinement import confine; confine(memory_mib=512, cpu_s=5)\n"
 
 
 def confined(code: str, before: str = "") -> subprocess.CompletedProcess[str]:
@@ -76,7 +76,10 @@ def test_a_confined_process_allocates_and_opens_no_more(code: str, error: str) -
 
 
 def test_a_confined_process_that_spins_is_stopped_by_its_cpu_limit() -> None:
-    code = "from cathrt.runtime.sources.confinement import confine; confine(memory_mib=512, cpu_s=1)\nwhile True: pass"
+    code = (
+        "from cathrt.runtime.sources.decoder.confinement import confine\n"
+        "confine(memory_mib=512, cpu_s=1)\nwhile True: pass"
+    )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGXCPU
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
 from cathrt.runtime.errors import EngineError
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig, rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
-from cathrt.runtime.models.kind import Judged
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Side = Literal["left", "right"]

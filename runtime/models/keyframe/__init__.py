@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from cathrt.runtime.model_kind import ModelKind, OnFrames
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
 from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeSection, keyframe_faults
-from cathrt.runtime.models.kind import ModelKind, OnFrames
 
 KEYFRAME = ModelKind(
     section=KeyframeSection,

@@ -14,8 +14,8 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 
 from cathrt.runtime.config import Policy
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.records import Laterality
-from cathrt.runtime.models.kind import Judged
 
 # Views a C-arm angle makes unlikely for a side (degrees; LAO > 0, CRA > 0). Caudal tilts are chosen to unfold the left
 # main and its branches; a plain LAO without tilt is the standard right coronary view (Heart, table of projections).

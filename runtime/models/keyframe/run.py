@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Policy
 from cathrt.runtime.frame import Run
+from cathrt.runtime.model_kind import Judged, Raised
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import (
     KeyFramePolicy,
@@ -23,7 +24,6 @@ from cathrt.runtime.models.keyframe.policy import (
 )
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
 from cathrt.runtime.models.keyframe.section import section_of
-from cathrt.runtime.models.kind import Judged, Raised
 
 _SIDE = {"left": "left coronary", "right": "right coronary", "unknown": "side unknown"}
 _SIDE_JA = {"left": "左冠動脈", "right": "右冠動脈", "unknown": "左右不明"}

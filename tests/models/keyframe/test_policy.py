@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import (
     KeyFramePolicy,
     KeyframePolicyConfig,
@@ -15,7 +16,6 @@ from cathrt.runtime.models.keyframe.policy import (
     vote_laterality,
 )
 from cathrt.runtime.models.keyframe.records import KeyframeFinding
-from cathrt.runtime.models.kind import Judged
 
 FPS = 15.0
 CONFIG = KeyframePolicyConfig()

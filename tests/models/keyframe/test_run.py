@@ -10,10 +10,10 @@ from cathrt.runtime.bundle.manifest import Section
 from cathrt.runtime.config import Policy
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.frame import Geometry
+from cathrt.runtime.model_kind import Judged, Raised
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
 from cathrt.runtime.models.keyframe.run import KeyframeOnFrames, KeyframeRun
-from cathrt.runtime.models.kind import Judged, Raised
 from tests.lines import BUNDLE, MANIFEST, ArraySource
 
 FILLING = [0.1, 0.6, 0.9, 0.7, 0.3, 0.1]  # P(better); the best frame is 2, and 4 releases it

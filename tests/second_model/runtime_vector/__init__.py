@@ -17,7 +17,7 @@ from cathrt.runtime.bundle.manifest import Manifest, Section
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Policy
 from cathrt.runtime.frame import Run
-from cathrt.runtime.models.kind import Judged, ModelKind, OnFrames, Raised
+from cathrt.runtime.model_kind import Judged, ModelKind, OnFrames, Raised
 
 READER = "reader"
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from cathrt.runtime.doctor_walls import walls_check
+from cathrt.runtime.commands.doctor_walls import walls_check
 from tests.sources.kernel_walls import kernel_has
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from cathrt.export.bundle.sign import public_key, write_bundle
-from cathrt.runtime import doctor_gpu, layer_report
 from cathrt.runtime.bundle.fingerprint import Device
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.commands import doctor_gpu, layer_report
+from cathrt.runtime.commands.doctor_check import Check
+from cathrt.runtime.commands.layer_report import counted, kept_layers, layers_on_device
 from cathrt.runtime.config import Config, EngineConfig
-from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.layer_report import counted, kept_layers, layers_on_device
 from cathrt.runtime.models import open_bundle
 from tests.engines import gpu
 from tests.engines.fake_tensorrt import PLAN

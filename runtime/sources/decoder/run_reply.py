@@ -10,7 +10,7 @@ from dataclasses import replace
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Run
-from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.decoder.process import DecoderProcess
 from cathrt.runtime.sources.messages import WALLS, ReplyError, run_from_document
 from cathrt.runtime.sources.syntax import printable
 

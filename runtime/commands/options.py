@@ -1,6 +1,6 @@
 """What the commands share: their common options, the configuration, the bundle, where results and progress are shown.
 
-Not for: the commands themselves (cli.py, cli_phantom.py).
+Not for: the commands themselves (cli.py, commands/phantom.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.commands.standard_streams import styled
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
 from cathrt.runtime.models import load_config, open_bundle, record_parts
 from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
-from cathrt.runtime.standard_streams import styled
 
 if TYPE_CHECKING:
     from cathrt.runtime.line.replay import Replayed

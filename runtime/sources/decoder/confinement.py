@@ -1,8 +1,8 @@
 """What the decoder process gives up before it looks at a file: memory, time, files, programs, processes, the network.
 
 Applied by the child to itself when its input is open and its libraries are loaded, before the first foreign byte is
-parsed; none of it can be taken back. `python -m cathrt.runtime.sources.confinement` says which walls stand here.
-Not for: guarding the parent's side of the pipe (sandbox.py checks every message).
+parsed; none of it can be taken back. `python -m cathrt.runtime.sources.decoder.confinement` says which walls stand
+here. Not for: guarding the parent's side of the pipe (sandbox.py checks every message).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import resource
 import struct
 from dataclasses import asdict, dataclass
 
-from cathrt.runtime.sources.system_calls import refuse_other_calls
+from cathrt.runtime.sources.decoder.system_calls import refuse_other_calls
 
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522

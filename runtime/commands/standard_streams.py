@@ -1,6 +1,6 @@
 """Standard input, output and error of a command: always there, plain text, and an error of output is a SinkError.
 
-Not for: what is written (cli_options.py), or files that a command writes (output_files.py).
+Not for: what is written (commands/options.py), or files that a command writes (output_files.py).
 """
 
 from __future__ import annotations

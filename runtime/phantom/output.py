@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.output_files import output_folder, whole_file
+from cathrt.runtime.outside.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.phantom.dicom_header import acquisition_from_scene

@@ -1,6 +1,6 @@
 """`cathrt phantom`: its arguments, checked before anything is drawn, and what it prints.
 
-Not for: what it does (phantom_study.py).
+Not for: what it does (phantom/output.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.cli_options import (
+from cathrt.runtime.commands.options import (
     BundleOption,
     ConfigOption,
     EngineOption,
@@ -31,8 +31,8 @@ from cathrt.runtime.config import Config
 
 if TYPE_CHECKING:
     from cathrt.runtime.phantom import SceneKind
+    from cathrt.runtime.phantom.output import Written
     from cathrt.runtime.phantom.study import Press, SceneRecipe
-    from cathrt.runtime.phantom_study import Written
 
 _MAX_RUNS = 100_000
 _PAUSE_S = 5.0
@@ -82,7 +82,7 @@ def phantom_command(
         settings = settings_from(config, engine)
         _stream(recipe, runs, _PAUSE_S if pause_s is None else pause_s, settings, bundle, journal, json_=json_)
         return
-    from cathrt.runtime.phantom_study import write_runs
+    from cathrt.runtime.phantom.output import write_runs
 
     if out is None:
         raise typer.BadParameter("give a folder for the files with --out, or --live to stream", param_hint="--out")
@@ -103,8 +103,8 @@ def _stream(
     json_: bool,
 ) -> None:
     from cathrt.runtime.line.replay import opened_journal, opened_line, replay
+    from cathrt.runtime.phantom.output import pedal_openings
     from cathrt.runtime.phantom.study import draw_study
-    from cathrt.runtime.phantom_study import pedal_openings
     from cathrt.runtime.sinks.progress import ProgressSink
 
     with (

@@ -23,7 +23,7 @@ from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, ReplyError, Request, text_from_request
 from cathrt.runtime.sources.syntax import printable
 
-_PROGRAM = ("-m", "cathrt.runtime.sources.child")
+_PROGRAM = ("-m", "cathrt.runtime.sources.decoder.child")
 _STDERR_KEPT = 4096
 # What Python and its shared libraries need to be found, and one thread for libraries that would start one per core.
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")

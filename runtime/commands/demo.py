@@ -22,14 +22,14 @@ from cathrt.runtime.config import Config
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.line.replay import Replayed, opened_journal, opened_line, replay
 from cathrt.runtime.models import record_parts
-from cathrt.runtime.output_files import output_folder, whole_file
+from cathrt.runtime.outside.output_files import output_folder, whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Opening, Sink
 from cathrt.runtime.sinks.contact_sheet import Tile, contact_sheet
 from cathrt.runtime.sinks.summary_page import JudgedRun, summary_page
+from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
-from cathrt.runtime.sources.sandbox import open_source
 
 # name, side, kind: one of each side, and one in which there is nothing to find
 _RUNS: tuple[tuple[str, Literal["left", "right"] | None, SceneKind], ...] = (

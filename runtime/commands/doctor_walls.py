@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from cathrt.runtime.doctor_check import Check, Figures
+from cathrt.runtime.commands.doctor_check import Check, Figures
 from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 
-_PROGRAM = ("-P", "-m", "cathrt.runtime.sources.confinement")
+_PROGRAM = ("-P", "-m", "cathrt.runtime.sources.decoder.confinement")
 _WITHIN_S = 20.0
 # What a file that takes a decoder over could do where this wall is missing.
 _WITHOUT = {

@@ -1,7 +1,7 @@
 """What the layers of a plan compute in: as its bundle keeps it from the build, and as TensorRT's inspector tells it.
 
-`python -m cathrt.runtime.layer_report BUNDLE ENGINE KEY...` opens the engine, in a process of its own since NVIDIA's
-code may crash it, and prints the inspector's answer as JSON. Not for: times, memory, or which kernels ran.
+`python -m cathrt.runtime.commands.layer_report BUNDLE ENGINE KEY...` opens the engine, in a process of its own since
+NVIDIA's code may crash it, and prints the inspector's answer as JSON. Not for: times, memory, or which kernels ran.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cathrt.runtime.engines.request import NetworkRequest
 from cathrt.runtime.errors import CathrtError, EngineError
 from cathrt.runtime.models import open_bundle
 
-_PROGRAM = ("-m", "cathrt.runtime.layer_report")
+_PROGRAM = ("-m", "cathrt.runtime.commands.layer_report")
 OPENED_WITHIN_S = 120.0  # TensorRT-RTX finishes its plans on the device
 # How TensorRT writes types, in lower case; the first that is found counts.
 _TYPES = {

@@ -1,7 +1,7 @@
 """Whether the line opens: `cathrt doctor` opens bundle, engine and fallback by the function that replay opens them by.
 
-`python -m cathrt.runtime.doctor_line REQUEST` does it, in a process of its own since a vendor's code may crash or hang,
-and answers with one JSON line. Not for: judging frames.
+`python -m cathrt.runtime.commands.doctor_line REQUEST` does it, in a process of its own since a vendor's code may crash
+or hang, and answers with one JSON line. Not for: judging frames.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from cathrt.runtime.commands.doctor_check import Check
 from cathrt.runtime.config import Config, config_from_document
-from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.engines.asked_child import ask_child, how_it_ended
 from cathrt.runtime.errors import CathrtError
 
-_PROGRAM = ("-m", "cathrt.runtime.doctor_line")
+_PROGRAM = ("-m", "cathrt.runtime.commands.doctor_line")
 OPENED_WITHIN_S = 180.0  # TensorRT-RTX finishes its plans on the device, and there may be a fallback
 
 
@@ -49,7 +49,7 @@ def line_check(
 
 def main(request: str) -> int:
     """Open the line as replay does, close it, and print its engine's name, or why not."""
-    from cathrt.runtime.cli_options import bundle_at
+    from cathrt.runtime.commands.options import bundle_at
     from cathrt.runtime.line.replay import opened_line
     from cathrt.runtime.models import policies
 

@@ -1,4 +1,5 @@
-"""The decoder process: python -m cathrt.runtime.sources.child, started by decoder_process.py and by nothing else.
+"""The decoder process: python -m cathrt.runtime.sources.decoder.child, started by sources/decoder/process.py and by
+nothing else.
 
 Opens one input, imports what its format needs and nothing else (it starts once per run), gives up its rights, and only
 then reads: frames go through the ring, a few ahead. Not for: use as a library.
@@ -21,8 +22,8 @@ from typing import Any, BinaryIO
 from cathrt.runtime.children.lifeline import die_with_parent
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.confinement import ConfinementError, Walls, confine
 from cathrt.runtime.sources.content import OTHER_DESCRIPTORS, Content, open_contents
+from cathrt.runtime.sources.decoder.confinement import ConfinementError, Walls, confine
 from cathrt.runtime.sources.discover import InputKind
 from cathrt.runtime.sources.messages import RING_SLOTS, Request, document_from_run, pixel_dtype, request_from_text
 from cathrt.runtime.sources.syntax import printable

@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cathrt.runtime.commands.doctor_check import Check, State
 from cathrt.runtime.config import Config
-from cathrt.runtime.doctor_check import Check
 from cathrt.runtime.errors import CathrtError
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     bundle: what replay would open, and whose plans are looked at; by default the demonstration.
     """
     from cathrt.runtime.bundle.shipped import shipped_keys
-    from cathrt.runtime.doctor_gpu import gpu_checks
-    from cathrt.runtime.doctor_line import line_check
-    from cathrt.runtime.doctor_walls import walls_check
+    from cathrt.runtime.commands.doctor_gpu import gpu_checks
+    from cathrt.runtime.commands.doctor_line import line_check
+    from cathrt.runtime.commands.doctor_walls import walls_check
 
     yield _python()
     yield _cpu()

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.cli_options import (
+from cathrt.runtime.commands.options import (
     UNJUDGED,
     BundleOption,
     BundlesOption,
@@ -37,11 +37,11 @@ from cathrt.runtime.cli_options import (
     show_json,
     stdout_sink,
 )
-from cathrt.runtime.cli_phantom import phantom_command
+from cathrt.runtime.commands.phantom import phantom_command
+from cathrt.runtime.commands.standard_streams import drop_output, prepare_standard_streams
+from cathrt.runtime.commands.stop_signals import STOPPED, stop_on_signals
 from cathrt.runtime.errors import CathrtError, SinkError, SourceError
 from cathrt.runtime.models import load_config
-from cathrt.runtime.standard_streams import drop_output, prepare_standard_streams
-from cathrt.runtime.stop_signals import STOPPED, stop_on_signals
 
 # What only writing can meet, wherever it was.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
@@ -89,8 +89,8 @@ def replay_command(
     from cathrt.runtime.line.replay import opened_journal, opened_line, replay
     from cathrt.runtime.ports import Opening
     from cathrt.runtime.sinks.progress import ProgressSink
+    from cathrt.runtime.sources.decoder.sandbox import open_source
     from cathrt.runtime.sources.discover import discover, shown_name
-    from cathrt.runtime.sources.sandbox import open_source
 
     settings = settings_from(config, engine)
     found = discover(paths)
@@ -120,7 +120,7 @@ def demo_command(
     config: ConfigOption = None,
 ) -> None:
     """Generated angiogram runs through the whole line at real time; leaves a page. No GPU, no services, no network."""
-    from cathrt.runtime.demo import demo
+    from cathrt.runtime.commands.demo import demo
 
     settings = settings_from(config, engine)
     with progress_bar("drawing phantom runs", shown=not json_) as advance:
@@ -144,7 +144,7 @@ def doctor_command(
     ] = Path("."),
 ) -> None:
     """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, and whether replay opens them."""
-    from cathrt.runtime.doctor import effective_config, examine
+    from cathrt.runtime.commands.doctor import effective_config, examine
 
     settings = settings_from(config, engine)
     enough = True

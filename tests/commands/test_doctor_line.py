@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
 from cathrt.runtime.bundle.manifest import Artifact
-from cathrt.runtime.cli_options import bundle_at
+from cathrt.runtime.commands.doctor_line import line_check
+from cathrt.runtime.commands.options import bundle_at
 from cathrt.runtime.config import Config, EngineConfig, TrustConfig
-from cathrt.runtime.doctor_line import line_check
 from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.line.replay import opened_line
 from tests.e2e.commands import cathrt
@@ -26,7 +26,7 @@ INT8 = Artifact("model.onnx", "int8")
 NO_VNNI = (
     "-c",
     "import sys; import cathrt.runtime.engines.openvino as engine; engine.sums_int8_exactly = lambda bits: bits == 7;"
-    "from cathrt.runtime.doctor_line import main; sys.exit(main(sys.argv[1]))",
+    "from cathrt.runtime.commands.doctor_line import main; sys.exit(main(sys.argv[1]))",
 )
 
 
@@ -80,7 +80,9 @@ def test_doctor_says_why_a_fallback_stands_in(tmp_path: Path) -> None:
     assert "bundle golden has no artifact for onnxruntime" in check.detail
 
 
-@pytest.mark.parametrize(("program", "state"), [(("-m", "cathrt.runtime.doctor_line"), "ok"), (NO_VNNI, "missing")])
+@pytest.mark.parametrize(
+    ("program", "state"), [(("-m", "cathrt.runtime.commands.doctor_line"), "ok"), (NO_VNNI, "missing")]
+)
 def test_int8_is_missing_on_a_cpu_that_would_clip_it(tmp_path: Path, program: tuple[str, ...], state: str) -> None:
     from cathrt.runtime.engines.cpu import sums_int8_exactly
 

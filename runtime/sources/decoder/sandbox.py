@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.decoder_process import DecoderProcess
+from cathrt.runtime.sources.decoder.process import DecoderProcess
+from cathrt.runtime.sources.decoder.run_reply import KilledError, first_reply
 from cathrt.runtime.sources.discover import Input
 from cathrt.runtime.sources.messages import (
     RING_SLOTS,
@@ -29,7 +30,6 @@ from cathrt.runtime.sources.messages import (
     document_from_run,
     pixel_dtype,
 )
-from cathrt.runtime.sources.run_reply import KilledError, first_reply
 from cathrt.runtime.sources.syntax import printable
 
 _log = logging.getLogger(__name__)

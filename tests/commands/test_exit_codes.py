@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cathrt.runtime.cli_options import exit_code_of
+from cathrt.runtime.commands.options import exit_code_of
 from cathrt.runtime.line.replay import Replayed
 from tests.passes import refusal, summary, verdict
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from cathrt.runtime.bundle.fingerprint import Device, Target, refuse_misfit, sm_text
 from cathrt.runtime.bundle.manifest import PlanFile
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.commands.doctor_check import Check, Figures
+from cathrt.runtime.commands.layer_report import kept_layers, layers_on_device
 from cathrt.runtime.config import Config
-from cathrt.runtime.doctor_check import Check, Figures
 from cathrt.runtime.engines.device_probe import devices_in_child
 from cathrt.runtime.engines.tensorrt_plan import tensorrt_module
 from cathrt.runtime.errors import CathrtError, EngineError
-from cathrt.runtime.layer_report import kept_layers, layers_on_device
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _TARGETS: tuple[Target, ...] = ("tensorrt-rtx", "tensorrt")

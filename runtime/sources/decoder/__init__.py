@@ -1,0 +1,1 @@
+"""The confined process that decodes files, and the source that speaks to it."""
