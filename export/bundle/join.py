@@ -6,7 +6,6 @@ other weights, labels or preprocessing under one name; such bundles are refused.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.engine_records import by_engine, evidence_about, provenance_about, provenance_of
 from cathrt.export.bundle.real_figures import figures_of
-from cathrt.export.bundle.sign import write_bundle
+from cathrt.export.bundle.sign import Content, write_bundle
 from cathrt.runtime.bundle.manifest import Artifact, Manifest
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.bundle.verified_file import VerifiedFile
 from cathrt.runtime.errors import ManifestError
 
 CARD = "MODEL_CARD.md"
@@ -47,15 +47,15 @@ def join(
         _require_the_same(base.manifest, other.manifest, other.path)
     _require_each_engine_once(others)
     joined = base.manifest
-    payload: dict[str, bytes] = {}
+    payload: dict[str, Content] = {}
     for other in others:
         for role, engine, artifact in other.manifest.all_artifacts():
-            names = {name: f"{engine}.{name}" for name in sorted(_files_of(artifact, other.manifest))}
-            payload |= {renamed: other.read(name) for name, renamed in names.items()}
+            names = _new_names(engine, artifact, other)
+            payload |= {renamed: other.file(name) for name, renamed in names.items()}
             artifacts = {**joined.network(role).artifacts, engine: _renamed(artifact, names)}
             joined = joined.with_artifacts(role, artifacts)
     added = {engine for other in others for _, engine, _ in other.manifest.all_artifacts()}
-    payload |= {name: base.read(name) for name in _kept(base.manifest, added)}
+    payload |= {name: base.file(name) for name in _kept(base, added)}
     kept = [engine for engine in base.manifest.engines if engine not in added]
     joined = replace(
         joined,
@@ -64,7 +64,7 @@ def join(
         evidence=_evidence(base.manifest, kept, others),
     )
     if real is not None:
-        digests = {name: hashlib.sha256(data).hexdigest() for name, data in payload.items()}
+        digests = {name: content.sha256 for name, content in payload.items() if isinstance(content, VerifiedFile)}
         joined = replace(joined, evidence={**joined.evidence, "real": figures_of(real, joined, digests)})
     if card is not None and CARD in payload and base.manifest.demonstration:
         payload[CARD] = card(joined).encode()
@@ -95,20 +95,31 @@ def _require_each_engine_once(others: Sequence[Bundle]) -> None:
         raise ManifestError(f"{', '.join(twice)}: in more than one of the bundles to add, expected each engine once")
 
 
-def _files_of(artifact: Artifact, manifest: Manifest) -> set[str]:
-    """What belongs to an artifact: its own files and those named after them (OpenVINO's .bin, a plan's layers)."""
+def _files_of(artifact: Artifact, bundle: Bundle) -> set[str]:
+    """What belongs to an artifact: its own files, those named after them (OpenVINO's .bin, a plan's layers), and those
+    that its graph keeps tensors in."""
     named = {artifact.file, *(plan.file for plan in artifact.plans)}
     stems = {name.removesuffix(".xml") for name in named}
-    return {name for name in manifest.files if any(name == stem or name.startswith(f"{stem}.") for stem in stems)}
+    beside = {name for name in bundle.files if any(name == stem or name.startswith(f"{stem}.") for stem in stems)}
+    return beside | {tensor.file for tensor in bundle.external.get(artifact.file, ())}
 
 
-def _kept(base: Manifest, added: Collection[str]) -> set[str]:
+def _new_names(engine: str, artifact: Artifact, bundle: Bundle) -> dict[str, str]:
+    """By its name there, what a file of the artifact is called in the joined bundle.
+
+    A graph finds the files of its tensors by their place beside it, so these move together into a folder.
+    """
+    between = "/" if bundle.external.get(artifact.file) else "."
+    return {name: f"{engine}{between}{name}" for name in sorted(_files_of(artifact, bundle))}
+
+
+def _kept(base: Bundle, added: Collection[str]) -> set[str]:
     """The base's files but for those that only a replaced artifact needs. added: engines that others bring."""
     replaced: set[str] = set()
     needed: set[str] = set()
-    for _, engine, artifact in base.all_artifacts():
+    for _, engine, artifact in base.manifest.all_artifacts():
         (replaced if engine in added else needed).update(_files_of(artifact, base))
-    return base.files.keys() - (replaced - needed)
+    return base.manifest.files.keys() - (replaced - needed)
 
 
 def _renamed(artifact: Artifact, names: Mapping[str, str]) -> Artifact:

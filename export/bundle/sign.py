@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,10 +26,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
 from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.verified_file import CHUNK, VerifiedFile
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.outside.input_file import read_input_file
 from cathrt.runtime.outside.output_files import writing
+
+Content = bytes | Path | VerifiedFile  # of a file to write: itself, or where to copy it from
 
 
 def generate_key(path: Path) -> str:
@@ -78,11 +81,11 @@ def signature_line(document: bytes, key: Ed25519PrivateKey) -> bytes:
     return f"ed25519 {public_key(key)} {key.sign(document).hex()}\n".encode()
 
 
-def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, bytes | Path], key: Ed25519PrivateKey) -> Path:
+def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, Content], key: Ed25519PrivateKey) -> Path:
     """Write a signed bundle at `folder`, which must not exist yet, and return `folder`.
 
     manifest: complete but for `files`, which must be empty and is filled from the payload.
-    payload: name in the bundle -> its bytes, or the file to copy.
+    payload: name in the bundle -> its bytes, or the file to copy, which goes through memory in pieces.
     The bundle is made beside `folder`, opened as the runtime will open it, and only then renamed into place: there is
     a whole bundle or none. Raises ManifestError where the runtime would refuse it, SinkError where its folder cannot be
     made.
@@ -96,26 +99,38 @@ def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, bytes |
     with writing(folder):
         unfinished = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=".unfinished-bundle-"))
     try:
-        digests = {}
-        for name, content in sorted(payload.items()):
-            data = content if isinstance(content, bytes) else content.read_bytes()
-            digests[name] = hashlib.sha256(data).hexdigest()
-            _write(unfinished / name, data)
+        digests = {name: _write(unfinished / name, _pieces(content)) for name, content in sorted(payload.items())}
         document = canonical_json(dataclasses.replace(manifest, files=digests))
-        _write(unfinished / MANIFEST, document)
-        _write(unfinished / SIGNATURE, signature_line(document, key))
+        _write(unfinished / MANIFEST, [document])
+        _write(unfinished / SIGNATURE, [signature_line(document, key)])
         unfinished.chmod(0o755)
-        open_bundle(unfinished, [public_key(key)])
+        open_bundle(unfinished, [public_key(key)]).close()
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> str:
+    """Write the pieces to a new file. Returns the sha256 of what was written."""
+    digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as stream:
-        stream.write(data)
+        for piece in pieces:
+            stream.write(piece)
+            digest.update(piece)
         stream.flush()
         os.fsync(stream.fileno())
     path.chmod(0o644)
+    return digest.hexdigest()
+
+
+def _pieces(content: Content) -> Iterator[bytes | memoryview]:
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, VerifiedFile):
+        yield from content.chunks()
+    else:
+        with content.open("rb") as stream:
+            while piece := stream.read(CHUNK):
+                yield piece

@@ -56,7 +56,7 @@ def sign_qualified(
     evidence = {qualification.engine: evidence_of(qualification, gate) for qualification, gate in qualified}
     told = evidence_about(manifest, artifacts)
     signed = replace(manifest, files={}, evidence={**told, "qualification": evidence})
-    return write_bundle(folder, signed, {name: candidate.read(name) for name in manifest.files}, key)
+    return write_bundle(folder, signed, {name: candidate.file(name) for name in manifest.files}, key)
 
 
 def evidence_of(qualification: Qualification, gate: Gate) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 
-from cathrt.export.bundle.sign import canonical_json, public_key, signature_line
+from cathrt.export.bundle.sign import Content, canonical_json, public_key, signature_line, write_bundle
 from cathrt.runtime.bundle.verified_file import CHUNK
+from cathrt.runtime.errors import ManifestError
+from cathrt.runtime.models import open_bundle
 from tests.golden import HEAD, OUTPUT, conv_model, conv_reference, golden_frame, golden_manifest, refer
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -29,6 +32,8 @@ import json, sys
 from pathlib import Path
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
+from cathrt.runtime.models import open_bundle
+from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.models import open_bundle
 from tests.golden import INPUT, OUTPUT, golden_frame
 
@@ -89,3 +94,29 @@ def test_a_large_artifact_opens_and_runs_with_little_memory_of_our_own(tmp_path:
     assert rows["opened"]["VmHWM"] < OURS_MIB, rows  # everything that was ever resident, the program included
     assert rows["openvino"]["RssAnon"] < OURS_MIB, rows
     np.testing.assert_allclose(rows["openvino"]["logits"], conv_reference(golden_frame()) + 2.5, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("source", ["path", "another bundle"])
+def test_a_large_file_is_signed_without_being_in_memory(tmp_path: Path, source: str) -> None:
+    large_bundle(tmp_path / "large", 64 * MIB)
+    bundle = open_bundle(tmp_path / "large", [public_key(KEY)])
+    listed: dict[str, Content] = dict(bundle.files)
+    if source == "path":
+        listed = {name: bundle.path / name for name in bundle.files}
+    tracemalloc.start()
+    try:
+        written = write_bundle(tmp_path / "copy", golden_manifest(), listed, KEY)
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+    assert open_bundle(written, [public_key(KEY)]).manifest == bundle.manifest
+
+
+def test_a_file_of_another_bundle_that_has_changed_is_not_signed(tmp_path: Path) -> None:
+    large_bundle(tmp_path / "large", MIB)
+    bundle = open_bundle(tmp_path / "large", [public_key(KEY)])
+    with (tmp_path / "large" / "weights.bin").open("r+b") as stream:
+        stream.write(b"\x01")
+    with pytest.raises(ManifestError, match=r"weights\.bin: changed after the bundle was opened"):
+        write_bundle(tmp_path / "copy", golden_manifest(), dict(bundle.files), KEY)
+    assert not (tmp_path / "copy").exists()

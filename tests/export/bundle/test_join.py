@@ -20,7 +20,7 @@ from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from tests.golden import conv_model, golden_manifest
+from tests.golden import INPUT, OUTPUT, conv_model, golden_frame, golden_manifest, with_external_data
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 FLOAT = conv_model().SerializeToString()
@@ -69,6 +69,26 @@ def test_an_engine_of_the_base_is_replaced_and_the_others_stay(base: Bundle, tmp
     assert joined.manifest.evidence == {"temperature": 1.0, "qualification": {"openvino": {"passed": True}}}
     for engine in ("openvino", "onnxruntime"):
         open_engine(engine, joined, CLASSIFIER, EngineConfig(threads=1)).close()
+
+
+def test_the_files_that_a_graph_keeps_tensors_in_come_with_it_and_go_with_it(base: Bundle, tmp_path: Path) -> None:
+    moved, data = with_external_data(
+        conv_model(int8=True, weight_range=63), "data/weights.bin", ("kernel_int8", "head")
+    )
+    payload = {"model.onnx": moved.SerializeToString(), "data/weights.bin": data}
+    other = written(tmp_path / "other", payload, {"openvino": SEVEN_BITS})
+    joined = open_bundle(join(base, [other], KEY, tmp_path / "joined"), [public_key(KEY)])
+    theirs = {"openvino/model.onnx", "openvino/data/weights.bin"}
+    assert set(joined.manifest.files) == {"model.onnx", "NOTES.md", *theirs}
+    assert joined.read("openvino/data/weights.bin") == data
+    frame = golden_frame()
+    ours, whole = (
+        open_engine("openvino", bundle, CLASSIFIER, EngineConfig(threads=1)).infer({INPUT: frame})[OUTPUT]
+        for bundle in (joined, int8_bundle(tmp_path / "int8"))
+    )
+    assert ours.tobytes() == whole.tobytes()
+    again = open_bundle(join(joined, [int8_bundle(tmp_path / "more")], KEY, tmp_path / "again"), [public_key(KEY)])
+    assert not theirs & set(again.manifest.files), "what only the replaced graph needed is gone"
 
 
 def test_what_only_a_replaced_engine_needed_is_left_out(tmp_path: Path) -> None:
