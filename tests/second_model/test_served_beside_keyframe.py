@@ -1,6 +1,6 @@
 """A second kind of model is one folder and one row: served from a signed bundle beside keyframe, on every frame.
 
-Not for: its export (test_exported.py).
+Not for: its export.
 """
 
 from __future__ import annotations
