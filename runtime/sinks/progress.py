@@ -1,6 +1,6 @@
 """Counts verdicts for a progress bar: how many frames are judged, of how many announced so far.
 
-Not for: drawing the bar (cli_options.py) or anything that must be kept.
+Not for: drawing the bar (commands/options.py) or anything that must be kept.
 """
 
 from __future__ import annotations
