@@ -1,6 +1,6 @@
 """A throw-away kind of model, as a folder of runtime/models would hold it: two inputs, a vector out, news of its own.
 
-It shows what a new model costs: this folder and a row in MODELS (test_served_beside_keyframe.py). It means nothing clinically.
+It shows what a new model costs: this folder and a row in MODELS. It means nothing clinically.
 """
 
 from __future__ import annotations
