@@ -1,4 +1,4 @@
-"""The command line: `cathrt replay | demo | phantom | doctor | verify`. Reads arguments, chooses exit codes.
+"""The command line: `cathrt replay | demo | phantom | doctor | verify`. It reads arguments and chooses exit codes.
 
 Everything it does is a call into the runtime; errors end as one line on stderr and the error's own exit code.
 Not for: export and qualify, which cathrt.export.commands.cli, the installed `cathrt`, adds to these.
@@ -48,7 +48,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 app = typer.Typer(
     name="cathrt",
-    help=f"Inference runtime for the cardiac catheterisation laboratory.\n\n{NOTICE}",
+    help=f"Inference runtime for the cath lab: X-ray frames in, key-frame alerts out.\n\n{NOTICE}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +56,7 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done; 1 our bug; 2 wrong usage; 3 configuration; 4 no input could be read; 5 bundle refused; "
         "6 engine; 7 journal; 8 output cannot be written; 9 done, but some inputs were refused or some frames "
-        "failed or were dropped; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
+        "failed or were dropped; 10 export: a gate was missed; 129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
     ),
 )
 
@@ -64,13 +64,13 @@ app = typer.Typer(
 @app.command("replay")
 def replay_command(
     paths: Annotated[
-        list[Path], typer.Argument(readable=False, help="DICOM files, videos, folders of stills, or folders of these.")
+        list[Path], typer.Argument(readable=False, help="DICOM files, videos, stills, or folders of these.")
     ],
     rate: Annotated[
         Literal["realtime", "max"],
         typer.Option(
-            help="realtime: each frame when it is due; frames judged over line.budget_ms are LATE, frames that overrun "
-            "the queue are DROPPED. max: as fast as judged, no deadline, nothing LATE or DROPPED by us."
+            help="max: as fast as possible, no deadline. realtime: each frame when it is due; frames that take longer "
+            "than line.budget_ms are LATE, frames that overrun the queue are DROPPED."
         ),
     ] = "max",
     bundle: BundlesOption = None,
@@ -80,12 +80,15 @@ def replay_command(
         Path | None,
         typer.Option(
             readable=False,
-            help="Journal file. The same replay at the same --rate completes what was cut short. Default: temporary.",
+            help="Journal file. Run the same command again to complete what was cut short. Default: a temporary file.",
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Judge recorded runs: one verdict per frame, key-frame alerts, a summary per run."""
+    """Judge recorded runs: DICOM, video, stills.
+
+    Prints key-frame alerts and a summary of each run; with --json also one verdict for each frame.
+    """
     from cathrt.runtime.line.replay import opened_journal, opened_line, replay
     from cathrt.runtime.ports import Opening
     from cathrt.runtime.sinks.progress import ProgressSink
@@ -114,12 +117,15 @@ def demo_command(
     out: Annotated[Path, typer.Option(readable=False, help="Folder for the page and the contact sheet.")] = Path(
         "demo-out"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of the phantoms.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the generated runs.")] = 7,
     engine: EngineOption = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Generated angiogram runs through the whole line at real time; leaves a page. No GPU, no services, no network."""
+    """Judge three generated runs at real time.
+
+    Writes a summary page and a contact sheet. Needs no GPU, no service and no network.
+    """
     from cathrt.runtime.commands.demo import demo
 
     settings = settings_from(config, engine)
@@ -139,11 +145,15 @@ def doctor_command(
     engine: EngineOption = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
-    folder: Annotated[
-        Path, typer.Option(readable=False, help="Where a journal would live; its disk is measured.")
-    ] = Path("."),
+    folder: Annotated[Path, typer.Option(readable=False, help="Folder for journals; its disk is measured.")] = Path(
+        "."
+    ),
 ) -> None:
-    """What this machine offers: CPU, engines, GPU, clock, disk, bundle and its plans, and whether replay opens them."""
+    """Check this machine.
+
+    Reports CPU, engines, GPU, clock, disk, bundle and plans, whether replay would open them, and the configuration
+    in effect. Ends with 1 if something needed is missing.
+    """
     from cathrt.runtime.commands.doctor import effective_config, examine
 
     settings = settings_from(config, engine)
@@ -168,7 +178,10 @@ def verify_command(
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Check a bundle's hashes and signature, or a journal's chain and books."""
+    """Check a bundle or a journal.
+
+    A bundle: its hashes and signature. A journal: that no row was changed, and that every frame has one verdict.
+    """
     settings = load_config(config)
     if os.path.isdir(path):
         opened = bundle_at(path, settings)

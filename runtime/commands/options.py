@@ -29,20 +29,24 @@ _EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", readable=False, help="TOML file; see docs/configuration.md.")
+    Path | None, typer.Option("--config", readable=False, help="TOML file; docs/configuration.md lists its keys.")
 ]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", readable=False, help="Bundle folder. Default: the demonstration bundle.")
 ]
 BundlesOption = Annotated[
     list[Path] | None,
-    typer.Option("--bundle", help="Bundle folder; several judge every frame, one of a kind. Default: demonstration."),
+    typer.Option(
+        "--bundle", help="Bundle folder. Repeat it for models of several kinds. Default: the demonstration bundle."
+    ),
 ]
 EngineOption = Annotated[
     str | None,
-    typer.Option("--engine", help="openvino, onnxruntime, tensorrt-rtx or tensorrt. Overrides the configuration."),
+    typer.Option("--engine", help="openvino, onnxruntime, tensorrt-rtx or tensorrt. Overrides engine.name."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a line on stdout, and nothing else there.")
+]
 
 
 def settings_from(path: Path | None, engine: str | None) -> Config:

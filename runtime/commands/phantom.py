@@ -1,4 +1,4 @@
-"""`cathrt phantom`: its arguments, checked before anything is drawn, and what it prints.
+"""`cathrt phantom`: checks its arguments before anything is drawn, and prints what was written.
 
 Not for: what it does (phantom/output.py).
 """
@@ -39,36 +39,46 @@ _PAUSE_S = 5.0
 
 
 def phantom_command(
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Seed of the first run; the next has the next seed.")],
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, help="Seed of the first run; the next runs have the next seeds.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(readable=False, help="Folder for the files; nothing in it is overwritten.")
+        Path | None, typer.Option(readable=False, help="Files: the folder. Nothing in it is overwritten.")
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Stream a study through the line at real time and write no files.")
+        bool, typer.Option("--live", help="Stream a study through the line at real time; write no files.")
     ] = False,
-    runs: Annotated[int, typer.Option(min=1, max=_MAX_RUNS, help="How many runs, or presses of the pedal.")] = 1,
-    side: Annotated[Literal["left", "right"] | None, typer.Option(help="Files: the artery. Default: drawn.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Files: coronary (default), a negative, or any to draw it.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=_MAX_RUNS, help="Number of runs.")] = 1,
+    side: Annotated[Literal["left", "right"] | None, typer.Option(help="Files: the artery. Default: random.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Files: coronary (default), the name of a kind without coronaries, or any.")
+    ] = None,
     matrix: Annotated[int, typer.Option(min=64, max=2048, help="Rows and columns.")] = 512,
-    rate_hz: Annotated[Literal["7.5", "15", "30"] | None, typer.Option(help="Frame rate. Default: drawn.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Most frames of a run. Default: all drawn.")] = None,
+    rate_hz: Annotated[Literal["7.5", "15", "30"] | None, typer.Option(help="Frame rate. Default: random.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Most frames of a run. Default: all.")] = None,
     syntax: Annotated[
         Literal["explicit-le", "rle", "jpeg-baseline", "jpeg-lossless"] | None,
-        typer.Option(help="Files: transfer syntax. Default: explicit-le. jpeg-baseline is lossy and holds 8 bits."),
+        typer.Option(
+            help="Files: transfer syntax. Default: explicit-le. jpeg-baseline is lossy and takes 8 bits only."
+        ),
     ] = None,
     pause_s: Annotated[
         float | None,
-        typer.Option(min=0.0, max=3600.0, help=f"Live: mean pause between presses. Default: {_PAUSE_S:g}."),
+        typer.Option(min=0.0, max=3600.0, help=f"Live: mean pause between runs, seconds. Default: {_PAUSE_S:g}."),
     ] = None,
     bundle: BundleOption = None,
     engine: EngineOption = None,
     journal: Annotated[
-        Path | None, typer.Option(readable=False, help="Live: journal file. Default: a temporary one.")
+        Path | None, typer.Option(readable=False, help="Live: journal file. Default: a temporary file.")
     ] = None,
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Generated runs: as DICOM files with their truth beside them, or live through the line. Synthetic, no patient."""
+    """Write or stream generated runs.
+
+    Writes DICOM files, each with a file of its truth; or, with --live, sends a study through the line. All of it is
+    synthetic, no patient is shown.
+    """
     from cathrt.runtime.phantom.study import SceneRecipe
 
     _refuse_contradictions(
