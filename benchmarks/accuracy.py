@@ -1,4 +1,4 @@
-"""How right the line is: `python -m benchmarks.accuracy --data DIR`; definitions: docs/status.md.
+"""Accuracy of the line: `python -m benchmarks.accuracy --data DIR`; definitions: docs/status.md.
 
 Sides of real stills, sides and key frames of real cine runs and of phantom runs that nothing was chosen by, all through
 the very line. What --data lacks is said on stderr and has no figure. Not for: speed (line.py), or choosing anything.

@@ -1,4 +1,4 @@
-"""What telling a whole code stream from a cut one costs beside decoding it (`python -m benchmarks.completeness`).
+"""Cost of checking that a code stream is whole, beside decoding it (`python -m benchmarks.completeness`).
 
 Frames of the phantom, 10 bits (8 where the syntax asks for it), 512 x 512 and 1024 x 1024, in every syntax that is
 walked over. Not for: the decoders compared with each other (docs/decisions/0003-decoders.md).

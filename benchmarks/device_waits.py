@@ -1,4 +1,4 @@
-"""What waiting with a deadline costs on the stub of the CUDA driver (`python -m benchmarks.device_waits`).
+"""Cost of waiting with a deadline, on the stub of the CUDA driver (`python -m benchmarks.device_waits`).
 
 Asking against the driver's own wait, how late the end of work is noticed, and a frame through the engine's thread. The
 stub's work takes no time: nothing here is a GPU's speed (benchmarks/gpu_check.py). On a busy machine run it under

@@ -1,4 +1,4 @@
-"""Everything that only a GPU can show, on the GPU of this machine: are kernels and engine right, and how fast.
+"""Checks what only a GPU can show, on this machine's GPU: are kernels and engine right, and how fast are they.
 
 `make gpu-check`, or `python -m benchmarks.gpu_check --out rows.jsonl [--quick]`. Exits 0 where all is right, 1 where
 anything is not, 2 where there is no device to check. Not for: machines without one (tests/emulation, stub_driver).

@@ -1,4 +1,4 @@
-"""What handing a verdict to the journal costs the line's thread, in CPU time (`python -m benchmarks.journal`).
+"""CPU time that appending a verdict to the journal costs the line's thread (`python -m benchmarks.journal`).
 
 append() encodes, checks and queues; beside it its parts and what they are measured against: the encoder of the standard
 library and a bare insert into SQLite. Not for: the disk, whose time no line waits for (benchmarks/line.py has it).

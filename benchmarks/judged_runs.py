@@ -1,4 +1,4 @@
-"""One run through the very line (pipeline.watch), and what it said of each frame kept in memory.
+"""Judges one run with the line itself (pipeline.watch) and keeps its verdicts in memory.
 
 Sides and key frames are those of verdicts, alerts and summary, as an operator would get them. Not for: counting what
 was right (figures.py) and where runs come from (real_runs.py, phantom_runs.py).

@@ -1,4 +1,4 @@
-"""What each CUDA kernel takes of a multiprocessor, on every SM cathrt is built for, compiled here without a GPU.
+"""What each CUDA kernel uses of a multiprocessor, on every SM cathrt is built for. Compiled without a GPU.
 
 `python -m benchmarks.kernel_resources [--json] [--write]`. --write keeps the figures in kernels/resources.json, which
 tests/kernels/test_resources.py holds later compilations to. Not for: speed, which no compiler tells.

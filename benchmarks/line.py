@@ -1,4 +1,4 @@
-"""What the line costs a frame beyond decode, preprocessing and inference (`python -m benchmarks.line`).
+"""Time the line adds to a frame beyond decoding, preprocessing and inference (`python -m benchmarks.line`).
 
 A generated run goes through the whole line (confined decoder, real engine, real journal, JSON sink). The source counts,
 for every frame, how long the line kept it busy until it asked for the next; the stages' own times come off that.

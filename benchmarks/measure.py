@@ -1,4 +1,4 @@
-"""How every benchmark measures and reports: interleaved rounds, the machine's own stalls told apart, JSON rows.
+"""How every benchmark measures and reports: interleaved rounds, the machine's stalls counted, JSON rows.
 
 Not for: what is measured. Run as `python -m benchmarks.measure` it is the heartbeat that notices stalls.
 """

@@ -1,4 +1,4 @@
-"""How far phantom frames are from real stills, as numbers and as a picture.
+"""How far phantom frames are from real stills, in numbers and as a picture.
 
 `python -m benchmarks.realism --data DIR`; definitions: docs/phantom.md. The real stills judge only.
 Not for: anatomy, motion and contrast over time, which no still shows.

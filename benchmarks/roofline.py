@@ -1,4 +1,4 @@
-"""On paper, checked by code: the least time that each kernel and network can take on each GPU, and where INT8 pays.
+"""Lower bounds on paper: the least time of each kernel and network on each GPU, and where int8 is faster.
 
 `python -m benchmarks.roofline [--json]`. A floor is the larger of bytes / bandwidth and operations / peak: published
 peaks (roofline_devices.py), counted work (roofline_work.py). Nothing here ran on a GPU, and no GPU reaches its peaks:

@@ -1,4 +1,4 @@
-"""Results: what became of each frame, what the operator is told, what a run amounts to.
+"""The records: how each frame ended, alerts to the operator, the summary of a run.
 
 Every frame ends as exactly one Verdict. Alerts are information signals, not IEC 60601-1-8 alarms.
 Every record carries the NOTICE when it is written or shown. The annotations are the rules that records.py checks.

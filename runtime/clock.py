@@ -1,4 +1,4 @@
-"""Monotonic time as a parameter, so that tests own it. Not for: wall-clock time, which no latency is measured by."""
+"""Monotonic time as a parameter, so that tests control it. Not for: wall-clock time; no latency uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One frame's way from stored values to the network's outputs: the step of the line that a GPU does in one go.
+"""One step of the line: a frame's stored values to the network's outputs, on a CPU or on a GPU.
 
 On the CPU it is preprocessing into the engine's input buffer, then infer(). An engine that takes frames as they come
 (ports.FrameEngine) makes its own. Not for: verdicts (judge.py) or what the outputs mean (models/).

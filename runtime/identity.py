@@ -1,4 +1,4 @@
-"""Deterministic identifiers: the same input always has the same name, so nothing is ever journalled twice.
+"""Deterministic identifiers: the same input always has the same id, so nothing is stored twice.
 
 uuid5 over a fixed namespace and the parts that make the thing what it is. Not for: secrets or random ids.
 """

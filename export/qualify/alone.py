@@ -1,4 +1,4 @@
-"""How long an engine's calls take, and what it needs of memory in a process of its own.
+"""Measures an engine alone in a new process: time of a call, memory.
 
 Not for: comparing engines with each other (benchmarks/engines.py), or with their reference (qualify/measure.py).
 """

@@ -1,4 +1,4 @@
-"""What a qualified bundle says of itself: the figures in its manifest, and its signature unless it misses its gate.
+"""Writes a qualification's figures into the manifest, and signs the bundle unless it misses its gate.
 
 Not for: taking the figures (qualify/measure.py) or the page for people (qualify/page.py).
 """

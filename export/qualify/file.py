@@ -1,4 +1,4 @@
-"""A finished qualification on disk and back: JSON and the pictures. It took hours and is what an export resumes from.
+"""Writes a finished qualification to disk and reads it: JSON and pictures. An interrupted export goes on from it.
 
 Not for: evidence (qualify.evidence_of) or people (qualify/page.py); the form may change with the dataclasses.
 """

@@ -1,4 +1,4 @@
-"""An engine over a judge set beside its reference: what differs, how long it takes, how much memory it needs.
+"""Compares an engine with its reference on a judge set: what differs, time, memory.
 
 Runs both networks, one frame at a time, and keeps logits and a few pictures, never runs of pixels. Not for: what counts
 as a difference (models/keyframe/comparison.py), whether it passes (gate.py, evidence.py) and where frames come from

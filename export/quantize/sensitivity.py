@@ -1,4 +1,4 @@
-"""How much each layer's int8 costs: alone, at the logits; and where a quantised graph is wrong, layer by layer.
+"""The cost of each layer's int8: alone, at the logits; and, layer by layer, where a quantised graph is wrong.
 
 For: the report of an INT8 export, the order in which layers go back to float, and finding one wrong scale. Not for:
 engines: graphs are computed as they are written (intermediates.py), whatever an engine's int8 kernels do.

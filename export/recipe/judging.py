@@ -1,4 +1,4 @@
-"""A bundle's artifacts over the judge set: in their engines, or, for a plan without its GPU, the graph in a stand-in.
+"""Qualifies each artifact on the judge set; a plan without its GPU is qualified as ONNX on the CPU.
 
 Shared by `cathrt export` and `cathrt qualify`; leaves the report that people read. Not for: what the figures mean
 (models/keyframe/comparison.py, qualify/measure.py) and whether a bundle is signed (recipe.py).

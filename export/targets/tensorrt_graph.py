@@ -1,4 +1,4 @@
-"""What TensorRT would refuse, or take and compute otherwise than ONNX says, found in a graph before its parser sees it.
+"""Finds in a graph what TensorRT would refuse, or compute differently from ONNX, before its parser sees it.
 
 The parser names a node but seldom the reason, and some faults it passes over: it makes uint8 into int8 and float64
 into float32 with a warning or none (tried, 1.7.1). Not for: what only the builder knows (kernels, formats, memory).

@@ -1,4 +1,4 @@
-"""The port of stream.py on the CUDA driver API: one stream on one device, its memory, events and graphs.
+"""Implements stream.py on the CUDA driver API: one stream on one device, its memory, events and graphs.
 
 cuda-core opens the device, loads kernels.fatbin and launches; for the rest the driver itself is asked. No package of
 CUDA's is imported before a stream is opened. Not for: what is launched (the other files here), nor for TensorRT.

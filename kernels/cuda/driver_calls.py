@@ -1,4 +1,4 @@
-"""How the CUDA driver is asked, and what its refusals mean: CudaError, or DeviceLostError after which nothing works.
+"""Calls the CUDA driver and translates its refusals: CudaError, or DeviceLostError after which nothing works.
 
 Not for: what is asked for (driver.py).
 """

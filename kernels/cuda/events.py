@@ -1,4 +1,4 @@
-"""What a DriverStream hands out beside memory: events in its work, and work recorded as a graph."""
+"""Events and recorded graphs of a DriverStream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a device with a deadline: the driver is asked again and again, since its own waits have none.
+"""Waits for a device with a deadline, by asking the driver again and again: the driver's own waits have no deadline.
 
 Not for: what is waited for (driver.py). Costs on the stub: docs/engines.md.
 """

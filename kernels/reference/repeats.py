@@ -1,4 +1,4 @@
-"""NumPy truth of the repeat test, and the decision that CPU and GPU share: is a frame the one before it once more?
+"""NumPy truth of the repeat test, and the decision that CPU and GPU share: is a frame a repeat of the one before?
 
 Frame grabbers hold the last image when the pedal is off, convert frame rates, and hand over video that was encoded
 again. Not for: what becomes of a repeat (runtime/line/judge.py), and no cryptography: a forger can make hashes collide.

@@ -1,4 +1,4 @@
-"""What a TensorRT plan was built from and for, and refusing one that does not fit before NVIDIA's code sees it.
+"""What a TensorRT plan was built from and for. Refuses a plan that does not fit before NVIDIA's code sees it.
 
 A plan is no portable file: it fits the compute capabilities it was built for and the very TensorRT that built it.
 Not for: asking for the device (device_probe.py), running a plan, and building one (export/targets/tensorrt.py).

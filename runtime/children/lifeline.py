@@ -1,4 +1,4 @@
-"""A child process's own part in ending with its parent. Imports next to nothing: children start often.
+"""The child's part in ending with its parent. Imports very little, because children start often.
 
 Linux only. Not for: starting and ending children (parent.py).
 """

@@ -1,4 +1,4 @@
-"""Child processes as their parent starts and ends them: none outlives close() or the parent, nor what it started.
+"""Starts and ends child processes. None outlives close() or its parent, and neither does what it started.
 
 Linux only. Not for: the child's own part in that (lifeline.py), and what it may do while it lives
 (sources/confinement.py).

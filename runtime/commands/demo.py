@@ -1,4 +1,4 @@
-"""`cathrt demo`: generated runs take the whole way a real one takes, at real time, and leave a page to look at.
+"""`cathrt demo`: judges generated runs at real time, through every step, and writes a page and a contact sheet.
 
 Phantom -> multi-frame XA file -> sandboxed DICOM decoder -> the line -> journal -> terminal. Not for: judging accuracy
 (benchmarks do) or load (three short runs).

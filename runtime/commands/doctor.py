@@ -1,4 +1,4 @@
-"""What this machine offers and whether it suffices: the facts behind `cathrt doctor`.
+"""The checks of `cathrt doctor`: what this machine has, and whether it is enough.
 
 Each check is a function that measures or looks and returns a Check. Not for: changing anything.
 """

@@ -1,4 +1,4 @@
-"""Whether the line opens: `cathrt doctor` opens bundle, engine and fallback by the function that replay opens them by.
+"""`cathrt doctor`: does the line open? Bundle, engine and fallback are opened by the function that replay uses.
 
 `python -m cathrt.runtime.commands.doctor_line REQUEST` does it, in a process of its own since a vendor's code may crash
 or hang, and answers with one JSON line. Not for: judging frames.

@@ -1,4 +1,4 @@
-"""Which walls stand round a decoder on this machine: a process confines itself as a decoder does, and says so.
+"""`cathrt doctor`: how a decoder is confined on this machine. A process confines itself as a decoder does and reports.
 
 Not for: what each wall refuses (sources/confinement.py; docs/sources.md).
 """

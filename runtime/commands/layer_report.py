@@ -1,4 +1,4 @@
-"""What the layers of a plan compute in: as its bundle keeps it from the build, and as TensorRT's inspector tells it.
+"""The precision of a plan's layers: as recorded when it was built, and as TensorRT's inspector reports it.
 
 `python -m cathrt.runtime.commands.layer_report BUNDLE ENGINE KEY...` opens the engine, in a process of its own since
 NVIDIA's code may crash it, and prints the inspector's answer as JSON. Not for: times, memory, or which kernels ran.

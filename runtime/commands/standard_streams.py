@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command: always there, plain text, and an error of output is a SinkError.
+"""Standard input, output and error of a command: always open, plain text; an output error is a SinkError.
 
 Not for: what is written (commands/options.py), or files that a command writes (output_files.py).
 """

@@ -1,4 +1,4 @@
-"""Being stopped from outside: SIGINT, SIGTERM and SIGHUP end a command by an exception, so that all it holds is closed.
+"""SIGINT, SIGTERM and SIGHUP end a command by an exception, so that everything it holds is closed.
 
 The exit code is 128 and the signal's number, as a shell says it. Not for: a reader of the output that has gone, which
 is an error of output (standard_streams.py).

@@ -1,4 +1,4 @@
-"""The engines there are, by the name that the configuration and the manifest give them, and the way to open one.
+"""The table of engines, by their names in configuration and manifest, and the function that opens one.
 
 An explicit table; vendors are imported only when their engine is opened. The fake is not in it: a test or a demo builds
 it (fake.py), no configuration can reach it. Not for: what a network's numbers mean (models/).

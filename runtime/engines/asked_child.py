@@ -1,4 +1,4 @@
-"""A question to a Python child process: whatever NVIDIA's code does in there, the answer or its absence comes in time.
+"""Asks a Python child process, with a deadline: NVIDIA's code in it may crash or hang without harm.
 
 Not for: children that go on working (sources/child.py), and not for what is asked (device_probe.py, layer_report.py).
 """

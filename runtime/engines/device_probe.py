@@ -1,4 +1,4 @@
-"""Which CUDA devices the driver knows: asked in a child process, so that a driver that crashes or hangs harms nobody.
+"""Asks the driver for its CUDA devices, in a child process, because a driver may crash or hang.
 
 `python -m cathrt.runtime.engines.device_probe` answers with one JSON line. Not for: a device that the line has open
 already.

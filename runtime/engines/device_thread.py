@@ -1,4 +1,4 @@
-"""Calls that may never return, because a driver hangs: made on a thread of their own, with a deadline for the caller.
+"""Makes calls that may never return on a thread of their own, so that the caller has a deadline.
 
 Not for: work that the device does not finish (kernels/cuda/waiting.py notices that and returns).
 """

@@ -1,4 +1,4 @@
-"""The rows of a journal that is open for writing: one transaction a group, and what is stored already.
+"""The rows of a journal that is open for writing: one transaction for each group, and lookups of stored rows.
 
 Not for: queue, threads and sinks (journal/writer.py), opening the file (journal/file.py).
 """

@@ -1,4 +1,4 @@
-"""What SQLite and the system say, as JournalError with advice.
+"""Translates errors of SQLite and the system into JournalError with advice.
 
 Not for: what the journal finds itself, such as a changed row (journal/file.py).
 """

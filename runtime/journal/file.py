@@ -1,4 +1,4 @@
-"""The journal's file: how it is opened, found to be whole, and brought to the disk before anything in it is shown.
+"""The journal's file: opens it, checks that it is whole, and syncs it before anything in it is shown.
 
 One SQLite file in WAL mode, its log `<journal>-wal`, and `<journal>-head` (journal/head.py) beside it.
 Not for: when rows are written (journal/writer.py) and what they add up to (journal/report.py).

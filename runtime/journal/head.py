@@ -1,4 +1,4 @@
-"""A head: a row and the hash that vouches for it and all rows before it; and files that note one.
+"""A head: a row's number and the hash over it and all rows before it; and the files that hold one.
 
 A journal notes its last row so (`<journal>-head`), a reader the last row that it has taken (journal/reader.py).
 Not for: checking rows against it (journal/file.py).

@@ -1,4 +1,4 @@
-"""Whether an alert is still live when it is shown: asked by whoever shows it, in any process of the machine.
+"""Whether an alert is still live when it is shown. Every process that shows alerts asks this.
 
 Not for: raising alerts (pipeline.py) and how old an alert may be (line.stale_s).
 """

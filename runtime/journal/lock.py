@@ -1,4 +1,4 @@
-"""The one descriptor by which this process holds a journal's file, and the writer's lock on it.
+"""The one descriptor through which this process holds a journal's file, and the writer's lock on it.
 
 The lock is on the file and not on a name, so every name of the file leads to the same lock. POSIX drops all locks that
 a process has on a file when the process closes any descriptor of that file, and SQLite's locks are of that kind

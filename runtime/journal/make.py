@@ -1,4 +1,4 @@
-"""How a new journal is made: all of it or nothing, however full the disk is and wherever the process is killed.
+"""Makes a new journal: whole or not at all, however full the disk is and wherever the process is killed.
 
 The schema is here too. Not for: opening one that exists (journal/file.py).
 """

@@ -1,4 +1,4 @@
-"""Reading a journal's books without touching it: is the file whole, and does every pass in it add up?
+"""Checks a journal without changing it: is the file whole, and does every pass in it add up?
 
 Not for: writing (journal/writer.py). May run beside the process that writes.
 """

@@ -1,4 +1,4 @@
-"""What the journal costs: how long its transactions and the disk take, how long an alert waits to be shown.
+"""Times of the journal: its transactions, the disk, and how long an alert waits to be shown.
 
 Not for: the journal's content (journal/report.py).
 """

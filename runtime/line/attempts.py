@@ -1,4 +1,4 @@
-"""Which pass of a run to judge now: the first, one that was cut short, or a new one for what failed for our reasons.
+"""Chooses the pass of a run to judge: the first, one that was cut short, or a new one because frames failed.
 
 Not for: what a pass's identity rests on (pass_identity.py).
 """

@@ -1,4 +1,4 @@
-"""An engine and its named fallback as one engine: when the first one's device is lost, the second judges what follows.
+"""An engine and its fallback as one engine. If the first loses its device, the second takes over with the next frame.
 
 Only an engine.fallback of the configuration ever takes over. Every verdict and alert names the engine that computed it.
 Not for: engines that merely fail on a frame: that frame is FAILED and the same engine judges the next one.

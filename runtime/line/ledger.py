@@ -1,4 +1,4 @@
-"""The books of one run: every frame's verdict counted, every judged frame's times kept, and the summary they add up to.
+"""Counts the verdicts of one run, keeps the times of judged frames, and makes the run's summary.
 
 Not for: making verdicts (judge.py), or what a run amounts to for a model (models/). A few dozen bytes a frame.
 """

@@ -1,4 +1,4 @@
-"""How fast a source's frames come to the line: as fast as it takes them, or when they are due.
+"""Gives the line its frames: as fast as it takes them, or each when it is due.
 
 Not for: judging lateness (pipeline.py). A paced frame's acquired_ns is the time it was *due*, fixed before the run,
 so waiting anywhere counts against us (no coordinated omission: MLPerf, wrk2).

@@ -1,4 +1,4 @@
-"""What the identity of a pass rests on: the named values that can change its verdicts or its alerts, and no others.
+"""The identity of a pass: the named values that can change its verdicts or alerts, and no others.
 
 The same values give the same pass, which a later process takes up or finds complete; one value changed gives another
 pass. docs/journal.md lists them with reasons. Not for: how a name becomes an identifier (identity.py).

@@ -1,4 +1,4 @@
-"""Recorded runs through the line, one after another: what `cathrt replay` and `cathrt demo` share.
+"""Judges recorded runs one after another: what `cathrt replay` and `cathrt demo` share.
 
 An input that cannot be read or judged becomes a Refusal in the journal; the others go on. Not for: printing (sinks do)
 and exits.

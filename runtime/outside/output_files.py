@@ -1,4 +1,4 @@
-"""Files that a command leaves behind: there whole or not at all, and where they cannot be written that is a SinkError.
+"""Writes a command's output files: whole or not at all. A file that cannot be written is a SinkError.
 
 Not for: the journal (journal/file.py) and bundles (cathrt.export.bundle.sign), which have more to promise.
 """

@@ -1,4 +1,4 @@
-"""What a document from outside got wrong, in words: the one translation of pydantic's findings.
+"""Translates pydantic's findings into words: what is wrong in a document from outside.
 
 For configuration, manifest, records and every other document that is checked against dataclasses. Not for: the rules
 themselves, which stand in the dataclasses' annotations.

@@ -1,4 +1,4 @@
-"""Writes a phantom run as a multi-frame X-Ray Angiographic Image, so that it can take the whole way a real one takes.
+"""Writes a phantom run as a multi-frame X-Ray Angiographic Image, so that it is read as a real one is.
 
 One frame at a time: a run never sits in memory whole. Not for: what the data set says (dicom_header.py), code streams
 (encoders.py), results (sinks/) or reading (sources/dicom).

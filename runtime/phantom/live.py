@@ -1,4 +1,4 @@
-"""A phantom run as it happens: each frame is due at its time, and one that is not there by then is lost, aloud.
+"""A phantom run at real time: each frame is due at its time; one that is not rendered by then is recorded as lost.
 
 Rendered ahead in another process, a few frames at most. Time comes from a clock that is passed in.
 Not for: the process (renderer_process.py) and the order of runs (study.py).
