@@ -23,6 +23,7 @@ from cathrt.runtime.errors import ManifestError
 CHUNK = 1 << 20
 # Linux stamps files with a clock that steps once a tick, 10 ms at the longest (CONFIG_HZ=100).
 _TICK_NS = 10_000_000
+_MAP_NORESERVE = 0x4000  # Linux; the mmap module has it from Python 3.13 on
 
 
 class _Stamp(NamedTuple):
@@ -168,9 +169,16 @@ def _mapping(name: str, descriptor: int, size: int) -> NDArray[np.uint8]:
     if size == 0:  # nothing that could be mapped
         return np.zeros(0, np.uint8)
     try:
-        memory: Any = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+        # Writable, for OpenVINO shares no memory that is not, but nobody writes: no swap need be set aside for it.
+        memory: Any = mmap.mmap(
+            descriptor, size, flags=mmap.MAP_PRIVATE | _MAP_NORESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+        )
     except ValueError as exc:  # shorter than a moment ago
         raise ManifestError(f"{name}: changed after the bundle was opened (size): open the bundle again") from exc
+    except OSError as exc:
+        raise ManifestError(
+            f"{name}: its {size} bytes cannot be mapped ({exc.strerror}): raise the limit on address space (ulimit -v)"
+        ) from exc
     array = np.frombuffer(memory, np.uint8)
     array.flags.writeable = False
     return array

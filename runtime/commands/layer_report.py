@@ -85,6 +85,7 @@ def main(bundle: Path, target: Target, keys: Collection[str]) -> int:
         for role in opened.manifest.networks:
             engine = open_tensorrt(target, NetworkRequest.of(opened, role, target, EngineConfig(threads=1)))
             try:
+                opened.check_unchanged()
                 layers += engine.layers()
             finally:
                 engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import subprocess
@@ -144,6 +145,17 @@ def test_an_engine_of_a_file_that_changes_while_it_is_loaded_does_not_open(
         open_engine(engine, bundle, CLASSIFIER, ONE_THREAD)
 
 
+def test_a_file_that_the_address_space_has_no_room_for_is_a_manifest_error(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(verified_file.mmap, "mmap", full)
+    with pytest.raises(ManifestError, match=r"free\.txt: its 4 bytes cannot be mapped .Cannot allocate memory."):
+        bundle.mapped("notes/free.txt")
+
+
 def test_a_file_that_changes_while_it_is_hashed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = verified_file._chunks
 
@@ -164,6 +176,21 @@ def test_a_change_within_one_tick_of_the_file_clock_is_seen(folder: Path) -> Non
         (folder / "notes/free.txt").write_bytes(b"fr33")
         with pytest.raises(ManifestError, match="changed after"):
             bundle.mapped("notes/free.txt")
+
+
+@pytest.mark.parametrize(("age_ns", "waits"), [(0, 1), (9_999_999, 1), (10_000_000, 0), (-1, 0)])
+def test_a_file_written_within_the_last_tick_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_ns: int, waits: int
+) -> None:
+    """Newer kernels give each write its own time; with an older one a write right after could bear the same."""
+    (tmp_path / "file").write_bytes(b"free")
+    changed_ns = (tmp_path / "file").stat().st_ctime_ns
+    slept: list[float] = []
+    monkeypatch.setattr(verified_file.time, "time_ns", lambda: changed_ns + age_ns)
+    monkeypatch.setattr(verified_file.time, "sleep", slept.append)
+    with opened_folder(tmp_path) as opened:
+        VerifiedFile("file", open_file(opened, "file"), verified_file.hashlib.sha256(b"free").hexdigest())
+    assert slept == [0.01] * waits
 
 
 @BOTH
