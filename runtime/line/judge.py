@@ -103,20 +103,21 @@ class Judge:
                 findings.append(model.part.finding(stepped.outputs, stepped.engine))
                 postprocess_ms += _ms(inferred, self._now_ns())
             except Exception as exc:  # one model's fault must not cost the answers of the others
-                if len(self._models) == 1:
-                    raise
-                _log.exception("frame %d of run %s: model %s failed", frame.index, self._run_id, model.kind)
-                faults.append(f"{model.kind}: {type(exc).__name__}: {exc}")
+                _log.exception("frame %d of run %s failed in model %s", frame.index, self._run_id, model.kind)
+                named = f"{model.kind}: " if len(self._models) > 1 else ""
+                faults.append(f"{named}{type(exc).__name__}: {exc}")
+        if not findings:
+            return self._unjudged(frame, waited_ms, Outcome.FAILED, "; ".join(faults), retry=True)
         times = StageTimes(waited_ms, preprocess_ms, infer_ms, postprocess_ms, _ms(frame.acquired_ns, self._now_ns()))
         late = self._budget_ms is not None and times.end_to_end > self._budget_ms
-        reason_ = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None
+        over = f"{times.end_to_end:.1f} ms, budget {self._budget_ms:g} ms" if late else None
         return Verdict(
             id=self._id(frame),
             pass_id=self._pass_id,
             run_id=self._run_id,
             frame_index=frame.index,
             outcome=Outcome.FAILED if faults else Outcome.LATE if late else Outcome.MET,
-            reason="; ".join(faults) or reason_,
+            reason="; ".join(faults) or over,
             findings=tuple(findings),
             latency_ms=times,
             retry=bool(faults),
