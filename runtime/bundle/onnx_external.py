@@ -106,12 +106,8 @@ def external_tensor(graph: str, content: memoryview, *, initializer: bool) -> Ex
 
 def check_external(graph: str, tensors: Iterable[ExternalTensor], sizes: Mapping[str, int]) -> None:
     """Every range lies in a listed file. sizes: of the bundle's files. Raises ManifestError."""
-    names: set[str] = set()
     for tensor in tensors:
         where = f"{graph}: tensor {tensor.name!r} keeps its data in {tensor.file!r}"
-        if tensor.name in names:
-            raise ManifestError(f"{where} and stands twice: export it again")
-        names.add(tensor.name)
         if tensor.file not in sizes or tensor.file == graph:
             listed = "is the graph itself" if tensor.file == graph else "the manifest does not list"
             raise ManifestError(f"{where}, which {listed}: put the file beside the graph and sign the bundle again")

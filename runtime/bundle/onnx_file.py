@@ -8,10 +8,11 @@ whether the graph computes anything, and what a reference to another file must l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from cathrt.runtime.bundle.onnx_external import DATA_LOCATION, EXTERNAL_DATA, ExternalTensor, external_tensor
+from cathrt.runtime.bundle.onnx_external import DATA_LOCATION, EXTERNAL_DATA, NAME, ExternalTensor, external_tensor
 from cathrt.runtime.bundle.protobuf import BYTES, Field, MalformedError, fields
 from cathrt.runtime.errors import ManifestError
 
@@ -36,6 +37,7 @@ MESSAGES: dict[str, dict[int, str]] = {
     "TensorProto": {},
 }
 MODEL_GRAPH = 7
+GRAPH_INITIALIZER = 5  # of GraphProto
 NODE_OPERATOR = 4  # op_type of NodeProto
 MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 MAX_DEPTH = 100  # protobuf's own limit on nested messages
@@ -73,8 +75,21 @@ def check_onnx(name: str, model: bytes | memoryview) -> OnnxFile:
         raise ManifestError(f"{name}: not an ONNX model (no graph in it): export it again")
     if not walk.knows_opset:
         raise ManifestError(f"{name}: imports no ai.onnx opset, expected one of {_OPSETS_TEXT}: export it again")
+    _refuse_namesakes(name, memoryview(model), walk.external)
     operators = frozenset(operator.decode(errors="replace") for operator in walk.operators)
     return OnnxFile(operators, tuple(walk.external))
+
+
+def _refuse_namesakes(name: str, model: memoryview, external: Collection[ExternalTensor]) -> None:
+    """An initializer of the same name as one in another file: which of the two counts is each reader's own choice."""
+    found = Counter[bytes]()
+    names = {tensor.name.encode() for tensor in external}
+    for graph in fields(model) if names else ():
+        for field in fields(graph.content) if graph.number == MODEL_GRAPH else ():
+            if field.number == GRAPH_INITIALIZER:
+                found.update(names & {bytes(own.content) for own in fields(field.content) if own.number == NAME})
+    if twice := sorted(own.decode() for own, times in found.items() if times > 1):
+        raise ManifestError(f"{name}: tensor {twice[0]!r} stands twice among the initializers: export it again")
 
 
 def check_self_contained(name: str, model: bytes | memoryview) -> OnnxFile:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.onnx_external import NAME, ExternalTensor
-from cathrt.runtime.bundle.onnx_file import MODEL_GRAPH
+from cathrt.runtime.bundle.onnx_file import GRAPH_INITIALIZER, MODEL_GRAPH
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.protobuf import fields, written_bytes, written_head, written_number
 from cathrt.runtime.engines.silent_openvino import ov
 from cathrt.runtime.errors import EngineError
 
-_GRAPH_INITIALIZER, _GRAPH_INPUT = 5, 11  # fields of GraphProto
+_GRAPH_INPUT = 11  # of GraphProto
 _VALUE_NAME, _VALUE_TYPE = 1, 2  # of ValueInfoProto
 _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _DIM, _DIM_VALUE = 1, 1, 2, 1, 1  # of TypeProto and what is in it
 
@@ -72,7 +72,7 @@ def _weights_as_inputs(model: memoryview, external: Collection[ExternalTensor]) 
 def _without(graph: memoryview, names: Collection[bytes]) -> Iterator[memoryview]:
     """The fields of the graph but for those initializers, and for their entries among the inputs (before IR 4)."""
     for field in fields(graph):
-        name_field = {_GRAPH_INITIALIZER: NAME, _GRAPH_INPUT: _VALUE_NAME}.get(field.number)
+        name_field = {GRAPH_INITIALIZER: NAME, _GRAPH_INPUT: _VALUE_NAME}.get(field.number)
         found = (inside.content for inside in fields(field.content) if inside.number == name_field)
         if name_field is None or bytes(next(found, b"")) not in names:
             yield graph[field.start : field.end]

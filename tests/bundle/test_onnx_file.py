@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from cathrt.runtime.bundle import onnx_external
 from cathrt.runtime.bundle.onnx_file import (
+    GRAPH_INITIALIZER,
     MAX_DEPTH,
     MESSAGES,
     MODEL_FIELDS,
@@ -71,7 +72,7 @@ def test_every_way_to_a_tensor_in_the_onnx_schema_is_walked() -> None:
 
 FIELDS: dict[str, dict[str, int]] = {
     "ModelProto": {"graph": MODEL_GRAPH},
-    "GraphProto": {"initializer": openvino_weights._GRAPH_INITIALIZER, "input": openvino_weights._GRAPH_INPUT},
+    "GraphProto": {"initializer": GRAPH_INITIALIZER, "input": openvino_weights._GRAPH_INPUT},
     "NodeProto": {"op_type": NODE_OPERATOR},
     "TensorProto": {
         "dims": onnx_external.DIMS,

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from cathrt.export.bundle.sign import write_bundle
 from cathrt.runtime.bundle import onnx_file
@@ -80,6 +80,10 @@ def no_name(model: onnx.ModelProto) -> None:
 
 def same_name(model: onnx.ModelProto) -> None:
     model.graph.initializer[1].name = "head"
+
+
+def same_name_inside(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(HEAD, "head"))
 
 
 def overlapping(model: onnx.ModelProto) -> None:
@@ -170,7 +174,8 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "data here and there as floats": (lambda m: head(m).float_data.append(1.0), "but has field 4 too"),
     "location inside, entries outside": (set_field("data_location", 0), "its data_location is 0, expected 1"),
     "no name": (no_name, "has no name"),
-    "name twice": (same_name, "'head' keeps its data in 'weights.bin' and stands twice"),
+    "name twice": (same_name, "tensor 'head' stands twice among the initializers"),
+    "name twice, once inside": (same_name_inside, "tensor 'head' stands twice among the initializers"),
     "two ranges that overlap": (overlapping, "byte 0 belongs to two tensors|byte 4096 belongs to two tensors"),
     "a range inside another": (inside_another, "byte 0 belongs to two tensors"),
     "in a constant": (in_constant, "expected that of initializers of the main graph alone"),
