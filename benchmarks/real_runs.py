@@ -18,7 +18,7 @@ from benchmarks.cine_truth import Cine, check_length
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedRun, hit, judge
 from cathrt.export.models.keyframe.scores import SIDES
-from cathrt.export.qualify.judge_set import side_of_name
+from cathrt.export.models.keyframe.truth import side_of_name
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.sources.decoder.sandbox import open_source

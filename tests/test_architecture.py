@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import files_that_name, house, kinds
+
 ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT = {
     "kernels": {"kernels"},
@@ -123,6 +125,16 @@ def test_only_the_judge_takes_every_exception_and_goes_on() -> None:
             if caught & {"Exception", "BaseException"} and not raises:
                 found.add(str(path.relative_to(ROOT)))
     assert found == SWALLOWING.keys()
+
+
+def test_the_rooms_and_files_of_export_form_no_circle() -> None:
+    plan = house("export")
+    assert plan.circles == []
+    assert plan.file_circles == []
+
+
+def test_no_file_of_export_names_a_kind_of_model_outside_its_folder_and_the_table() -> None:
+    assert {kind: files_that_name(kind, "export") for kind in kinds()} == {kind: [] for kind in kinds()}
 
 
 def test_every_module_opens_with_what_it_is_for() -> None:

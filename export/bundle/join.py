@@ -1,6 +1,6 @@
 """Several engines' artifacts of the same weights in one bundle: a lab gets one folder, whatever its box computes with.
 
-Nothing is judged here: what is joined was signed, so it kept its gate or was measured by whoever trained it. Not for:
+Nothing is compared here: what is joined was signed, so it kept its gate or was measured by whoever trained it. Not for:
 other weights, labels or preprocessing under one name; such bundles are refused.
 """
 
@@ -45,6 +45,7 @@ def join(
     """
     for other in others:
         _require_the_same(base.manifest, other.manifest, other.path)
+        _require_whole(other)
     _require_each_engine_once(others)
     joined = base.manifest
     payload: dict[str, Content] = {}
@@ -56,7 +57,7 @@ def join(
             joined = joined.with_artifacts(role, artifacts)
     added = {engine for other in others for _, engine, _ in other.manifest.all_artifacts()}
     payload |= {name: base.file(name) for name in _kept(base, added)}
-    kept = [engine for engine in base.manifest.engines if engine not in added]
+    kept = {engine for _, engine, _ in base.manifest.all_artifacts()} - added
     joined = replace(
         joined,
         files={},
@@ -80,6 +81,15 @@ def _require_the_same(base: Manifest, other: Manifest, path: Path) -> None:
         raise ManifestError(
             f"{path}: made of weights {str(weights[1])[:16]}, {base.name} of {str(weights[0])[:16]}: expected the same "
             "in both manifests' provenance.chain: export them from one checkpoint"
+        )
+
+
+def _require_whole(other: Bundle) -> None:
+    """Every engine to add has every network: of a replaced engine nothing stays that was measured with another."""
+    for engine in {engine for _, engine, _ in other.manifest.all_artifacts()} - set(other.manifest.engines):
+        missing = [role for role, network in other.manifest.networks.items() if engine not in network.artifacts]
+        raise ManifestError(
+            f"{other.path}: {engine} has no artifact for {', '.join(missing)}: export all networks for it"
         )
 
 

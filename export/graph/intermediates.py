@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+Frame = Float32 | Mapping[str, Float32]  # the tensor of the network's only input, or of each input by its name
 
 
 class Intermediates:
@@ -41,35 +42,52 @@ class Intermediates:
         return dict(zip(self.tensors, self._session.run(list(self.tensors), dict(feeds)), strict=True))
 
 
-def tensors_of(
-    model: onnx.ModelProto, tensors: Sequence[str], frames: Sequence[Float32]
-) -> Iterator[dict[str, Float32]]:
-    """The tensors of each frame in turn. The network has one input; frames are checked already."""
-    run, image = Intermediates(model, tensors), network_input(model).name
+def tensors_of(model: onnx.ModelProto, tensors: Sequence[str], frames: Sequence[Frame]) -> Iterator[dict[str, Float32]]:
+    """The tensors of each frame in turn. Frames are checked already."""
+    run = Intermediates(model, tensors)
     for frame in frames:
-        yield run({image: frame})
+        yield run(feeds_of(model, frame))
 
 
-def network_input(model: onnx.ModelProto) -> Any:
-    """Raises ValueError unless the network has exactly one input."""
+def network_inputs(model: onnx.ModelProto) -> list[Any]:
+    """What the network reads, without its weights."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    found = [value for value in model.graph.input if value.name not in constants]
-    if len(found) != 1:
-        raise ValueError(f"the network has {len(found)} inputs, expected one: export the network of single frames")
-    return found[0]
+    return [value for value in model.graph.input if value.name not in constants]
 
 
-def check_frames(model: onnx.ModelProto, frames: Sequence[Float32]) -> None:
-    """Raises ValueError unless there are frames and each is finite float32 of the network's input shape."""
-    value = network_input(model)
-    shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+def frames_of(tensors: Mapping[str, NDArray[np.float32]]) -> list[Frame]:
+    """Tensors by input, (N, ...), as N frames; of a network of one input the tensor alone, whatever its name."""
+    if len(tensors) == 1:
+        (only,) = tensors.values()
+        return list(only)
+    return [dict(zip(tensors, of_one, strict=True)) for of_one in zip(*tensors.values(), strict=True)]
+
+
+def feeds_of(model: onnx.ModelProto, frame: Frame) -> Mapping[str, Float32]:
+    """The frame's tensors by input. Raises ValueError for one tensor where the network has several inputs."""
+    if isinstance(frame, Mapping):
+        return frame
+    inputs = network_inputs(model)
+    if len(inputs) != 1:
+        raise ValueError(f"one tensor a frame, the network has {len(inputs)} inputs: give each by its name")
+    return {inputs[0].name: frame}
+
+
+def check_frames(model: onnx.ModelProto, frames: Sequence[Frame]) -> None:
+    """Raises ValueError unless there are frames and each is finite float32 of the shapes of the network's inputs."""
+    inputs = {value.name: value for value in network_inputs(model)}
+    shapes = {name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for name, value in inputs.items()}
     if not len(frames):
         raise ValueError("no frames, expected at least one to see the network's activations: give calibration frames")
     for number, frame in enumerate(frames):
-        if frame.dtype != np.float32 or frame.shape != shape:
-            raise ValueError(
-                f"frame {number}: found {frame.dtype} {frame.shape}, the input {value.name!r} is float32 {shape}: "
-                "preprocess frames as the manifest says"
-            )
-        if not np.isfinite(frame).all():
-            raise ValueError(f"frame {number}: holds NaN or infinity, expected finite values: leave it out")
+        feeds = feeds_of(model, frame)
+        if feeds.keys() != shapes.keys():
+            raise ValueError(f"frame {number}: found tensors {sorted(feeds)}, the network reads {sorted(shapes)}")
+        for name, tensor in feeds.items():
+            if tensor.dtype != np.float32 or tensor.shape != shapes[name]:
+                raise ValueError(
+                    f"frame {number}: found {tensor.dtype} {tensor.shape}, the input {name!r} is float32 "
+                    f"{shapes[name]}: preprocess frames as the manifest says"
+                )
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"frame {number}: holds NaN or infinity, expected finite values: leave it out")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -24,11 +24,8 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.models import open_bundle
-from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
 ALONE_CALLS = 500
-
-
 _MIB = 1024.0  # kB of /proc/self/status in one
 
 
@@ -53,8 +50,10 @@ class Alone:
     peak_rss_mib: float
 
 
-def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int = ALONE_CALLS) -> Alone:
+def measure_alone(bundle: Bundle, role: str, engine: str, config: EngineConfig, calls: int = ALONE_CALLS) -> Alone:
     """Latency and memory of the engine in a new process, where neither the reference nor its threads disturb it.
+
+    role: the network. The process knows the kinds of model of MODELS as it is installed, and none that was added since.
 
     Memory is the process's own (RSS): what a driver keeps on a device is not in it. Raises what opening and running
     the engine raise, EngineError where the process dies.
@@ -63,7 +62,7 @@ def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int 
     try:
         with ProcessPoolExecutor(1, context, work_for_parent, (os.getpid(),)) as pool:
             with starting_workers():
-                measured = pool.submit(_alone, bundle.path, bundle.signed_by, engine, config, calls)
+                measured = pool.submit(_alone, bundle.path, bundle.signed_by, role, engine, config, calls)
             return measured.result()
     except BrokenProcessPool as exc:
         raise EngineError(
@@ -71,27 +70,26 @@ def measure_alone(bundle: Bundle, engine: str, config: EngineConfig, calls: int 
         ) from exc
 
 
-def timed(call: Callable[[], NDArray[Any]], took_ms: list[float]) -> NDArray[np.float64]:
-    """The logits, (C,), copied out of whatever buffer they came in."""
+def timed(call: Callable[[], Mapping[str, NDArray[Any]]], took_ms: list[float]) -> dict[str, NDArray[np.float64]]:
+    """The outputs by name, copied out of whatever buffers they came in; the copy is not timed."""
     began = time.monotonic_ns()
-    logits = call()
+    outputs = call()
     took_ms.append((time.monotonic_ns() - began) / 1e6)
-    return np.array(logits, np.float64).reshape(-1)
+    return {name: np.array(values, np.float64) for name, values in outputs.items()}
 
 
-def _alone(path: Path, signed_by: str, engine: str, config: EngineConfig, calls: int) -> Alone:
+def _alone(path: Path, signed_by: str, role: str, engine: str, config: EngineConfig, calls: int) -> Alone:
     """In the new process."""
     bundle = open_bundle(path, [signed_by])
     before = _status_mib("VmRSS")
-    opened = open_engine(engine, bundle, CLASSIFIER, config)
+    opened = open_engine(engine, bundle, role, config)
     try:
         draw = np.random.Generator(np.random.PCG64(0))
         for buffer in opened.input_buffers.values():
             np.copyto(buffer, draw.standard_normal(buffer.shape), casting="unsafe")
         took_ms: list[float] = []
-        output = section_of(bundle.manifest).output
         for _ in range(calls):
-            timed(lambda: opened.infer(opened.input_buffers)[output], took_ms)
+            timed(lambda: opened.infer(opened.input_buffers), took_ms)
     finally:
         opened.close()
     return Alone(Latency(tuple(took_ms)), before, _status_mib("VmHWM"))

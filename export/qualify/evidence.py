@@ -1,104 +1,105 @@
 """Writes a qualification's figures into the manifest, and signs the bundle unless it misses its gate.
 
-Not for: taking the figures (qualify/measure.py) or the page for people (qualify/page.py).
+Not for: taking the figures (measure.py) or the page for people (page.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.engine_records import evidence_about
 from cathrt.export.bundle.sign import write_bundle
-from cathrt.export.models.keyframe.comparison import Share
-from cathrt.export.models.keyframe.gate import Failure, Gate, failures_of
 from cathrt.export.qualify.alone import Latency
+from cathrt.export.qualify.criteria import Criteria
+from cathrt.export.qualify.gate import Failure
+from cathrt.export.qualify.intervals import Share
 from cathrt.export.qualify.measure import Qualification
+from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
-from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 
-def verdict(qualification: Qualification, gate: Gate) -> tuple[Failure, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Qualified:
+    """A qualification, and what it is held to. gate: of criteria.gates, or stricter."""
+
+    found: Qualification
+    criteria: Criteria[Any, Any]
+    gate: Any
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return verdict(self.found, self.criteria, self.gate)
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        return evidence_of(self.found, self.criteria, self.gate)
+
+
+def verdict(qualification: Qualification, criteria: Criteria[Any, Any], gate: Any) -> tuple[Failure, ...]:
     """Every way in which the engine misses the gate; none means that it may be signed."""
-    return failures_of(qualification.comparison, gate, qualification.layer_errors)
+    return criteria.failures(qualification.comparison, gate, qualification.layer_errors)
 
 
-def sign_qualified(
-    folder: Path,
-    candidate: Bundle,
-    qualified: Sequence[tuple[Qualification, Gate]],
-    key: Ed25519PrivateKey,
-) -> Path:
+def sign_qualified(folder: Path, candidate: Bundle, qualified: Sequence[Qualified], key: Ed25519PrivateKey) -> Path:
     """Write the candidate anew at `folder`, with the evidence in its manifest, signed with the key.
 
-    Raises ManifestError, and writes nothing, where an engine misses its gate, one of the candidate's artifacts was not
-    qualified, or what was qualified is another file than the candidate's.
+    qualified: every network in every engine that has an artifact. Raises ManifestError, and writes nothing, where one
+    misses its gate or is missing, or what was qualified is another file than the candidate's.
     """
     manifest = candidate.manifest
-    artifacts = manifest.network(CLASSIFIER).artifacts
-    for qualification, gate in qualified:
-        artifact = artifacts.get(qualification.engine)
-        if artifact is None or manifest.files[artifact.file] != qualification.artifact_sha256:
-            raise ManifestError(f"{qualification.engine}: qualified was another file than that of {candidate.path}")
-        if failures := verdict(qualification, gate):
-            raise ManifestError(
-                f"{qualification.engine}: not signed, it misses its gate: " + " | ".join(map(str, failures))
-            )
-    missing = artifacts.keys() - {qualification.engine for qualification, _ in qualified}
-    if missing:
-        raise ManifestError(f"not signed: {sorted(missing)} not qualified: qualify them, or export without them")
-    evidence = {qualification.engine: evidence_of(qualification, gate) for qualification, gate in qualified}
-    told = evidence_about(manifest, artifacts)
-    signed = replace(manifest, files={}, evidence={**told, "qualification": evidence})
+    artifacts = {(role, engine): artifact for role, engine, artifact in manifest.all_artifacts()}
+    for one in qualified:
+        found = one.found
+        artifact = artifacts.pop((found.role, found.engine), None)
+        if artifact is None or manifest.files[artifact.file] != found.artifact_sha256:
+            raise ManifestError(f"{found.engine}: qualified was another file than that of {candidate.path}")
+        if failures := one.failures:
+            raise ManifestError(f"{found.engine}: not signed, it misses its gate: " + " | ".join(map(str, failures)))
+    if artifacts:
+        missing = sorted({engine for _, engine in artifacts})
+        raise ManifestError(f"not signed: {missing} not qualified: qualify them, or export without them")
+    told = evidence_about(manifest, {one.found.engine for one in qualified})
+    signed = replace(manifest, files={}, evidence={**told, "qualification": evidence_by_engine(manifest, qualified)})
     return write_bundle(folder, signed, {name: candidate.file(name) for name in manifest.files}, key)
 
 
-def evidence_of(qualification: Qualification, gate: Gate) -> dict[str, Any]:
+def evidence_by_engine(manifest: Manifest, qualified: Sequence[Qualified]) -> dict[str, Any]:
+    """The figures by engine; where a bundle has several networks, of each by its role."""
+    if len(manifest.networks) == 1:
+        return {one.found.engine: one.evidence for one in qualified}
+    found: dict[str, Any] = {}
+    for one in qualified:
+        found.setdefault(one.found.engine, {})[one.found.role] = one.evidence
+    return found
+
+
+def evidence_of(qualification: Qualification, criteria: Criteria[Any, Any], gate: Any) -> dict[str, Any]:
     """The figures for Manifest.evidence: plain JSON numbers, rounded, nothing that is not finite."""
-    compared = qualification.comparison
-    error, sides, alone = compared.logit_error, compared.laterality, qualification.alone
+    compared, alone = qualification.comparison, qualification.alone
     found: dict[str, Any] = {
-        "passed": not verdict(qualification, gate),
+        "passed": not verdict(qualification, criteria, gate),
         "gate": asdict(gate),
         "precision": qualification.precision,
         "artifact_sha256": qualification.artifact_sha256,
         "reference": qualification.reference,
         "judge_set": {
-            "sha256": qualification.judge_set_sha256,
+            "sha256": qualification.set_sha256,
             "runs": compared.runs,
             "frames": compared.frames,
             "left_out": sum(qualification.left_out.values()),
-            "known_side": list(compared.known_frames),
+            **criteria.shown.of_set(compared),
         },
-        "class_agreement": _share(compared.agreement),
-        "flips": len(compared.flips),
-        "frames_not_finite": len(compared.not_finite),
-        "side_changes": len(compared.side_changes),
-        "runs_without_key_frame": compared.runs_without_key_frame,
         "latency": _times(qualification.latency),
         "reference_latency": _times(qualification.reference_latency),
-        "worst_layers": [[name, _significant(error)] for name, error in qualification.layer_errors[:10]],
+        "worst_layers": [[name, significant(error)] for name, error in qualification.layer_errors[:10]],
+        **criteria.shown.figures(compared),
     }
-    if error is not None:
-        found["logit_error"] = {
-            "largest": _significant(error.largest),
-            "mean": _significant(error.mean),
-            "relative": _significant(error.relative) if np.isfinite(error.relative) else None,
-        }
-    if sides is not None:
-        found["laterality_f1"] = {
-            "reference": round(sides.before, 4),
-            "engine": round(sides.after, 4),
-            "change_interval_95": [round(end, 4) for end in sides.interval],
-        }
-    if compared.key_frames is not None:
-        found["same_key_frame"] = _share(compared.key_frames)
     if alone is not None:
         found["alone"] = _times(alone.latency) | {
             "rss_before_mib": round(alone.rss_before_mib, 1),
@@ -107,7 +108,8 @@ def evidence_of(qualification: Qualification, gate: Gate) -> dict[str, Any]:
     return found
 
 
-def _share(share: Share) -> dict[str, Any]:
+def share_figures(share: Share) -> dict[str, Any]:
+    """A share as evidence has it."""
     low, high = share.interval
     return {
         "hits": share.hits,
@@ -117,10 +119,11 @@ def _share(share: Share) -> dict[str, Any]:
     }
 
 
+def significant(value: float) -> float:
+    """Four digits."""
+    return float(f"{value:.4g}")
+
+
 def _times(latency: Latency) -> dict[str, float | int]:
     shares = {"min_ms": 0.0, "p25_ms": 0.25, "median_ms": 0.5, "p75_ms": 0.75, "p99_ms": 0.99, "max_ms": 1.0}
     return {"n": len(latency.took_ms)} | {key: round(latency.quantile(share), 3) for key, share in shares.items()}
-
-
-def _significant(value: float) -> float:
-    return float(f"{value:.4g}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,26 @@ Interval = tuple[float, float]
 
 _RESAMPLES, _RESAMPLING_SEED = 2000, 0
 _Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`hits` of `of`, which is at least 1. The interval is Wilson's and takes each for independent."""
+
+    hits: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        return self.hits / self.of
+
+    @property
+    def interval(self) -> Interval:
+        return wilson(self.hits, self.of)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.hits} of {self.of} ({self.value:.5g}; 95 %: {low:.5g} to {high:.5g})"
 
 
 def wilson(hits: int, of: int) -> Interval:

@@ -1,67 +1,67 @@
-"""Compares an engine with its reference on a judge set: what differs, time, memory.
+"""Compares an engine with its reference on a qualification set: what differs, time, memory.
 
-Runs both networks, one frame at a time, and keeps logits and a few pictures, never runs of pixels. Not for: what counts
-as a difference (models/keyframe/comparison.py), whether it passes (gate.py, evidence.py) and where frames come from
-(judge_set.py). docs/export.md defines every figure.
+Runs both networks, one frame at a time, and keeps answers and a few pictures, never runs of pixels. Not for: what
+counts as a difference and whether it passes (Criteria, evidence.py), or where frames come from (runs.py).
+docs/export.md defines every figure.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.models.keyframe.comparison import Comparison, Precision, RunLogits, compare, margin
 from cathrt.export.qualify.alone import Alone, Latency, timed
-from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut, identity_of
-from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
-from cathrt.runtime.bundle.onnx_file import check_self_contained
-from cathrt.runtime.errors import EngineError, ManifestError, SourceError
-from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
+from cathrt.export.qualify.criteria import Comparison, Criteria, Outputs, RunAnswers
+from cathrt.export.qualify.reference import Network
+from cathrt.export.qualify.runs import LeftOut, OpenedRun, PreparedFrame, identity_of
+from cathrt.runtime.bundle.manifest import Manifest, Precision, Preprocessing
+from cathrt.runtime.config import Config
+from cathrt.runtime.errors import EngineError, SourceError
 from cathrt.runtime.ports import Engine
 
-PICTURES = 24  # flips whose frame is kept
+PICTURES = 24  # frames whose picture is kept
 P99_NEEDS = 459  # calls for a p99 of 99 % confidence (MLPerf's early stopping, no miss)
 _WARM_UP = 3
-
-Network = Callable[[NDArray[np.float32]], NDArray[Any]]  # one frame's tensor to its logits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contest:
-    """Who is compared. engine_name: key of the manifest's artifact. reference_name: what it is, for the report.
-    layer_errors: (layer, error), worst first, as layer_errors.py measures them."""
+    """Who is compared. role: the network, every input of which is made of a frame. engine_name: key of its artifact.
+    reference_name: what the reference is, for the report. layer_errors: (layer, error), worst first, as
+    layer_errors.py measures them."""
 
     manifest: Manifest
+    role: str
     engine: Engine
     engine_name: str
     reference: Network
     reference_name: str
     layer_errors: Sequence[tuple[str, float]] = ()
-    policy: KeyframePolicyConfig = field(default_factory=KeyframePolicyConfig)
+    config: Config = field(default_factory=Config)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Qualification:
-    """All that was measured of one engine.
+    """All that was measured of one network in one engine.
 
-    left_out: frames not judged, by reason. latency, reference_latency: in turns in one process. alone: None where not
-    measured. pictures: by (run number, frame), the surest flips' frames as the network saw them, (rows, columns) uint8.
+    left_out: frames that were not compared, by reason. comparison: the kind's own. latency, reference_latency: in turns
+    in one process. alone: None where not measured. pictures: by (run number, frame), what the first input was made
+    from, (rows, columns) uint8.
     """
 
     model: str
+    role: str
     engine: str
     precision: Precision
     artifact_sha256: str
     reference: str
-    labels: tuple[str, ...]
-    judge_set_sha256: str
+    set_sha256: str
     left_out: Mapping[str, int]
     comparison: Comparison
     latency: Latency
@@ -71,22 +71,24 @@ class Qualification:
     alone: Alone | None = None
 
 
-def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = None) -> Qualification:
+def qualify(
+    runs: Iterable[OpenedRun], contest: Contest, criteria: Criteria[Any, Any], alone: Alone | None = None
+) -> Qualification:
     """Both networks over every frame of the set.
 
-    Raises SourceError for a set without a frame to judge or with a run that cannot be read, EngineError where a network
-    fails, the reference is not finite, or the bundle has nothing for this engine.
+    Raises SourceError for a set without a frame to compare or with a run that cannot be read, EngineError where a
+    network fails, the reference gives no answer, or the bundle has nothing for this engine.
     """
-    manifest, section = contest.manifest, section_of(contest.manifest)
-    network = manifest.network(CLASSIFIER)
+    manifest = contest.manifest
+    network = manifest.network(contest.role)
     artifact = network.artifacts.get(contest.engine_name)
     if artifact is None:
         raise EngineError(
             f"bundle {manifest.name} has no artifact for {contest.engine_name}, only for {sorted(network.artifacts)}: "
             "qualify one of these"
         )
-    pair, gallery = _Pair(contest), _Gallery(network.preprocessing[0])
-    judged: list[RunLogits] = []
+    pair, gallery = _Pair(contest), _Gallery(manifest, network.preprocessing[0], criteria)
+    compared: list[RunAnswers] = []
     digests: list[list[bytes]] = []
     left_out: Counter[str] = Counter()
     for number, run in enumerate(runs):
@@ -95,24 +97,26 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
             if isinstance(item, LeftOut):
                 left_out[item.reason] += 1
                 continue
-            reference, engine = pair(item.tensor)
+            reference, engine = pair(item.tensors)
             gallery.look(number, item, reference, engine)
-            answered.append(_Answered(replace(item, tensor=_NOTHING), reference, engine))
-        judged.append(_run_logits(run.name, answered, len(section.labels)))
-        digests.append([entry.frame.digest for entry in answered])
+            answered.append(_Answered(item.index, item.due_ms, item.truth, item.digest, reference, engine))
+        compared.append(_run_answers(run.name, answered))
+        digests.append([entry.digest for entry in answered])
     if not any(digests):
         reasons = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
-        raise SourceError(f"judge set: no frame to judge ({reasons or 'it is empty'}): add phantom runs or a folder")
+        raise SourceError(
+            f"qualification set: no frame to compare ({reasons or 'it is empty'}): add phantom runs or a folder"
+        )
     return Qualification(
         model=manifest.name,
+        role=contest.role,
         engine=contest.engine_name,
         precision=artifact.precision,
         artifact_sha256=manifest.files.get(artifact.file, ""),
         reference=contest.reference_name,
-        labels=tuple(label.name for label in section.labels),
-        judge_set_sha256=identity_of(digests),
+        set_sha256=identity_of(digests),
         left_out=dict(left_out),
-        comparison=compare(judged, section, contest.policy),
+        comparison=criteria.compare(compared, manifest, contest.config),
         latency=Latency(tuple(pair.engine_ms)),
         reference_latency=Latency(tuple(pair.reference_ms)),
         layer_errors=tuple((name, float(error)) for name, error in contest.layer_errors),
@@ -121,126 +125,82 @@ def qualify(runs: Iterable[JudgeRun], contest: Contest, alone: Alone | None = No
     )
 
 
-def reference_from_onnx(model: bytes, threads: int) -> Network:
-    """A float32 ONNX graph of one input and one output in ONNX Runtime on the CPU. Raises EngineError for another.
-
-    A graph with weights in another file is another: ONNX Runtime would look for it in the current folder.
-    """
-    import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
-    try:
-        check_self_contained("the graph", model)
-    except ManifestError as exc:
-        raise EngineError(f"reference: the graph cannot be loaded: {exc}") from exc
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow the engine
-    options.log_severity_level = 4  # what matters is raised
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.NotImplemented) as exc:
-        raise EngineError(f"reference: the graph cannot be loaded: {str(exc)[:300]}: export it again") from exc
-    inputs, outputs = ([port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs()))
-    if (len(inputs), len(outputs)) != (1, 1):
-        raise EngineError(
-            f"reference: inputs {inputs}, outputs {outputs}, expected one of each: give the network itself"
-        )
-    return lambda tensor: np.asarray(session.run(outputs, {inputs[0]: tensor})[0])
-
-
-def reference_from_module(module: Any) -> Network:
-    """A torch module on the CPU, in evaluation mode. The tensor is lent to it and not copied."""
-    import torch
-
-    module.eval()
-
-    def logits(tensor: NDArray[np.float32]) -> NDArray[Any]:
-        with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(tensor)).numpy())
-
-    return logits
-
-
-_NOTHING: NDArray[np.float32] = np.zeros(0, np.float32)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answered:
-    """A judged frame without its tensor. reference, engine: (C,) logits."""
+    """A frame without its tensors, and what both networks gave for it."""
 
-    frame: JudgeFrame
-    reference: NDArray[np.float64]
-    engine: NDArray[np.float64]
+    index: int
+    due_ms: float
+    truth: str | None
+    digest: bytes
+    reference: Outputs
+    engine: Outputs
 
 
 class _Pair:
     """Both networks on one frame, timed; which goes first changes from call to call."""
 
     def __init__(self, contest: Contest) -> None:
-        (preprocessing,) = contest.manifest.network(CLASSIFIER).preprocessing
         self._engine, self._reference = contest.engine, contest.reference
-        self._buffer = contest.engine.input_buffers[preprocessing.input]
-        self._output = section_of(contest.manifest).output
         self._calls = 0
         self.engine_ms: list[float] = []
         self.reference_ms: list[float] = []
 
-    def __call__(self, tensor: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        np.copyto(self._buffer, tensor)  # the line preprocesses into it, so the copy is not timed
+    def __call__(self, tensors: Mapping[str, NDArray[np.float32]]) -> tuple[Outputs, Outputs]:
+        for name, tensor in tensors.items():  # the line preprocesses into the buffers, so the copies are not timed
+            np.copyto(self._engine.input_buffers[name], tensor)
         if self._calls == 0:
             for _ in range(_WARM_UP):
                 self._infer()
-                self._reference(tensor)
+                self._reference(tensors)
         engine = timed(self._infer, self.engine_ms) if self._calls % 2 else None
-        reference = timed(lambda: self._reference(tensor), self.reference_ms)
+        reference = timed(lambda: self._reference(tensors), self.reference_ms)
         if engine is None:
             engine = timed(self._infer, self.engine_ms)
         self._calls += 1
         return reference, engine
 
-    def _infer(self) -> NDArray[Any]:
-        return self._engine.infer(self._engine.input_buffers)[self._output]
+    def _infer(self) -> Mapping[str, NDArray[Any]]:
+        return self._engine.infer(self._engine.input_buffers)
 
 
 class _Gallery:
-    """The frames of the surest flips so far, at most PICTURES."""
+    """The pictures that tell most so far, at most PICTURES."""
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+    def __init__(self, manifest: Manifest, preprocessing: Preprocessing, criteria: Criteria[Any, Any]) -> None:
+        self._manifest, self._preprocessing, self._picture = manifest, preprocessing, criteria.shown.picture
         self._kept: list[tuple[float, int, int, NDArray[np.uint8]]] = []
 
-    def look(self, number: int, frame: JudgeFrame, reference: NDArray[np.float64], engine: NDArray[np.float64]) -> None:
-        finite = np.isfinite(reference).all() and np.isfinite(engine).all()
-        if not finite or reference.argmax() == engine.argmax():
+    def look(self, number: int, frame: PreparedFrame, reference: Outputs, engine: Outputs) -> None:
+        tells = self._picture(self._manifest, reference, engine)
+        if tells is None:
             return
-        scores = np.exp(reference - reference.max())
-        sure = margin((scores / scores.sum()).tolist())
         if len(self._kept) < PICTURES:
-            heapq.heappush(self._kept, (sure, -number, -frame.index, self._grey(frame.tensor)))
-        elif sure > self._kept[0][0]:
-            heapq.heapreplace(self._kept, (sure, -number, -frame.index, self._grey(frame.tensor)))
+            heapq.heappush(self._kept, (tells, -number, -frame.index, self._grey(frame)))
+        elif tells > self._kept[0][0]:
+            heapq.heapreplace(self._kept, (tells, -number, -frame.index, self._grey(frame)))
 
     def pictures(self) -> dict[tuple[int, int], NDArray[np.uint8]]:
         return {(-number, -index): grey for _, number, index, grey in self._kept}
 
-    def _grey(self, tensor: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _grey(self, frame: PreparedFrame) -> NDArray[np.uint8]:
         """The first channel as the grey it was made from."""
+        tensor = frame.tensors[self._preprocessing.input]
         channel = tensor[0, 0] if self._preprocessing.layout == "NCHW" else tensor[0, :, :, 0]
         grey = channel * self._preprocessing.std[0] + self._preprocessing.mean[0]
         picture: NDArray[np.uint8] = np.clip(np.rint(grey * 255.0), 0, 255).astype(np.uint8)
         return picture
 
 
-def _run_logits(name: str, answered: Sequence[_Answered], classes: int) -> RunLogits:
-    def rows(of: Callable[[_Answered], NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.stack([of(entry) for entry in answered]) if answered else np.zeros((0, classes))
+def _run_answers(name: str, answered: Sequence[_Answered]) -> RunAnswers:
+    def stacked(found: Sequence[Outputs]) -> dict[str, NDArray[np.float64]]:
+        return {output: np.stack([one[output] for one in found]) for output in (found[0] if found else {})}
 
-    return RunLogits(
+    return RunAnswers(
         name=name,
-        frames=np.array([entry.frame.index for entry in answered], np.int64),
-        due_ms=np.array([entry.frame.due_ms for entry in answered], np.float64),
-        sides=tuple(entry.frame.side for entry in answered),
-        reference=rows(lambda entry: entry.reference),
-        engine=rows(lambda entry: entry.engine),
+        frames=np.array([entry.index for entry in answered], np.int64),
+        due_ms=np.array([entry.due_ms for entry in answered], np.float64),
+        truths=tuple(entry.truth for entry in answered),
+        reference=stacked([entry.reference for entry in answered]),
+        engine=stacked([entry.engine for entry in answered]),
     )

@@ -1,4 +1,4 @@
-"""The frames that a precision is calibrated or judged on, as the runtime's own Preprocessor makes them, and their name.
+"""The frames that a precision is calibrated on, as the runtime's own Preprocessor makes them, and their name.
 
 From the phantom unless a folder is given: by default no real angiogram takes part. Not for: reading folders
 (calibration_folder.py) and what is done with the frames. N frames, H rows, W columns.

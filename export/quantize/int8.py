@@ -13,13 +13,13 @@ from typing import get_args
 import numpy as np
 import onnx
 
-from cathrt.export.graph.intermediates import Float32, check_frames
+from cathrt.export.graph.intermediates import Frame, check_frames
 from cathrt.export.quantize.balance import balanced
 from cathrt.export.quantize.layers import KINDS, Kind, Layer, float_weights, layer_named, weighted_layers
 from cathrt.export.quantize.observers import OBSERVERS, Clip, Observer, clips_of, scales_of
 from cathrt.export.quantize.qdq import OPSETS, WeightBits, int8_weights, with_pairs
 from cathrt.export.quantize.ranges import histograms_of, largest_by_channel
-from cathrt.export.quantize.sensitivity import LogitError, logit_error, logits_of, sensitivities
+from cathrt.export.quantize.sensitivity import OutputError, answers_of, output_error, sensitivities
 from cathrt.runtime.errors import EngineError
 
 
@@ -61,7 +61,7 @@ class LayerReport:
 
     activation_scale: one step of its input.   clipped: share of calibration values beyond 127 steps.
     weight_error: root mean square of rounding, relative to the weights.
-    alone: the logits with only this layer in int8.
+    alone: the outputs with only this layer in int8.
     """
 
     name: str
@@ -69,13 +69,13 @@ class LayerReport:
     activation_scale: float
     clipped: float
     weight_error: float
-    alone: LogitError
+    alone: OutputError
 
 
 @dataclass(frozen=True, slots=True)
 class Int8Report:
     """layers: in int8, in the order of the graph.   kept: names of layers left float by the settings.
-    backed_off: names of layers left float for a gate, the worst first.   whole: logits of the quantised graph, on the
+    backed_off: names of layers left float for a gate, the worst first.   whole: outputs of the quantised graph, on the
     same frames as `alone`."""
 
     settings: Int8Settings
@@ -83,7 +83,7 @@ class Int8Report:
     layers: tuple[LayerReport, ...]
     kept: tuple[str, ...]
     backed_off: tuple[str, ...]
-    whole: LogitError
+    whole: OutputError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,10 +111,10 @@ class _Calibrated:
         return {tensor: np.float32(scales_of(np.array(clip.at))) for tensor, clip in self.clips.items()}
 
 
-def quantised(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8Settings) -> Quantised:
+def quantised(model: onnx.ModelProto, frames: Sequence[Frame], settings: Int8Settings) -> Quantised:
     """Quantise every layer that the settings do not keep float.
 
-    model: float32, its weights initializers.   frames: as the network's input, preprocessed; all of them calibrate.
+    model: float32, its weights initializers.   frames: as the network's inputs, preprocessed; all of them calibrate.
     Raises ValueError for frames that do not fit or make activations that are not finite, for a layer name that the
     graph does not have, and for a graph that cannot be quantised.
     """
@@ -123,7 +123,7 @@ def quantised(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8S
     return _built(calibrated, reports, frames, settings, backed_off=())
 
 
-def int8_graph(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8Settings) -> onnx.ModelProto:
+def int8_graph(model: onnx.ModelProto, frames: Sequence[Frame], settings: Int8Settings) -> onnx.ModelProto:
     """The graph that `quantised` makes, without its report: measuring each layer alone takes most of the time."""
     calibrated = _calibrated(model, frames, settings)
     return _checked_pairs(calibrated, calibrated.layers, settings.weight_bits)
@@ -131,13 +131,13 @@ def int8_graph(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8
 
 def back_off(
     model: onnx.ModelProto,
-    frames: Sequence[Float32],
+    frames: Sequence[Frame],
     settings: Int8Settings,
     passes: Callable[[onnx.ModelProto], bool],
 ) -> Quantised:
     """Quantise with as few of the worst layers kept float as `passes`, asked of a quantised graph, allows.
 
-    Layers go back in the order of their logit error alone. The number is found by doubling and then halving, so the
+    Layers go back in the order of their error alone. The number is found by doubling and then halving, so the
     gate is asked a few times only; if it is not monotone, the result passes all the same but may keep a layer too many.
     Raises EngineError naming the layers left in int8 if it fails even with one, and ValueError as `quantised` does.
     """
@@ -168,7 +168,7 @@ def back_off(
     return best
 
 
-def _calibrated(model: onnx.ModelProto, frames: Sequence[Float32], settings: Int8Settings) -> _Calibrated:
+def _calibrated(model: onnx.ModelProto, frames: Sequence[Frame], settings: Int8Settings) -> _Calibrated:
     _check_graph(model)
     check_frames(model, frames)
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
@@ -201,9 +201,7 @@ def _chosen(model: onnx.ModelProto, settings: Int8Settings) -> tuple[Layer, ...]
     return chosen
 
 
-def _layer_reports(
-    calibrated: _Calibrated, frames: Sequence[Float32], settings: Int8Settings
-) -> tuple[LayerReport, ...]:
+def _layer_reports(calibrated: _Calibrated, frames: Sequence[Frame], settings: Int8Settings) -> tuple[LayerReport, ...]:
     alone = sensitivities(
         calibrated.model, calibrated.layers, calibrated.scales, _spread(frames, settings), settings.weight_bits
     )
@@ -225,7 +223,7 @@ def _layer_reports(
 def _built(
     calibrated: _Calibrated,
     reports: tuple[LayerReport, ...],
-    frames: Sequence[Float32],
+    frames: Sequence[Frame],
     settings: Int8Settings,
     *,
     backed_off: tuple[str, ...],
@@ -240,7 +238,7 @@ def _built(
         layers=tuple(report for report in reports if report.name not in backed_off),
         kept=tuple(layer.name for layer in weighted_layers(calibrated.model) if layer.name not in chosen),
         backed_off=backed_off,
-        whole=logit_error(logits_of(calibrated.model, few), logits_of(model, few)),
+        whole=output_error(answers_of(calibrated.model, few), answers_of(model, few)),
     )
     return Quantised(model, report)
 
@@ -251,6 +249,6 @@ def _checked_pairs(calibrated: _Calibrated, layers: Sequence[Layer], bits: Weigh
     return model
 
 
-def _spread(frames: Sequence[Float32], settings: Int8Settings) -> list[Float32]:
+def _spread(frames: Sequence[Frame], settings: Int8Settings) -> list[Frame]:
     count = min(settings.sensitivity_frames, len(frames))
     return [frames[index * len(frames) // count] for index in range(count)]

@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cathrt.export.graph.intermediates import Float32, tensors_of
+from cathrt.export.graph.intermediates import Frame, tensors_of
 from cathrt.export.quantize.layers import Layer
 from cathrt.export.quantize.observers import BINS, Histogram, counts_of
 
 
 def largest_by_channel(
-    model: onnx.ModelProto, layers: Collection[Layer], frames: Sequence[Float32]
+    model: onnx.ModelProto, layers: Collection[Layer], frames: Sequence[Frame]
 ) -> dict[str, NDArray[np.float32]]:
     """(channels,) of each activation that `layers` read, by tensor name: the largest absolute value.
 
@@ -48,7 +48,7 @@ def largest_by_channel(
 
 
 def histograms_of(
-    model: onnx.ModelProto, largest: Mapping[str, NDArray[np.float32]], frames: Sequence[Float32]
+    model: onnx.ModelProto, largest: Mapping[str, NDArray[np.float32]], frames: Sequence[Frame]
 ) -> dict[str, Histogram]:
     """Of each tensor that `largest` names."""
     tops = {tensor: float(values.max()) for tensor, values in largest.items()}

@@ -1,4 +1,4 @@
-"""The cost of each layer's int8: alone, at the logits; and, layer by layer, where a quantised graph is wrong.
+"""The cost of each layer's int8: alone, at the outputs; and, layer by layer, where a quantised graph is wrong.
 
 For: the report of an INT8 export, the order in which layers go back to float, and finding one wrong scale. Not for:
 engines: graphs are computed as they are written (intermediates.py), whatever an engine's int8 kernels do.
@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from cathrt.export.graph.intermediates import Float32, Intermediates, check_frames, network_input, tensors_of
+from cathrt.export.graph.intermediates import Float32, Frame, Intermediates, check_frames, feeds_of, tensors_of
 from cathrt.export.quantize.layers import Layer, weighted_layers
 from cathrt.export.quantize.qdq import WeightBits, with_pairs
 
@@ -23,47 +23,54 @@ SQNR_LIMIT_DB = 200.0  # stands for "no difference", since a manifest holds no i
 
 
 @dataclass(frozen=True, slots=True)
-class LogitError:
-    """largest: absolute difference of any logit.   sqnr_db: power of the float logits over that of the difference."""
+class OutputError:
+    """largest: absolute difference of any value.   sqnr_db: power of the float outputs over that of the difference."""
 
     largest: float
     sqnr_db: float
 
 
-def logit_error(expected: Sequence[Float32], found: Sequence[Float32]) -> LogitError:
-    """Over all frames at once. Raises ValueError where a logit is not finite."""
+def output_error(expected: Sequence[Float32], found: Sequence[Float32]) -> OutputError:
+    """Over all frames at once, as answers_of gives them. Raises ValueError where a value is not finite."""
     reference, other = np.concatenate(expected).astype(np.float64), np.concatenate(found).astype(np.float64)
     if not (np.isfinite(reference).all() and np.isfinite(other).all()):
-        raise ValueError("logits are not finite, expected numbers on every frame: the weights or a scale are broken")
+        raise ValueError("outputs are not finite, expected numbers on every frame: the weights or a scale are broken")
     difference = other - reference
     noise, signal = float(np.square(difference).sum()), float(np.square(reference).sum())
     sqnr_db = 10.0 * math.log10(signal / noise) if noise and signal else SQNR_LIMIT_DB
-    return LogitError(float(np.abs(difference).max()), min(sqnr_db, SQNR_LIMIT_DB))
+    return OutputError(float(np.abs(difference).max()), min(sqnr_db, SQNR_LIMIT_DB))
 
 
-def logits_of(model: onnx.ModelProto, frames: Sequence[Float32]) -> list[Float32]:
-    """The network's first output on each frame."""
-    output = model.graph.output[0].name
-    return [tensors[output] for tensors in tensors_of(model, [output], frames)]
+def outputs_of(model: onnx.ModelProto, frames: Sequence[Frame]) -> list[dict[str, Float32]]:
+    """The network's outputs by name on each frame."""
+    return list(tensors_of(model, [value.name for value in model.graph.output], frames))
+
+
+def answers_of(model: onnx.ModelProto, frames: Sequence[Frame]) -> list[Float32]:
+    """The network's outputs on each frame, all in one row: (1, values)."""
+    return [
+        np.concatenate([values.reshape(1, -1) for values in found.values()], axis=1)
+        for found in outputs_of(model, frames)
+    ]
 
 
 def sensitivities(
     model: onnx.ModelProto,
     layers: Sequence[Layer],
     scales: Mapping[str, np.float32],
-    frames: Sequence[Float32],
+    frames: Sequence[Frame],
     bits: WeightBits = 8,
-) -> dict[str, LogitError]:
-    """For each layer by name, what quantising it and no other does to the logits of the float graph."""
-    expected = logits_of(model, frames)
+) -> dict[str, OutputError]:
+    """For each layer by name, what quantising it and no other does to the outputs of the float graph."""
+    expected = answers_of(model, frames)
     return {
-        layer.name: logit_error(expected, logits_of(with_pairs(model, [layer], scales, bits), frames))
+        layer.name: output_error(expected, answers_of(with_pairs(model, [layer], scales, bits), frames))
         for layer in layers
     }
 
 
 def worst_layers(
-    reference: onnx.ModelProto, quantised: onnx.ModelProto, frames: Sequence[Float32]
+    reference: onnx.ModelProto, quantised: onnx.ModelProto, frames: Sequence[Frame]
 ) -> list[tuple[str, float]]:
     """Every layer with weights and the error that it alone makes, the worst first.
 
@@ -83,7 +90,7 @@ def worst_layers(
     noise, signal = dict.fromkeys(ours, 0.0), dict.fromkeys(ours, 0.0)
     for frame, expected in zip(frames, tensors_of(reference, list(theirs.values()), frames), strict=True):
         feeds = {_given(ours[name]): expected[theirs[name]] for name in ours}
-        found = run({network_input(quantised).name: frame, **{k: v for k, v in feeds.items() if k in run.inputs}})
+        found = run({**feeds_of(quantised, frame), **{k: v for k, v in feeds.items() if k in run.inputs}})
         for name in ours:
             noise[name] += _power(found[ours[name]] - expected[theirs[name]])
             signal[name] += _power(expected[theirs[name]])

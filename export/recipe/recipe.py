@@ -2,7 +2,7 @@
 
 Nothing is signed that misses its gate; a report is left either way. Stages that are done are not done again
 (stage_cache.py). Not for: the stages themselves (recipe/stages.py), what each target takes
-(recipe/targets.py), or reading a command line (cli.py).
+(recipe/targets.py), or reading a command line (commands/).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,17 +21,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import canonical_json, public_key, write_bundle
 from cathrt.export.graph.fold import Target
-from cathrt.export.qualify.evidence import evidence_of, sign_qualified
+from cathrt.export.qualify.evidence import Qualified, evidence_by_engine, sign_qualified
 from cathrt.export.qualify.file import read_qualification, write_qualification
 from cathrt.export.qualify.measure import Qualification
-from cathrt.export.recipe.judging import Judging, Reference, judged, not_run, reference_of, write_report
+from cathrt.export.recipe.qualification import (
+    Candidate,
+    Qualifying,
+    Reference,
+    qualification_of,
+    reference_of,
+    write_report,
+)
 from cathrt.export.recipe.stage_cache import StageCache, Told, file_sha256
 from cathrt.export.recipe.targets import Built, Recipe, build, require_possible
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import CathrtError, ManifestError
 from cathrt.runtime.models import open_bundle
 
-_JUDGED_BY = ("gate", "judge_set", "reference")  # of the evidence: what it rests on, not what was measured
+_QUALIFIED_BY = ("gate", "judge_set", "reference")  # of the evidence: what it rests on, not what was measured
 WORK = ".work"  # under the output folder: results of stages, to go on from
 Advance = Callable[[str, int, int], None]  # told (what, done, total)
 
@@ -48,7 +55,7 @@ class ExportRequest:
 
     recipe: Recipe
     out: Path
-    judging: Judging
+    qualifying: Qualifying
     key: Ed25519PrivateKey | None
 
 
@@ -67,45 +74,53 @@ class Exported:
     not_run: str
 
 
-def export_keyframe(
+def export_model(
     request: ExportRequest,
     told: Told = lambda stage, how: None,
     advance: Advance = lambda what, done, total: None,
 ) -> tuple[Exported, ...]:
-    """Build for every target, then judge each; what passes is signed. told: after each stage, made or kept.
+    """Build for every target, then qualify each; what passes is signed. told: after each stage, made or kept.
 
     Raises ConfigError for what no target takes, before anything is built, and what the stages raise.
     """
-    require_possible(request.recipe)
+    recipe = request.recipe
+    require_possible(recipe)
     cache = StageCache(request.out / WORK, told)
-    built = [build(request.recipe, target, cache) for target in request.recipe.targets]
-    reference = reference_of(request.recipe.checkpoint)
-    return tuple(_qualified(request, one, reference, cache, advance) for one in built)
+    built = [build(recipe, target, cache) for target in recipe.targets]
+    references = {role: reference_of(recipe.model, role) for role in recipe.model.networks}
+    return tuple(_exported(request, one, references, cache, advance) for one in built)
 
 
-def _qualified(
-    request: ExportRequest, built: Built, reference: Reference, cache: StageCache, advance: Advance
+def _exported(
+    request: ExportRequest, built: Built, references: Mapping[str, Reference], cache: StageCache, advance: Advance
 ) -> Exported:
     target, final = built.target, request.out / built.target
-    with _candidate(request, built) as candidate:
-        note = not_run(candidate, target)
+    with _candidate(request, built) as bundle:
+        candidates = [Candidate(bundle, role, target, built.layer_errors[role]) for role in bundle.manifest.networks]
+        note = " | ".join(dict.fromkeys(one.not_run for one in candidates if one.not_run))
         # A bundle that is there already and its report belong together: neither is replaced without the other.
-        signed = _signed_before(final, candidate, request.key)
-        found = _judged_once(request, built, candidate, reference, cache, advance)
+        signed = _signed_before(final, bundle, request.key)
+        qualified = []
+        for one in candidates:
+            found = _qualified_once(request, one, references[one.role], cache, advance)
+            qualified.append(Qualified(found, request.recipe.port.criteria[one.role], request.recipe.gates[one.role]))
         if signed is not None:
-            _require_judged_alike(signed, evidence_of(found, request.recipe.gate), target)
+            _require_qualified_alike(signed, evidence_by_engine(bundle.manifest, qualified)[target], target)
         report = request.out / f"{target}.report"
-        failures = write_report(report, found, request.recipe.gate, note)
+        failures: list[str] = []
+        for each in qualified:
+            several = len(qualified) > 1
+            failures += write_report(report / each.found.role if several else report, each, note)
         if failures:
-            return Exported(target, failures, report, None, signed=False, not_run=note)
+            return Exported(target, tuple(failures), report, None, signed=False, not_run=note)
         if note:
-            evidence = {**candidate.manifest.evidence, "not_run": {target: note}}
-            candidate = replace(candidate, manifest=replace(candidate.manifest, evidence=evidence))
+            evidence = {**bundle.manifest.evidence, "not_run": {target: note}}
+            bundle = replace(bundle, manifest=replace(bundle.manifest, evidence=evidence))
         if request.key is None:
             path = _unsigned(request.out / f"{target}.unsigned", built)
             return Exported(target, (), report, path, signed=False, not_run=note)
         if signed is None:
-            sign_qualified(final, candidate, [(found, request.recipe.gate)], request.key)
+            sign_qualified(final, bundle, qualified, request.key)
     return Exported(target, (), report, final, signed=True, not_run=note)
 
 
@@ -118,35 +133,32 @@ def _candidate(request: ExportRequest, built: Built) -> Iterator[Bundle]:
         yield open_bundle(path, [public_key(passing)])
 
 
-def _judged_once(
-    request: ExportRequest,
-    built: Built,
-    candidate: Bundle,
-    reference: Reference,
-    cache: StageCache,
-    advance: Advance,
+def _qualified_once(
+    request: ExportRequest, candidate: Candidate, reference: Reference, cache: StageCache, advance: Advance
 ) -> Qualification:
-    def make(folder: Path) -> None:
-        found = judged(
-            candidate,
-            built.target,
-            reference,
-            request.judging,
-            built.layer_errors,
-            lambda done, total: advance(f"judging {built.target}", done, total),
-        )
-        write_qualification(folder, found)
+    qualifying, criteria = request.qualifying, request.recipe.port.criteria[candidate.role]
+    what = candidate.engine if len(request.recipe.model.networks) == 1 else f"{candidate.engine}-{candidate.role}"
 
-    config = request.judging.config
+    def make(folder: Path) -> None:
+        found = qualification_of(
+            candidate,
+            criteria,
+            reference,
+            qualifying,
+            lambda done, total: advance(f"qualifying {what}", done, total),
+        )
+        write_qualification(folder, found, criteria)
+
     inputs = {
-        "manifest": json.loads(canonical_json(candidate.manifest)),
+        "manifest": json.loads(canonical_json(candidate.bundle.manifest)),
+        "role": candidate.role,
         "reference": reference.identity,
-        "judge": dict(request.judging.judge.identity),
-        "engine": asdict(config.engine),
-        "policy": {kind: asdict(policy) for kind, policy in config.policy.items()},
-        "alone_calls": request.judging.alone_calls,
+        "runs": dict(qualifying.runs.identity),
+        "engine": asdict(qualifying.config.engine),
+        "settings": dict(criteria.settings(qualifying.config)),
+        "alone_calls": qualifying.alone_calls,
     }
-    return read_qualification(cache.result(f"qualification-{built.target}", inputs, make))
+    return read_qualification(cache.result(f"qualification-{what}", inputs, make), criteria)
 
 
 def _unsigned(folder: Path, built: Built) -> Path:
@@ -178,10 +190,12 @@ def _signed_before(folder: Path, candidate: Bundle, key: Ed25519PrivateKey | Non
     return found
 
 
-def _require_judged_alike(signed: Bundle, found: dict[str, Any], target: Target) -> None:
-    """Raises ManifestError where the evidence of the signed bundle rests on another gate or judge set than this one."""
+def _require_qualified_alike(signed: Bundle, found: dict[str, Any], target: Target) -> None:
+    """Raises ManifestError where the evidence of the signed bundle rests on another gate or set than this one."""
     told = signed.manifest.evidence.get("qualification", {}).get(target, {})
-    unlike = [name for name in _JUDGED_BY if told.get(name) != json.loads(json.dumps(found[name]))]
+    now = json.loads(json.dumps(found))
+    pairs = [(told, now)] if len(signed.manifest.networks) == 1 else [(told.get(role, {}), now[role]) for role in now]
+    unlike = [name for name in _QUALIFIED_BY if any(before.get(name) != after[name] for before, after in pairs)]
     if unlike:
         raise ManifestError(
             f"{signed.path}: was signed with another {', '.join(unlike)} in its evidence and is not written over: "

@@ -1,13 +1,14 @@
 """The stages from weights to the files of a bundle, each a plain function from earlier results to a result on disk.
 
-weights -> plain ONNX -> canonical graph -> precision -> plans. Every graph is checked against PyTorch or against the
-graph before it. Not for: the order and the targets' differences (recipe.py), or judging (recipe/judging.py).
+weights -> plain ONNX -> canonical graph -> precision -> plans. Every graph is checked against its framework or against
+the graph before it. Not for: the order and the targets' differences (targets.py), or qualifying (qualification.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,23 +18,25 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cathrt.export.graph.fold import Layout, canonical, check_pass
+from cathrt.export.graph.fold import Feeds, Layout, check_pass
+from cathrt.export.graph.intermediates import frames_of
 from cathrt.export.graph.precision import Element, typed
-from cathrt.export.models.keyframe.checkpoint import Checkpoint
-from cathrt.export.models.keyframe.to_onnx import INPUT, check_against_torch, onnx_from_state
+from cathrt.export.model_kind import NetworkSource
+from cathrt.export.qualify.criteria import Outputs
 from cathrt.export.quantize.calibration import calibration_frames
 from cathrt.export.quantize.int8 import Int8Report, Int8Settings, back_off
 from cathrt.export.quantize.layer_errors import LayerErrors, layer_errors
-from cathrt.export.quantize.sensitivity import logits_of
+from cathrt.export.quantize.sensitivity import outputs_of
 from cathrt.export.recipe.stage_cache import StageCache, file_sha256, folder_sha256
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan, installed_version
 from cathrt.export.targets.tensorrt_report import json_from_report
-from cathrt.export.targets.turing_head import head_as_convolution
 from cathrt.runtime.bundle.fingerprint import EngineFingerprint
-from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.manifest import Network, Preprocessing
 from cathrt.runtime.config import LimitsConfig
 
 MODEL = "model.onnx"
+# Whether the outputs of an int8 graph, frame by frame, are as good as those of the float graph.
+Holds = Callable[[Sequence[Outputs], Sequence[Outputs]], bool]
 CALIBRATION_FRAMES = 64
 _PROBE_SEED = 0
 
@@ -62,9 +65,10 @@ class CalibrationFrom:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """tensors: (N, 1, 3, H, W) float32, mapped from disk.   sha256, description: as CalibrationSet has them."""
+    """tensors: by input, (N, 1, 3, H, W) float32, mapped from disk.   sha256, description: as CalibrationSet has them,
+    where there are several inputs over those of each."""
 
-    tensors: NDArray[np.float32]
+    tensors: Mapping[str, NDArray[np.float32]]
     sha256: str
     description: Mapping[str, Any]
 
@@ -88,38 +92,41 @@ class BuiltPlan:
     warnings: tuple[str, ...]
 
 
-def plain_graph(cache: StageCache, checkpoint: Checkpoint, preprocessing: Preprocessing) -> Graph:
-    """The network as published, node by node, held against PyTorch."""
-    height, width = preprocessing.height, preprocessing.width
+def plain_graph(cache: StageCache, source: NetworkSource, feeds: Feeds, stage: str = "plain") -> Graph:
+    """The network as published, held against the framework that its weights are of. feeds: see `probe`."""
 
     def make(folder: Path) -> None:
-        data = onnx_from_state(checkpoint.state, height=height, width=width)
-        check_against_torch(checkpoint.state, onnx.load_from_string(data), _probe(height, width))
-        (folder / MODEL).write_bytes(data)
+        (folder / MODEL).write_bytes(source.plain(feeds))
 
-    inputs = {"weights": checkpoint.sha256, "arch": checkpoint.arch, "height": height, "width": width}
-    return Graph(cache.result("plain", inputs, make) / MODEL)
+    return Graph(cache.result(stage, source.identity, make) / MODEL)
 
 
-def canonical_graph(cache: StageCache, plain: Graph, layout: Layout, checkpoint: Checkpoint) -> Graph:
-    """Folded and in one layout; every pass is checked, and the whole against PyTorch."""
+def canonical_graph(cache: StageCache, plain: Graph, layout: Layout, source: NetworkSource, feeds: Feeds) -> Graph:
+    """Folded and in one layout; every pass is checked."""
 
     def make(folder: Path) -> None:
-        model = plain.model()
-        sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-        probe = _probe(sizes[2], sizes[3])
-        folded = canonical(model, layout, feeds={INPUT: probe})
-        check_against_torch(checkpoint.state, folded, probe)
-        _write(folder, folded)
+        _write(folder, source.canonical(plain.model(), layout, feeds))
 
     return Graph(cache.result(f"canonical-{layout}", {"onnx": plain.sha256, "layout": layout}, make) / MODEL)
 
 
 def calibration(
-    cache: StageCache, origin: CalibrationFrom, preprocessing: Preprocessing, limits: LimitsConfig
+    cache: StageCache, origin: CalibrationFrom, preprocessing: Sequence[Preprocessing], limits: LimitsConfig
 ) -> Calibration:
-    """The frames that int8 scales are chosen by, kept as they were drawn."""
+    """The frames that int8 scales are chosen by, kept as they were drawn: the same frames for every input."""
+    drawn = {one.input: _calibration_of(cache, origin, one, limits) for one in preprocessing}
+    tensors = {name: np.load(kept / "tensors.npy", mmap_mode="r") for name, (kept, _) in drawn.items()}
+    told = {name: about for name, (_, about) in drawn.items()}
+    if len(told) == 1:
+        (about,) = told.values()
+        return Calibration(tensors, about["sha256"], about["description"])
+    digest = hashlib.sha256("".join(about["sha256"] for about in told.values()).encode()).hexdigest()
+    return Calibration(tensors, digest, {name: about["description"] for name, about in told.items()})
 
+
+def _calibration_of(
+    cache: StageCache, origin: CalibrationFrom, preprocessing: Preprocessing, limits: LimitsConfig
+) -> tuple[Path, dict[str, Any]]:
     def make(folder: Path) -> None:
         drawn = calibration_frames(preprocessing, origin.frames, folder=origin.folder, limits=limits)
         np.save(folder / "tensors.npy", drawn.tensors)
@@ -132,30 +139,31 @@ def calibration(
         "preprocessing": asdict(preprocessing),
     }
     kept = cache.result("calibration", inputs, make)
-    told = json.loads((kept / "calibration.json").read_text(encoding="utf-8"))
-    return Calibration(np.load(kept / "tensors.npy", mmap_mode="r"), told["sha256"], told["description"])
+    return kept, json.loads((kept / "calibration.json").read_text(encoding="utf-8"))
 
 
 def int8_graph(
-    cache: StageCache, graph: Graph, frames: Calibration, agreement: float, settings: Int8Settings
+    cache: StageCache,
+    graph: Graph,
+    frames: Calibration,
+    settings: Int8Settings,
+    gate: Mapping[str, Any],
+    holds: Holds,
 ) -> Int8Graph:
-    """With Q/DQ pairs, and as few layers back in float as it takes for `agreement`: the share of calibration frames
-    whose likeliest class stays. Raises EngineError where no number of layers is enough."""
+    """With Q/DQ pairs, and as few layers back in float as it takes for `holds` on the calibration frames.
+
+    gate: JSON: what `holds` asks for. Raises EngineError where no number of layers is enough."""
 
     def make(folder: Path) -> None:
-        model, tensors = graph.model(), [np.ascontiguousarray(tensor) for tensor in frames.tensors]
-        expected = _classes(model, tensors)
-
-        def passes(attempt: onnx.ModelProto) -> bool:
-            return float((_classes(attempt, tensors) == expected).mean()) >= agreement
-
-        found = back_off(model, tensors, settings, passes)
+        model, tensors = graph.model(), frames_of(frames.tensors)
+        expected = outputs_of(model, tensors)
+        found = back_off(model, tensors, settings, lambda attempt: holds(expected, outputs_of(attempt, tensors)))
         (folder / MODEL).write_bytes(found.serialised())
         own = [[name, _significant(error)] for name, error in layer_errors(model, found.model, tensors)]
         summary = {**_summary(found.report), "layers_own_error": own}
         (folder / "int8.json").write_text(json.dumps(summary), encoding="utf-8")
 
-    inputs = {"onnx": graph.sha256, "calibration": frames.sha256, "agreement": agreement, "settings": asdict(settings)}
+    inputs = {"onnx": graph.sha256, "calibration": frames.sha256, "gate": gate, "settings": asdict(settings)}
     kept = cache.result("int8", inputs, make)
     summary = json.loads((kept / "int8.json").read_text(encoding="utf-8"))
     errors = tuple((name, float(error)) for name, error in summary["layers_own_error"])
@@ -171,14 +179,13 @@ def typed_graph(cache: StageCache, graph: Graph, element: Element) -> Graph:
     return Graph(cache.result(element, {"onnx": graph.sha256, "element": element}, make) / MODEL)
 
 
-def turing_graph(cache: StageCache, graph: Graph) -> Graph:
+def turing_graph(cache: StageCache, graph: Graph, source: NetworkSource, feeds: Feeds) -> Graph:
     """The graph as SM 7.5 takes it, checked against the one before."""
 
     def make(folder: Path) -> None:
         before = graph.model()
-        after = head_as_convolution(before)
-        sizes = [dim.dim_value for dim in before.graph.input[0].type.tensor_type.shape.dim]
-        check_pass("head_as_convolution", before, after, {INPUT: _probe(sizes[2], sizes[3])})
+        after = source.for_turing(before)
+        check_pass("for_turing", before, after, feeds)
         _write(folder, after)
 
     return Graph(cache.result("turing", {"onnx": graph.sha256}, make) / MODEL)
@@ -202,13 +209,10 @@ def plan_of(cache: StageCache, graph: Graph, request: PlanRequest) -> BuiltPlan:
     )
 
 
-def _probe(height: int, width: int) -> NDArray[np.float32]:
-    """A frame of noise, as the network's input is spread."""
-    return np.random.default_rng(_PROBE_SEED).normal(size=(1, 3, height, width)).astype(np.float32)
-
-
-def _classes(model: onnx.ModelProto, frames: list[NDArray[np.float32]]) -> NDArray[np.int64]:
-    return np.array([int(logits.argmax()) for logits in logits_of(model, frames)], np.int64)
+def probe(network: Network) -> Feeds:
+    """A frame of noise for each input, as the inputs made of frames are spread."""
+    draw = np.random.default_rng(_PROBE_SEED)
+    return {spec.name: draw.normal(size=spec.shape).astype(spec.dtype) for spec in network.input_specs()}
 
 
 def _summary(report: Int8Report) -> dict[str, Any]:
@@ -220,7 +224,7 @@ def _summary(report: Int8Report) -> dict[str, Any]:
         "layers_in_int8": [layer.name for layer in report.layers],
         "kept_float": list(report.kept),
         "backed_off": list(report.backed_off),
-        "logit_error": _significant(report.whole.largest),
+        "output_error": _significant(report.whole.largest),
         "sqnr_db": _significant(report.whole.sqnr_db),
         "layers_worst_first": [[layer.name, _significant(layer.alone.largest)] for layer in worst_first],
     }

@@ -3,7 +3,7 @@
 Alone in it, NVIDIA's code may crash, hang or eat memory and the exporter lives. And each build needs a fresh process:
 the one after a failed build in the same process came out 5 MB longer (TensorRT-RTX 1.7.1, an Atto of 16 MB).
 FOLDER holds model.onnx and request.json; what comes of it is put beside them as answer.json, report.json and plan.
-Not for: judging the request or the graph; the parent has done that.
+Not for: checking the request or the graph; the parent has done that.
 """
 
 from __future__ import annotations

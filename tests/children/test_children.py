@@ -67,7 +67,7 @@ if __name__ == "__main__":  # or the worker would load the engine with this scri
     path = write_bundle(ready.parent / "bundle", manifest, {"model.onnx": conv_model().SerializeToString()}, KEY)
     bundle = open_bundle(path, [public_key(KEY)])
     threading.Thread(target=touch_when_loaded, daemon=True).start()
-    measure_alone(bundle, "onnxruntime", EngineConfig("onnxruntime", 1), calls=10**9)
+    measure_alone(bundle, "classifier", "onnxruntime", EngineConfig("onnxruntime", 1), calls=10**9)
 """,
     "training frames": """
 from cathrt.export.models.keyframe.demo.dataset import Rendering, load_scenes

@@ -97,7 +97,7 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "no command": ("HOSTILE", 2),
     "no option": ("replay --HOSTILE", 2),
     "no choice": ("replay --rate HOSTILE RUNS", 2),
-    "qualify": ("qualify BUNDLE --config TRUST --judge MISSING --judge-phantoms 0 --out OUT", 4),
+    "qualify": ("qualify BUNDLE --config TRUST --qualify-on MISSING --qualify-phantoms 0 --out OUT", 4),
     "join": ("join BUNDLE --sign KEY --config TRUST --out OUT.joined", 0),
     "join with no key": ("join BUNDLE --sign MISSING --config TRUST --out OUT.joined", 3),
     "export without weights": ("export keyframe SMALL --like BUNDLE --config TRUST --weights MISSING --out OUT", 4),

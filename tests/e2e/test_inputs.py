@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "export weights": (f"export keyframe {SMALL} --weights BAD --like BUNDLE", 4),
     "export like": (f"export keyframe {SMALL} --random-init --like BAD", 5),
     "export semantics": (f"export keyframe {SMALL} --random-init --semantics BAD", 3),
-    "export judge": (f"export keyframe {SMALL} --random-init --judge BAD --judge-phantoms 0", 4),
+    "export judge": (f"export keyframe {SMALL} --random-init --qualify-on BAD --qualify-phantoms 0", 4),
     "export key": (f"export keyframe {SMALL} --random-init --sign BAD", 3),
     "qualify": ("qualify BAD", 5),
     "join": ("join BAD --sign KEY --out OUT", 5),

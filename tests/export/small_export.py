@@ -1,4 +1,4 @@
-"""An Atto with random weights on 32 x 32 pixels, and judge sets of noise for it: a whole export in seconds."""
+"""An Atto with random weights on 32 x 32 pixels, and qualification sets of noise for it: an export in seconds."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.graph.fold import Target
-from cathrt.export.models.keyframe.checkpoint import random_checkpoint
-from cathrt.export.models.keyframe.comparison import Precision, Side
+from cathrt.export.model_kind import SourceModel
+from cathrt.export.models.keyframe.checkpoint import Checkpoint, random_checkpoint
 from cathrt.export.models.keyframe.gate import Gate
-from cathrt.export.models.keyframe.semantics import semantics_from_toml
-from cathrt.export.qualify.judge_set import JudgeInput, Sides
-from cathrt.export.recipe.judging import JudgeSet, Judging
+from cathrt.export.models.keyframe.port import PORT
+from cathrt.export.models.keyframe.semantics import Semantics, semantics_from_toml
+from cathrt.export.models.keyframe.source import source_of
+from cathrt.export.qualify.runs import RunInput, TruthAt
+from cathrt.export.recipe.qualification import QualificationSet, Qualifying
 from cathrt.export.recipe.recipe import ExportRequest
 from cathrt.export.recipe.stages import CalibrationFrom
 from cathrt.export.recipe.targets import Recipe
+from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.config import Config, EngineConfig, LimitsConfig
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from cathrt.runtime.ports import Source
 from tests.lines import SIZE, ArraySource
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 CONFIG = Config(engine=EngineConfig(threads=1))
-# Judged by six frames, so for what has nothing to do with how well networks agree. No network may err in logits.
+# Qualified on six frames, so for what has nothing to do with how well networks agree. No network may err in logits.
 FEW_FRAMES = Gate(agreement=0.0, logit_error=1e-4, laterality_f1_change=1.0, key_frames=0.0)
 SEMANTICS = """
 name = "small"
@@ -54,17 +58,17 @@ labels = [
 """
 
 
-def noise_judge(runs: int, frames: int) -> JudgeSet:
+def noise_runs(runs: int, frames: int) -> QualificationSet:
     """Runs of noise, whose sides take turns."""
 
-    def opened(number: int) -> tuple[Source, Sides]:
+    def opened(number: int) -> tuple[Source, TruthAt]:
         draw = np.random.default_rng(number)
         pixels = [draw.integers(0, 200, (SIZE, SIZE)).astype(np.uint8) for _ in range(frames)]
-        side: Side = "left" if number % 2 else "right"
+        side = "left" if number % 2 else "right"
         return ArraySource(pixels, name=f"noise {number}"), lambda index: side
 
-    inputs = [JudgeInput(f"noise {number}", lambda number=number: opened(number)) for number in range(runs)]
-    return JudgeSet(inputs, {"noise": [runs, frames]})
+    inputs = [RunInput(f"noise {number}", lambda number=number: opened(number)) for number in range(runs)]
+    return QualificationSet(inputs, {"noise": [runs, frames]})
 
 
 def semantics_file(folder: Path, text: str = SEMANTICS) -> Path:
@@ -73,22 +77,31 @@ def semantics_file(folder: Path, text: str = SEMANTICS) -> Path:
     return path
 
 
-def recipe_for(folder: Path, precision: Precision, *targets: Target, **changes: Any) -> Recipe:
+def small_semantics(folder: Path) -> Semantics:
     folder.mkdir(parents=True, exist_ok=True)
+    return semantics_from_toml(semantics_file(folder))
+
+
+def small_model(semantics: Semantics, checkpoint: Checkpoint | None = None) -> SourceModel:
+    return source_of(checkpoint or random_checkpoint("convnext_atto", 6, 0), semantics, seed=0)
+
+
+def recipe_for(folder: Path, precision: Precision, *targets: Target, **changes: Any) -> Recipe:
+    """changes: of the Recipe; gate: of its only network."""
+    gates = {CLASSIFIER: changes.pop("gate", FEW_FRAMES)}
     recipe = Recipe(
-        checkpoint=random_checkpoint("convnext_atto", 6, 0),
-        semantics=semantics_from_toml(semantics_file(folder)),
+        model=small_model(small_semantics(folder)),
+        port=PORT,
         precision=precision,
         targets=targets,
-        gate=FEW_FRAMES,
+        gates=gates,
         calibration=CalibrationFrom(frames=4),
         limits=LimitsConfig(),
-        seed=0,
     )
     return replace(recipe, **changes)
 
 
 def request_for(folder: Path, precision: Precision, *targets: Target, **changes: Any) -> ExportRequest:
-    """Signed with KEY, judged by six frames, not measured alone."""
-    judging = Judging(noise_judge(2, 3), CONFIG, alone_calls=0)
-    return ExportRequest(recipe_for(folder, precision, *targets, **changes), folder / "out", judging, KEY)
+    """Signed with KEY, qualified on six frames, not measured alone."""
+    qualifying = Qualifying(noise_runs(2, 3), CONFIG, alone_calls=0)
+    return ExportRequest(recipe_for(folder, precision, *targets, **changes), folder / "out", qualifying, KEY)

@@ -1,1 +1,19 @@
 """The keyframe model: ConvNeXt weights to a graph, and what its answers must keep."""
+
+from __future__ import annotations
+
+from cathrt.export.model_kind import ExportKind, ExportPort
+from cathrt.export.models.keyframe.options import keyframe_source
+
+
+def _port() -> ExportPort:
+    from cathrt.export.models.keyframe.port import PORT
+
+    return PORT
+
+
+KEYFRAME = ExportKind(
+    help="A ConvNeXt keyframe network to a bundle for each target, qualified against the float32 network and signed.",
+    source=keyframe_source,
+    port=_port,
+)

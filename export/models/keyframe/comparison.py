@@ -1,32 +1,30 @@
 """Whether an engine answers as its reference does: the logits of both compared run by run.
 
 Pure functions on arrays and numbers; docs/export.md defines every figure. Not for: running networks
-(qualify/measure.py), how much may differ (gate.py), drawing (qualify/page.py), or how right the reference itself is
+(qualify/measure.py), how much may differ (gate.py), drawing (page.py), or how right the reference itself is
 (benchmarks.accuracy).
-N judged frames of a run, C classes.
+N frames of a run, C classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
-from cathrt.export.qualify.intervals import Interval, bootstrap, wilson
+from cathrt.export.models.keyframe.truth import Side
+from cathrt.export.qualify.criteria import FrameName, RunAnswers
+from cathrt.export.qualify.intervals import Interval, Share, bootstrap
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig, rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
-
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
-Side = Literal["left", "right"]
 
 KEY_FRAME_TOLERANCE = 1  # frames between two key frames that count as the same
 # In a run of one or two frames any choice lies within the tolerance of any other.
@@ -47,38 +45,6 @@ class RunLogits:
     sides: tuple[Side | None, ...]
     reference: NDArray[np.float64]
     engine: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """`hits` of `of`, which is at least 1. The interval is Wilson's and takes each for independent."""
-
-    hits: int
-    of: int
-
-    @property
-    def value(self) -> float:
-        return self.hits / self.of
-
-    @property
-    def interval(self) -> Interval:
-        return wilson(self.hits, self.of)
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.hits} of {self.of} ({self.value:.5g}; 95 %: {low:.5g} to {high:.5g})"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameName:
-    """A frame of the judge set. number: of the run, from 0, since two files may have one name."""
-
-    number: int
-    run: str
-    frame: int
-
-    def __str__(self) -> str:
-        return f"{self.run} frame {self.frame}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +121,17 @@ class LateralityChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that differs. flips: surest first. not_finite: frames on which the engine gives NaN or infinity.
+    """All that differs. labels: of the classes, in the network's order. flips: surest first.
 
-    logit_error: None where no frame has finite logits. known_frames: of each of SIDES. laterality: None unless both
-    sides are among them. key_frames: runs of the same key frame; None without a run long enough to choose from.
+    not_finite: frames on which the engine gives NaN or infinity. logit_error: None where no frame has finite logits.
+    known_frames: of each of SIDES. laterality: None unless both sides are among them.
+    key_frames: runs of the same key frame; None without a run long enough to choose from.
     runs_without_key_frame: of these, the ones where both sides choose none.
     """
 
     runs: int
     frames: int
+    labels: tuple[str, ...]
     agreement: Share
     flips: tuple[Flip, ...]
     not_finite: tuple[FrameName, ...]
@@ -176,6 +144,16 @@ class Comparison:
     runs_without_key_frame: int
 
 
+def run_logits(run: RunAnswers, output: str, classes: int) -> RunLogits:
+    """The logits out of all that the networks gave. Raises EngineError for a truth that is no side."""
+
+    def rows(answers: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        return answers[output].reshape(len(run.frames), -1) if len(run.frames) else np.zeros((0, classes))
+
+    sides = tuple(None if truth is None else _side(truth) for truth in run.truths)
+    return RunLogits(run.name, run.frames, run.due_ms, sides, rows(run.reference), rows(run.engine))
+
+
 def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> Comparison:
     """Everything that differs between reference and engine, as the runtime would read either's logits.
 
@@ -184,7 +162,7 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
     itself is not finite.
     """
     if not any(len(run.frames) for run in runs):
-        raise ValueError("no frame to compare: expected at least one judged frame")
+        raise ValueError("no frame to compare: expected at least one")
     labels, model = [label.name for label in semantics.labels], KeyframeModel(semantics)
     flips: list[Flip] = []
     not_finite: list[FrameName] = []
@@ -217,6 +195,7 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
     return Comparison(
         runs=sum(len(run.frames) > 0 for run in runs),
         frames=frames,
+        labels=tuple(labels),
         agreement=Share(frames - len(flips) - len(not_finite), frames),
         flips=tuple(sorted(flips, key=lambda flip: -flip.margin_before)),
         not_finite=tuple(not_finite),
@@ -239,6 +218,14 @@ def margin(scores: Sequence[float]) -> float:
 def side_of(finding: KeyframeFinding | None) -> Laterality:
     """The side a finding names; a frame without one names none."""
     return "unknown" if finding is None else finding.laterality
+
+
+def _side(truth: str) -> Side:
+    if truth == "left":
+        return "left"
+    if truth == "right":
+        return "right"
+    raise EngineError(f"found {truth!r} as a frame's true side, expected left or right: mend its source")
 
 
 def _check_shapes(run: RunLogits, classes: int) -> None:

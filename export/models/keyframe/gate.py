@@ -1,24 +1,19 @@
 """The gate that an engine must pass to be signed: its limits by precision, and every way in which one misses it.
 
-Not for: measuring what differs (models/keyframe/comparison.py), or signing (evidence.py). docs/export.md says
+Not for: measuring what differs (comparison.py), or signing (qualify/evidence.py). docs/export.md says
 where limits come from.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from cathrt.export.models.keyframe.comparison import KEY_FRAME_TOLERANCE, Comparison, Flip, Precision
-from cathrt.runtime.errors import ConfigError
-
-_FRAMES_FOR_ALL = 1000  # where every frame must agree: as many as 99.9 % needs
-
-
-_LOOK_AT = 5  # examples named in a failure
-
+from cathrt.export.models.keyframe.comparison import KEY_FRAME_TOLERANCE, Comparison, Flip
+from cathrt.export.qualify.gate import Failure, first, needed, worst
+from cathrt.runtime.bundle.manifest import Precision
 
 _ROUNDING = 1e-12
 
@@ -32,6 +27,7 @@ class Gate:
     logit_error: float | None
     laterality_f1_change: float = 0.005
     key_frames: float = 0.99
+    AT_LEAST: ClassVar[frozenset[str]] = frozenset({"agreement", "key_frames"})
 
 
 GATES: Mapping[Precision, Gate] = {
@@ -42,80 +38,36 @@ GATES: Mapping[Precision, Gate] = {
 }
 
 
-_AT_LEAST = ("agreement", "key_frames")  # the others are "at most"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One way in which an engine misses its gate. look_at: the first flips, runs and layers to look at."""
-
-    what: str
-    found: str
-    required: str
-    look_at: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        seen = f": look at {'; '.join(self.look_at)}" if self.look_at else ""
-        return f"{self.what}: found {self.found}, required {self.required}{seen}"
-
-
-def tightened(gate: Gate, **limits: float) -> Gate:
-    """The gate with some limits made stricter. Raises ConfigError for an unknown one or one that is looser."""
-    known = [field.name for field in fields(gate)]
-    for name, value in limits.items():
-        if name not in known:
-            raise ConfigError(f"gate.{name}: no such limit, expected one of {', '.join(known)}")
-        if not 0.0 <= value <= (1.0 if name in _AT_LEAST else math.inf) or not math.isfinite(value):
-            raise ConfigError(f"gate.{name}: found {value}, expected a share up to 1 or an error, neither below 0")
-        limit = getattr(gate, name)
-        if limit is not None and (value < limit if name in _AT_LEAST else value > limit):
-            raise ConfigError(
-                f"gate.{name}: found {value:g}, looser than {limit:g}: a gate may only be tightened; leave it out, "
-                "or mend the engine"
-            )
-    return replace(gate, **limits)
-
-
 def failures_of(comparison: Comparison, gate: Gate, layers: Sequence[tuple[str, float]] = ()) -> tuple[Failure, ...]:
     """Every way in which the engine misses the gate; none means that it may be signed.
 
     layers: (name, error), worst first, named where logits or classes fail.
     """
-    worst = tuple(f"layer {name}, error {error:.3g}" for name, error in layers[:3])
+    bad_layers = worst(layers)
     failures: list[Failure] = []
     if comparison.not_finite:
         found = f"{len(comparison.not_finite)} frames with NaN or infinity"
-        failures.append(Failure("finite logits", found, "none", (*_first(comparison.not_finite), *worst)))
+        failures.append(Failure("finite logits", found, "none", (*first(comparison.not_finite), *bad_layers)))
     if comparison.agreement.value < gate.agreement:
-        seen = (*_kinds(comparison.flips), *_first(comparison.flips), *worst)
+        seen = (*_kinds(comparison.flips), *first(comparison.flips), *bad_layers)
         failures.append(
             Failure("class agreement", str(comparison.agreement), f"a share of at least {gate.agreement:g}", seen)
         )
     error = comparison.logit_error
     if error is not None and gate.logit_error is not None and error.largest > gate.logit_error:
         found = f"{error.largest:.3g} ({error.relative:.3g} of the largest logit)"
-        failures.append(Failure("logit error", found, f"at most {gate.logit_error:g}", (str(error.at), *worst)))
+        failures.append(Failure("logit error", found, f"at most {gate.logit_error:g}", (str(error.at), *bad_layers)))
     sides = comparison.laterality
     if sides is not None and abs(sides.change) > gate.laterality_f1_change + _ROUNDING:
         low, high = sides.interval
         found = f"{sides.change:+.4f}, {sides.before:.4f} → {sides.after:.4f} (95 %: {low:+.4f} to {high:+.4f})"
         required = f"at most {gate.laterality_f1_change:g} either way"
-        failures.append(Failure("laterality F1 change", found, required, _first(comparison.side_changes)))
+        failures.append(Failure("laterality F1 change", found, required, first(comparison.side_changes)))
     keys = comparison.key_frames
     if keys is not None and keys.value < gate.key_frames:
         required = f"a share of at least {gate.key_frames:g} within {KEY_FRAME_TOLERANCE} frame"
-        failures.append(Failure("key frame", str(keys), required, _first(comparison.key_frame_changes)))
+        failures.append(Failure("key frame", str(keys), required, first(comparison.key_frame_changes)))
     return (*failures, *_too_few(comparison, gate))
-
-
-def needed(share: float) -> int:
-    """Fewest trials at which one miss alone does not decide a gate of this share: 1 / (1 - share); 1000 for 1."""
-    return math.ceil(round(1.0 / (1.0 - share), 6)) if share < 1.0 else _FRAMES_FOR_ALL
-
-
-def _first(found: Sequence[object]) -> tuple[str, ...]:
-    more = (f"and {len(found) - _LOOK_AT} more",) if len(found) > _LOOK_AT else ()
-    return (*map(str, found[:_LOOK_AT]), *more)
 
 
 def _kinds(flips: Sequence[Flip]) -> tuple[str, ...]:
@@ -125,12 +77,12 @@ def _kinds(flips: Sequence[Flip]) -> tuple[str, ...]:
 
 
 def _too_few(comparison: Comparison, gate: Gate) -> list[Failure]:
-    """A judge set too small for its shares to mean anything proves nothing, whatever they are."""
+    """A set too small for its shares to mean anything proves nothing, whatever they are."""
     left, right = comparison.known_frames
     sided, runs = needed(1.0 - gate.laterality_f1_change), comparison.key_frames.of if comparison.key_frames else 0
     failures = []
     if comparison.frames < needed(gate.agreement):
-        failures.append(Failure("judged frames", str(comparison.frames), f"at least {needed(gate.agreement)}"))
+        failures.append(Failure("frames compared", str(comparison.frames), f"at least {needed(gate.agreement)}"))
     if left + right < sided or not left or not right:
         failures.append(Failure("frames of known side", f"{left} left, {right} right", f"{sided}, of both sides"))
     if runs < needed(gate.key_frames):

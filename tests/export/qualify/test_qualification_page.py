@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cathrt.export.models.keyframe.comparison import Precision, RunLogits, compare
+from cathrt.export.models.keyframe.comparison import Comparison, RunLogits, compare
+from cathrt.export.models.keyframe.criteria import CRITERIA
 from cathrt.export.models.keyframe.demo.dataset import LABELS
 from cathrt.export.models.keyframe.demo.evaluate import semantics
 from cathrt.export.models.keyframe.gate import GATES
@@ -20,7 +21,9 @@ from cathrt.export.qualify.alone import Alone, Latency
 from cathrt.export.qualify.measure import Qualification
 from cathrt.export.qualify.page import qualification_page
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 PICTURE = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
@@ -54,12 +57,12 @@ def qualification(*, flips: int = 1, name: str = "run") -> Qualification:
         runs.append(RunLogits(name, np.arange(12), np.arange(12) * 100.0, sides, reference, engine))
     return Qualification(
         model="golden",
+        role=CLASSIFIER,
         engine="openvino",
         precision="int8",
         artifact_sha256="a" * 64,
         reference="float32 ONNX",
-        labels=tuple(label.name for label in LABELS),
-        judge_set_sha256="b" * 64,
+        set_sha256="b" * 64,
         left_out={"same pixels as the frame before": 3},
         comparison=compare(runs, semantics(0.6, 0.5, 0.5), KeyframePolicyConfig()),
         latency=Latency((1.0, 2.0, 2.0, 9.0)),
@@ -70,8 +73,13 @@ def qualification(*, flips: int = 1, name: str = "run") -> Qualification:
     )
 
 
+def comparison_of(found: Qualification) -> Comparison:
+    assert isinstance(found.comparison, Comparison)
+    return found.comparison
+
+
 def read(found: Qualification, precision: Precision = "int8") -> Reader:
-    return Reader(qualification_page(found, GATES[precision]))
+    return Reader(qualification_page(found, CRITERIA, GATES[precision]))
 
 
 def test_a_passed_page_tells_figures_identity_and_the_notice() -> None:
@@ -146,7 +154,7 @@ def test_a_call_slower_than_the_p99_is_counted_in_the_last_bar() -> None:
 
 
 def test_the_page_fetches_nothing_and_runs_nothing() -> None:
-    page = qualification_page(qualification(), GATES["int8"])
+    page = qualification_page(qualification(), CRITERIA, GATES["int8"])
     assert "<script" not in page
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
     assert "http" not in page
@@ -157,16 +165,16 @@ def test_the_page_fetches_nothing_and_runs_nothing() -> None:
 def test_what_comes_from_outside_stays_text() -> None:
     hostile = '<img src=x onerror=alert(1)>"&'
     found = qualification(flips=12, name=hostile)
+    compared = comparison_of(found)
     page = read(
         replace(
             found,
             model=hostile,
             engine=hostile,
             reference=hostile,
-            labels=(hostile,) * 6,
             left_out={hostile: 1},
             layer_errors=((hostile, 0.5),),
-            comparison=replace(found.comparison, not_finite=(found.comparison.flips[0].where,)),
+            comparison=replace(compared, labels=(hostile,) * 6, not_finite=(compared.flips[0].where,)),
         ),
         "bfloat16",
     )
@@ -177,7 +185,7 @@ def test_what_comes_from_outside_stays_text() -> None:
 
 def test_a_comparison_without_sides_key_frames_or_finite_logits_says_so() -> None:
     found = qualification()
-    bare = replace(found.comparison, laterality=None, key_frames=None, logit_error=None, flips=())
+    bare = replace(comparison_of(found), laterality=None, key_frames=None, logit_error=None, flips=())
     text = read(replace(found, comparison=bare, alone=None)).text
     for expected in (
         "needs frames of both sides",

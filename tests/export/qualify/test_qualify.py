@@ -12,16 +12,19 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from cathrt.export.bundle.sign import public_key, write_bundle
-from cathrt.export.models.keyframe.comparison import Precision, Side
-from cathrt.export.models.keyframe.gate import GATES
+from cathrt.export.models.keyframe.comparison import Comparison
+from cathrt.export.models.keyframe.criteria import CRITERIA
+from cathrt.export.models.keyframe.gate import GATES, Gate
+from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.alone import measure_alone
-from cathrt.export.qualify.evidence import evidence_of, sign_qualified, verdict
-from cathrt.export.qualify.judge_set import JudgeFrame, JudgeRun, LeftOut
-from cathrt.export.qualify.measure import Contest, Qualification, qualify, reference_from_module, reference_from_onnx
-from cathrt.runtime.bundle.manifest import Artifact, Manifest
+from cathrt.export.qualify.evidence import Qualified, evidence_of, sign_qualified
+from cathrt.export.qualify.gate import Failure
+from cathrt.export.qualify.measure import Contest, Qualification, qualify
+from cathrt.export.qualify.reference import Network, reference_from_module, reference_from_onnx
+from cathrt.export.qualify.runs import LeftOut, OpenedRun, PreparedFrame
+from cathrt.runtime.bundle.manifest import Artifact, Manifest, Precision
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
@@ -72,28 +75,51 @@ def engine_of(network: Fault) -> FakeEngine:
     return FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), compute)
 
 
-def written_runs(runs: int = 100, sharpness: float = 6.0) -> Iterator[JudgeRun]:
+def seen(index: int, truth: str | None, tensor: NDArray[np.float32], digest: bytes) -> PreparedFrame:
+    return PreparedFrame(index, index * 100.0, truth, {INPUT: tensor}, digest)
+
+
+def called(network: Fault) -> Network:
+    """The network with its tensors by name."""
+    return lambda tensors: {OUTPUT: network(tensors[INPUT])}
+
+
+def contest(
+    network: Fault, precision: Precision = "int8", reference: Fault = written, name: str = "written", **more: Any
+) -> Contest:
+    return Contest(manifest_of(precision), CLASSIFIER, engine_of(network), "openvino", called(reference), name, **more)
+
+
+def compared(found: Qualification) -> Comparison:
+    assert isinstance(found.comparison, Comparison)
+    return found.comparison
+
+
+def verdict(found: Qualification, gate: Gate) -> tuple[Failure, ...]:
+    return Qualified(found, CRITERIA, gate).failures
+
+
+def written_runs(runs: int = 100, sharpness: float = 6.0) -> Iterator[OpenedRun]:
     """Runs of two frames of every class, with a little noise of their own."""
     draw = np.random.default_rng(5)
     for number in range(runs):
         noise = draw.normal(scale=0.2, size=(12, 6))
         frames = [
-            JudgeFrame(i, i * 100.0, SIDES[i % 6], writing(np.eye(6)[i % 6] * sharpness + noise[i]), bytes([number, i]))
+            seen(i, SIDES[i % 6], writing(np.eye(6)[i % 6] * sharpness + noise[i]), bytes([number, i]))
             for i in range(12)
         ]
-        yield JudgeRun(f"run {number}", iter(frames))
+        yield OpenedRun(f"run {number}", iter(frames))
 
 
 def qualified(network: Fault, precision: Precision = "int8", **more: Any) -> Qualification:
-    contest = Contest(manifest_of(precision), engine_of(network), "openvino", written, "written", **more)
-    return qualify(written_runs(), contest)
+    return qualify(written_runs(), contest(network, precision, **more), CRITERIA)
 
 
 def test_a_faithful_engine_passes_every_gate() -> None:
     found = qualified(written)
     for gate in GATES.values():
         assert verdict(found, gate) == ()
-    assert (found.comparison.runs, found.comparison.frames) == (100, 1200)
+    assert (compared(found).runs, compared(found).frames) == (100, 1200)
     assert (len(found.latency.took_ms), len(found.reference_latency.took_ms)) == (1200, 1200)
     assert (found.model, found.engine, found.precision) == ("golden", "openvino", "int8")
 
@@ -113,8 +139,8 @@ def test_an_engine_with_noise_is_refused_with_the_frames_it_moved() -> None:
     found = qualified(lambda tensor: written(tensor) + draw.normal(scale=3.0, size=6))
     failures = verdict(found, GATES["int8"])
     assert "class agreement" in [failure.what for failure in failures]
-    assert len(found.comparison.flips) > 12
-    assert str(found.comparison.flips[0]) in failures[0].look_at
+    assert len(compared(found).flips) > 12
+    assert str(compared(found).flips[0]) in failures[0].look_at
 
 
 def test_an_engine_with_one_scaled_layer_is_refused_and_the_layer_named() -> None:
@@ -133,14 +159,18 @@ def test_an_engine_with_one_scaled_layer_is_refused_and_the_layer_named() -> Non
         ((name, float(np.abs(wrong[name] - right[name]).max() / np.abs(right[name]).max())) for name in right),
         key=lambda entry: -entry[1],
     )
-    engine = engine_of(lambda frame: np.maximum(layers(frame, scaled)["convolved"], 0).mean(axis=(2, 3)) @ HEAD)
-    contest = Contest(manifest_of("float32"), engine, "openvino", conv_reference, "NumPy", layer_errors=errors)
-    frames = [JudgeFrame(i, i * 100.0, None, golden_frame(i), bytes([i])) for i in range(6)]
-    found = qualify([JudgeRun("noise", iter(frames))], contest)
+
+    def ruined(frame: NDArray[np.float32]) -> NDArray[Any]:
+        logits: NDArray[Any] = np.maximum(layers(frame, scaled)["convolved"], 0).mean(axis=(2, 3)) @ HEAD
+        return logits
+
+    frames = [seen(i, None, golden_frame(i), bytes([i])) for i in range(6)]
+    who = contest(ruined, "float32", conv_reference, "NumPy", layer_errors=errors)
+    found = qualify([OpenedRun("noise", iter(frames))], who, CRITERIA)
     failure = next(failure for failure in verdict(found, GATES["float32"]) if failure.what == "logit error")
     assert failure.look_at[1].startswith("layer convolved, error 0.")
-    assert found.comparison.logit_error is not None
-    assert failure.look_at[0] == str(found.comparison.logit_error.at)
+    assert compared(found).logit_error is not None
+    assert failure.look_at[0] == str(compared(found).logit_error.at)
 
 
 def test_a_logit_that_is_not_finite_is_refused_with_run_and_frame() -> None:
@@ -166,16 +196,15 @@ def test_the_two_networks_take_turns_in_going_first() -> None:
 
         return network
 
-    contest = Contest(manifest_of("int8"), engine_of(heard("e")), "openvino", heard("r"), "written")
-    found = qualify(written_runs(1), contest)
+    found = qualify(written_runs(1), contest(heard("e"), reference=heard("r")), CRITERIA)
     assert "".join(order) == "ererer" + "reer" * 6
     assert len(found.latency.took_ms) == 12, "the calls to warm up are not counted"
 
 
 def test_pictures_are_kept_of_the_surest_flips_alone_and_show_what_the_network_saw() -> None:
     found = qualified(lambda tensor: written(tensor)[::-1])
-    assert len(found.comparison.flips) == 1200
-    shown = {(flip.where.number, flip.where.frame) for flip in found.comparison.flips[:24]}
+    assert len(compared(found).flips) == 1200
+    shown = {(flip.where.number, flip.where.frame) for flip in compared(found).flips[:24]}
     assert set(found.pictures) == shown
     picture = next(iter(found.pictures.values()))
     assert (picture.shape, picture.dtype) == ((HEIGHT, WIDTH), np.uint8)
@@ -183,24 +212,22 @@ def test_pictures_are_kept_of_the_surest_flips_alone_and_show_what_the_network_s
 
 
 def test_frames_left_out_are_counted_by_reason() -> None:
-    frames = [JudgeFrame(0, 0.0, None, writing(np.arange(6.0)), b"0"), LeftOut(1, "lost"), LeftOut(2, "lost")]
-    contest = Contest(manifest_of("int8"), engine_of(written), "openvino", written, "written")
-    found = qualify([JudgeRun("a", iter(frames))], contest)
+    frames = [seen(0, None, writing(np.arange(6.0)), b"0"), LeftOut(1, "lost"), LeftOut(2, "lost")]
+    found = qualify([OpenedRun("a", iter(frames))], contest(written), CRITERIA)
     assert found.left_out == {"lost": 2}
-    with pytest.raises(SourceError, match="no frame to judge \\(1 lost\\)"):
-        qualify([JudgeRun("a", iter([LeftOut(0, "lost")]))], contest)
+    with pytest.raises(SourceError, match="no frame to compare \\(1 lost\\)"):
+        qualify([OpenedRun("a", iter([LeftOut(0, "lost")]))], contest(written), CRITERIA)
 
 
 def test_an_engine_that_the_bundle_does_not_name_is_refused() -> None:
-    contest = Contest(manifest_of("int8"), engine_of(written), "onnxruntime", written, "written")
+    other = replace(contest(written), engine_name="onnxruntime")
     with pytest.raises(EngineError, match="no artifact for onnxruntime"):
-        qualify(written_runs(1), contest)
+        qualify(written_runs(1), other, CRITERIA)
 
 
 def test_evidence_is_plain_json_without_a_number_that_is_none() -> None:
-    evidence = evidence_of(
-        qualified(lambda tensor: written(tensor) * np.nan, layer_errors=[("a", 0.123456)]), GATES["int8"]
-    )
+    found = qualified(lambda tensor: written(tensor) * np.nan, layer_errors=[("a", 0.123456)])
+    evidence = evidence_of(found, CRITERIA, GATES["int8"])
     assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
     assert evidence["passed"] is False
     assert evidence["frames_not_finite"] == 1200
@@ -215,39 +242,40 @@ def candidate(tmp_path: Path) -> Bundle:
     return open_bundle(path, [public_key(KEY)])
 
 
-def noise_runs() -> Iterator[JudgeRun]:
+def noise_runs() -> Iterator[OpenedRun]:
     """A hundred runs of ten frames of noise; their sides are made up."""
     for number in range(100):
         side: Side = "left" if number % 2 else "right"
         seeds = range(number * 10, number * 10 + 10)
-        frames = [JudgeFrame(i, i * 100.0, side, golden_frame(seed), seed.to_bytes(2)) for i, seed in enumerate(seeds)]
-        yield JudgeRun(f"noise {number}", iter(frames))
+        frames = [seen(i, side, golden_frame(seed), seed.to_bytes(2)) for i, seed in enumerate(seeds)]
+        yield OpenedRun(f"noise {number}", iter(frames))
 
 
 def qualified_candidate(candidate: Bundle, reference: Fault) -> Qualification:
     engine = open_engine("onnxruntime", candidate, CLASSIFIER, EngineConfig("onnxruntime", 1))
     try:
-        return qualify(noise_runs(), Contest(candidate.manifest, engine, "onnxruntime", reference, "NumPy"))
+        who = Contest(candidate.manifest, CLASSIFIER, engine, "onnxruntime", called(reference), "NumPy")
+        return qualify(noise_runs(), who, CRITERIA)
     finally:
         engine.close()
 
 
 def test_a_qualified_bundle_is_signed_with_its_evidence_and_the_same_files(candidate: Bundle, tmp_path: Path) -> None:
     found, gate = qualified_candidate(candidate, conv_reference), GATES["float32"]
-    folder = sign_qualified(tmp_path / "signed", candidate, [(found, gate)], KEY)
+    folder = sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, gate)], KEY)
     signed = open_bundle(folder, [public_key(KEY)])
     assert signed.manifest.files == candidate.manifest.files
     evidence = signed.manifest.evidence["qualification"]["onnxruntime"]
-    assert evidence == evidence_of(found, gate)
+    assert evidence == evidence_of(found, CRITERIA, gate)
     assert evidence["passed"] is True
     assert evidence["class_agreement"] == {"hits": 1000, "of": 1000, "share": 1.0, "interval_95": [0.99617, 1.0]}
-    assert evidence["judge_set"]["sha256"] == found.judge_set_sha256
+    assert evidence["judge_set"]["sha256"] == found.set_sha256
 
 
 def test_a_failed_gate_signs_nothing_and_says_why(candidate: Bundle, tmp_path: Path) -> None:
     found = qualified_candidate(candidate, lambda frame: conv_reference(frame)[:, ::-1])
     with pytest.raises(ManifestError, match=r"onnxruntime: not signed, it misses its gate: class agreement: found"):
-        sign_qualified(tmp_path / "signed", candidate, [(found, GATES["float32"])], KEY)
+        sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, GATES["float32"])], KEY)
     assert not (tmp_path / "signed").exists()
 
 
@@ -256,13 +284,13 @@ def test_an_artifact_that_was_not_qualified_or_is_another_file_is_not_signed(can
         sign_qualified(tmp_path / "signed", candidate, [], KEY)
     found = replace(qualified_candidate(candidate, conv_reference), artifact_sha256="0" * 64)
     with pytest.raises(ManifestError, match="another file"):
-        sign_qualified(tmp_path / "signed", candidate, [(found, GATES["float32"])], KEY)
+        sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, GATES["float32"])], KEY)
     assert not (tmp_path / "signed").exists()
 
 
 def test_memory_alone_is_the_engines_and_not_that_of_the_process_that_asks(candidate: Bundle) -> None:
     held = np.ones(100 << 20, np.float64)  # 800 MiB, which a child's getrusage would count as its own
-    alone = measure_alone(candidate, "onnxruntime", EngineConfig("onnxruntime", 1), calls=7)
+    alone = measure_alone(candidate, CLASSIFIER, "onnxruntime", EngineConfig("onnxruntime", 1), calls=7)
     assert held[-1] == 1.0
     assert 10 < alone.rss_before_mib < alone.peak_rss_mib < 600
     assert len(alone.latency.took_ms) == 7
@@ -270,24 +298,22 @@ def test_memory_alone_is_the_engines_and_not_that_of_the_process_that_asks(candi
 
 def test_what_opening_an_engine_raises_comes_out_of_its_own_process(candidate: Bundle) -> None:
     with pytest.raises(EngineError, match="no artifact for openvino"):
-        measure_alone(candidate, "openvino", EngineConfig("openvino", 1), calls=1)
+        measure_alone(candidate, CLASSIFIER, "openvino", EngineConfig("openvino", 1), calls=1)
 
 
 def test_an_onnx_graph_and_a_torch_module_both_serve_as_reference() -> None:
     import torch
 
     frame = golden_frame(3)
-    onnx_logits = reference_from_onnx(conv_model().SerializeToString(), 1)(frame)
+    onnx_logits = reference_from_onnx(conv_model().SerializeToString(), 1)({INPUT: frame})[OUTPUT]
     np.testing.assert_allclose(onnx_logits, conv_reference(frame), atol=1e-5)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(frame.size, 6))
     weight, bias = net[2].weight.detach().numpy(), net[2].bias.detach().numpy()
-    np.testing.assert_allclose(reference_from_module(net)(frame)[0], weight @ frame.reshape(-1) + bias, atol=1e-4)
+    np.testing.assert_allclose(
+        reference_from_module(net, ["a"], ["b"])({"a": frame})["b"][0], weight @ frame.reshape(-1) + bias, atol=1e-4
+    )
 
 
-def test_a_reference_that_is_no_graph_of_one_input_and_one_output_is_refused() -> None:
+def test_a_reference_that_is_no_graph_is_refused() -> None:
     with pytest.raises(EngineError, match="the graph cannot be loaded"):
         reference_from_onnx(b"no graph", 1)
-    model = conv_model()
-    model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 8]))
-    with pytest.raises(EngineError, match=r"outputs \['logits', 'features'\], expected one of each"):
-        reference_from_onnx(model.SerializeToString(), 1)

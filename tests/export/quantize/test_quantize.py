@@ -17,7 +17,7 @@ from cathrt.export.graph.fold import Layout
 from cathrt.export.graph.precision import typed
 from cathrt.export.quantize.int8 import Int8Settings, Quantised, quantised
 from cathrt.export.quantize.layers import weighted_layers
-from cathrt.export.quantize.sensitivity import logit_error, logits_of
+from cathrt.export.quantize.sensitivity import answers_of, output_error
 from cathrt.export.targets.tensorrt import PlanRequest, build_plan
 from cathrt.runtime.engines.cpu import sums_int8_exactly
 from cathrt.runtime.engines.silent_openvino import ov
@@ -127,7 +127,7 @@ def test_logits_stay_near_those_of_the_float_graph(
     floats: dict[str, onnx.ModelProto], results: dict[str, Quantised], layout: Layout
 ) -> None:
     frames = noise_frames(8)
-    error = logit_error(logits_of(floats[layout], frames), logits_of(results[layout].model, frames))
+    error = output_error(answers_of(floats[layout], frames), answers_of(results[layout].model, frames))
     assert 35.0 < error.sqnr_db < 100.0  # 47 dB were seen; 100 would mean that nothing was rounded
 
 
@@ -168,7 +168,7 @@ def test_balancing_moves_scale_into_the_weights_and_the_network_stays_the_same(
     assert len(muls) == factors
     frames = noise_frames(4)
     plain, balanced = (
-        logit_error(logits_of(floats[layout], frames), logits_of(model, frames)).sqnr_db
+        output_error(answers_of(floats[layout], frames), answers_of(model, frames)).sqnr_db
         for model in (results[layout].model, result.model)
     )
     assert balanced > plain - 6.0
@@ -195,7 +195,7 @@ def test_openvino_computes_the_quantised_layers_in_int8(
     assert run == {True: QUANTISED, False: 14}  # stem, depthwise layers and head
     frames = noise_frames(2)
     found = [compiled({"image": frame})["logits"].copy() for frame in frames]
-    assert logit_error(logits_of(results[layout].model, frames), found).sqnr_db > 25.0
+    assert output_error(answers_of(results[layout].model, frames), found).sqnr_db > 25.0
 
 
 @pytest.mark.skipif(not sums_int8_exactly(), reason="this CPU has no VNNI: ONNX Runtime would clip int8 sums")

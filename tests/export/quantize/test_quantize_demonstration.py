@@ -14,7 +14,7 @@ import pytest
 from cathrt.export.graph.fold import Layout, canonical
 from cathrt.export.quantize.int8 import Int8Settings, quantised
 from cathrt.export.quantize.observers import OBSERVERS
-from cathrt.export.quantize.sensitivity import LogitError, logit_error, logits_of, worst_layers
+from cathrt.export.quantize.sensitivity import OutputError, answers_of, output_error, worst_layers
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.models import open_bundle
 from tests.export.quantised_atto import Frames, phantom_frames
@@ -49,8 +49,8 @@ def test_int8_names_the_same_classes_as_float32(
     floats: dict[str, onnx.ModelProto], calibration: Frames, judged: Frames, layout: Layout
 ) -> None:
     model = quantised(floats[layout], calibration, Int8Settings(sensitivity_frames=1)).model
-    expected, found = logits_of(floats[layout], judged), logits_of(model, judged)
-    error = logit_error(expected, found)
+    expected, found = answers_of(floats[layout], judged), answers_of(model, judged)
+    error = output_error(expected, found)
     print(f"{layout}: agreement {agreement(expected, found):.3f}, {error}")
     assert agreement(expected, found) >= 23 / 24  # a frame between two classes may tip
     assert error.largest < 0.1  # of logits from -3 to 5
@@ -64,7 +64,7 @@ def test_int8_names_the_same_classes_as_float32(
 def test_nothing_tried_is_clearly_better_than_the_defaults(floats: dict[str, onnx.ModelProto]) -> None:
     calibration = phantom_frames(range(CALIBRATION_SEED, CALIBRATION_SEED + 12), 2)
     judged = phantom_frames(range(JUDGE_SEED, JUDGE_SEED + 24), 4)
-    expected = logits_of(floats["nhwc"], judged)
+    expected = answers_of(floats["nhwc"], judged)
     kept = Int8Settings().keep_kinds
     tried = {
         **{observer: Int8Settings(observer=observer, sensitivity_frames=1) for observer in OBSERVERS},
@@ -83,10 +83,10 @@ def test_nothing_tried_is_clearly_better_than_the_defaults(floats: dict[str, onn
         "all layers": Int8Settings(keep_kinds=(), sensitivity_frames=1),
         "downsample kept": Int8Settings(keep_kinds=(*kept, "downsample"), sensitivity_frames=1),
     }
-    errors: dict[str, LogitError] = {}
+    errors: dict[str, OutputError] = {}
     for name, settings in tried.items():
-        found = logits_of(quantised(floats["nhwc"], calibration, settings).model, judged)
-        errors[name] = logit_error(expected, found)
+        found = answers_of(quantised(floats["nhwc"], calibration, settings).model, judged)
+        errors[name] = output_error(expected, found)
         largest, sqnr_db = errors[name].largest, errors[name].sqnr_db
         print(f"| {name} | {largest:.3f} | {sqnr_db:.1f} | {agreement(expected, found):.3f} |", flush=True)
     default = errors["mse"].sqnr_db

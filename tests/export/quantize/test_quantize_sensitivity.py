@@ -11,7 +11,7 @@ import pytest
 from cathrt.export.graph.fold import Layout
 from cathrt.export.quantize.int8 import Int8Settings, Quantised, back_off, quantised
 from cathrt.export.quantize.layers import Layer, weighted_layers
-from cathrt.export.quantize.sensitivity import SQNR_LIMIT_DB, logit_error, logits_of, worst_layers
+from cathrt.export.quantize.sensitivity import SQNR_LIMIT_DB, answers_of, output_error, worst_layers
 from cathrt.runtime.errors import EngineError
 from tests.export.quantised_atto import float_atto, noise_frames, with_initializer
 
@@ -87,18 +87,18 @@ def test_graphs_with_other_layers_are_not_compared(
 
 def test_equal_logits_have_the_limit_of_sqnr() -> None:
     logits = [np.array([[1.0, -2.0]], np.float32)]
-    assert logit_error(logits, logits).sqnr_db == SQNR_LIMIT_DB
+    assert output_error(logits, logits).sqnr_db == SQNR_LIMIT_DB
 
 
 def test_sqnr_is_the_power_of_the_logits_over_that_of_the_difference() -> None:
-    error = logit_error([np.array([[3.0, 4.0]], np.float32)], [np.array([[3.0, 4.5]], np.float32)])
+    error = output_error([np.array([[3.0, 4.0]], np.float32)], [np.array([[3.0, 4.5]], np.float32)])
     assert error.largest == 0.5
     assert error.sqnr_db == pytest.approx(20.0)
 
 
-def test_logits_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(ValueError, match="logits are not finite"):
-        logit_error([np.ones((1, 2), np.float32)], [np.full((1, 2), np.nan, np.float32)])
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="outputs are not finite"):
+        output_error([np.ones((1, 2), np.float32)], [np.full((1, 2), np.nan, np.float32)])
 
 
 def test_a_gate_that_passes_at_once_keeps_nothing_back(floats: dict[str, onnx.ModelProto]) -> None:
@@ -127,10 +127,10 @@ def test_the_worst_layers_go_back_to_float_and_no_more_than_the_gate_needs(
 
 def test_a_gate_on_logits_is_met_by_what_comes_back(floats: dict[str, onnx.ModelProto]) -> None:
     frames = noise_frames(2)
-    expected = logits_of(floats["nchw"], frames)
+    expected = answers_of(floats["nchw"], frames)
 
     def error_of(model: onnx.ModelProto) -> float:
-        return logit_error(expected, logits_of(model, frames)).largest
+        return output_error(expected, answers_of(model, frames)).largest
 
     whole = quantised(floats["nchw"], frames, SETTINGS)
     limit = 0.7 * error_of(whole.model)

@@ -14,11 +14,11 @@ import torch
 from cathrt.export.bundle.sign import public_key
 from cathrt.export.graph.fold import Target
 from cathrt.export.models.keyframe.checkpoint import random_checkpoint
-from cathrt.export.models.keyframe.comparison import Precision
 from cathrt.export.models.keyframe.gate import GATES, Gate
-from cathrt.export.recipe.recipe import Exported, ExportRequest, export_keyframe
+from cathrt.export.recipe.recipe import Exported, ExportRequest, export_model
 from cathrt.export.recipe.stage_cache import StageCache
 from cathrt.export.recipe.targets import build
+from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
@@ -27,7 +27,16 @@ from cathrt.runtime.errors import ConfigError, EngineError, ManifestError
 from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from tests.export.small_export import CONFIG, FEW_FRAMES, KEY, noise_judge, recipe_for, request_for
+from tests.export.small_export import (
+    CONFIG,
+    FEW_FRAMES,
+    KEY,
+    noise_runs,
+    recipe_for,
+    request_for,
+    small_model,
+    small_semantics,
+)
 from tests.export.tensorrt_requests import rtx  # noqa: F401
 
 IMPOSSIBLE = Gate(agreement=1.0, logit_error=0.0)
@@ -42,7 +51,7 @@ def opened(done: Exported) -> Bundle:
 def stages(request: ExportRequest) -> list[str]:
     """Names of the stages that an export does, not those it keeps."""
     made: list[str] = []
-    export_keyframe(request, lambda stage, how: made.append(stage) if how == "made" else None)
+    export_model(request, lambda stage, how: made.append(stage) if how == "made" else None)
     return made
 
 
@@ -50,7 +59,7 @@ def stages(request: ExportRequest) -> list[str]:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[Target, Exported]:
     """Both engines of the CPU in float32."""
     request = request_for(tmp_path_factory.mktemp("whole"), "float32", "openvino", "onnxruntime")
-    return {done.target: done for done in export_keyframe(request)}
+    return {done.target: done for done in export_model(request)}
 
 
 @pytest.mark.parametrize("target", ["openvino", "onnxruntime"])
@@ -73,7 +82,7 @@ def test_a_float32_network_is_signed_with_the_evidence_that_its_report_shows(
 def test_the_manifest_holds_the_chain_from_the_weights_to_the_engines_file(exported: dict[Target, Exported]) -> None:
     manifest = opened(exported["openvino"]).manifest
     told = manifest.provenance
-    assert told["chain"]["weights"] == recipe_for(exported["openvino"].report, "float32").checkpoint.sha256
+    assert told["chain"]["weights"] == recipe_for(exported["openvino"].report, "float32").model.weights_sha256
     assert told["chain"]["engine"] == manifest.files
     assert len({told["chain"]["onnx"], told["chain"]["canonical"], told["chain"]["weights"]}) == 3
     assert (told["arch"], told["layout"], told["precision"], told["target"]) == (
@@ -104,7 +113,7 @@ def test_the_same_weights_give_the_same_files(tmp_path: Path) -> None:
 
 
 def test_a_missed_gate_leaves_a_report_and_signs_nothing(tmp_path: Path) -> None:
-    (done,) = export_keyframe(request_for(tmp_path, "float32", "onnxruntime", gate=IMPOSSIBLE))
+    (done,) = export_model(request_for(tmp_path, "float32", "onnxruntime", gate=IMPOSSIBLE))
     assert not done.signed
     assert done.path is None
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".work", "onnxruntime.report"]
@@ -116,7 +125,7 @@ def test_a_missed_gate_leaves_a_report_and_signs_nothing(tmp_path: Path) -> None
 
 
 def test_without_a_key_the_files_are_left_unsigned_and_the_runtime_refuses_them(tmp_path: Path) -> None:
-    (done,) = export_keyframe(replace(request_for(tmp_path, "float32", "onnxruntime"), key=None))
+    (done,) = export_model(replace(request_for(tmp_path, "float32", "onnxruntime"), key=None))
     assert not done.signed
     assert done.path == tmp_path / "out" / "onnxruntime.unsigned"
     assert sorted(path.name for path in done.path.iterdir()) == ["manifest.json", "model.onnx"]
@@ -132,7 +141,7 @@ def test_an_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_keyframe(request, killed)
+        export_model(request, killed)
     assert stages(request) == ["qualification-onnxruntime"]
     assert stages(request) == [], "a repeated export must leave the signed bundle as it is"
 
@@ -140,7 +149,7 @@ def test_an_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", ["plain", "canonical-nchw", "qualification-onnxruntime"])
 def test_a_stage_whose_result_is_gone_or_damaged_is_done_again_and_no_other(tmp_path: Path, stage: str) -> None:
     request = request_for(tmp_path, "float32", "onnxruntime")
-    export_keyframe(request)
+    export_model(request)
     (result,) = (tmp_path / "out" / ".work").glob(f"{stage}-*")
     shutil.rmtree(result)
     assert stages(request) == [stage]
@@ -151,35 +160,37 @@ def test_a_stage_whose_result_is_gone_or_damaged_is_done_again_and_no_other(tmp_
 
 def test_another_bundle_in_its_place_is_not_written_over(tmp_path: Path) -> None:
     request = request_for(tmp_path, "float32", "onnxruntime")
-    (first,) = export_keyframe(request)
+    (first,) = export_model(request)
     before = opened(first).manifest_sha256
-    renamed = replace(request.recipe.semantics.keyframe, key_frame_threshold=0.7)
-    other = replace(request.recipe, semantics=replace(request.recipe.semantics, keyframe=renamed))
+    meaning = small_semantics(tmp_path)
+    changed = replace(meaning, keyframe=replace(meaning.keyframe, key_frame_threshold=0.7))
+    other = replace(request.recipe, model=small_model(changed))
     with pytest.raises(ManifestError, match="holds another bundle, which is not written over"):
-        export_keyframe(replace(request, recipe=other))
+        export_model(replace(request, recipe=other))
     assert opened(first).manifest_sha256 == before
 
 
 def test_another_preprocessing_of_the_same_weights_is_another_bundle(tmp_path: Path) -> None:
     request = request_for(tmp_path, "float32", "onnxruntime")
-    export_keyframe(request)
-    darker = replace(request.recipe.semantics.preprocessing, mean=(0.4, 0.4, 0.4))
-    recipe = replace(request.recipe, semantics=replace(request.recipe.semantics, preprocessing=darker))
+    export_model(request)
+    meaning = small_semantics(tmp_path)
+    darker = replace(meaning, preprocessing=replace(meaning.preprocessing, mean=(0.4, 0.4, 0.4)))
+    recipe = replace(request.recipe, model=small_model(darker))
     with pytest.raises(ManifestError, match="holds another bundle, which is not written over"):
-        export_keyframe(replace(request, recipe=recipe))
+        export_model(replace(request, recipe=recipe))
 
 
 @pytest.mark.parametrize("gate", [replace(FEW_FRAMES, key_frames=0.5), IMPOSSIBLE])
 def test_evidence_of_an_earlier_gate_is_not_taken_for_that_of_a_later_one(tmp_path: Path, gate: Gate) -> None:
     request = request_for(tmp_path, "float32", "onnxruntime")
-    (first,) = export_keyframe(request)
+    (first,) = export_model(request)
     report = (first.report / "qualification.json").read_bytes()
     with pytest.raises(ManifestError, match="was signed with another gate in its evidence"):
-        export_keyframe(replace(request, recipe=replace(request.recipe, gate=gate)))
+        export_model(replace(request, recipe=replace(request.recipe, gates={CLASSIFIER: gate})))
     assert (first.report / "qualification.json").read_bytes() == report, "the report beside a bundle is the bundle's"
-    other = replace(request, judging=replace(request.judging, judge=noise_judge(2, 4)))
+    other = replace(request, qualifying=replace(request.qualifying, runs=noise_runs(2, 4)))
     with pytest.raises(ManifestError, match="was signed with another judge_set in its evidence"):
-        export_keyframe(other)
+        export_model(other)
 
 
 @pytest.mark.parametrize(
@@ -194,29 +205,28 @@ def test_what_a_target_does_not_compute_is_refused_before_anything_is_built(
     tmp_path: Path, target: Target, precision: Precision, reason: str
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
-        export_keyframe(request_for(tmp_path, precision, target))
+        export_model(request_for(tmp_path, precision, target))
     assert not (tmp_path / "out").exists()
 
 
 def test_weights_of_other_classes_than_the_labels_are_refused(tmp_path: Path) -> None:
-    request = request_for(tmp_path, "float32", "openvino")
-    four = replace(request.recipe.semantics.keyframe, labels=request.recipe.semantics.keyframe.labels[:4])
-    recipe = replace(request.recipe, semantics=replace(request.recipe.semantics, keyframe=four))
+    meaning = small_semantics(tmp_path)
+    four = replace(meaning, keyframe=replace(meaning.keyframe, labels=meaning.keyframe.labels[:4]))
     with pytest.raises(ConfigError, match="6 classes, the semantics have 4 labels"):
-        export_keyframe(replace(request, recipe=recipe))
+        small_model(four)
 
 
 def test_a_target_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="each target once"):
-        export_keyframe(request_for(tmp_path, "float32", "openvino", "openvino"))
+        export_model(request_for(tmp_path, "float32", "openvino", "openvino"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["openvino", "onnxruntime"])
 def test_a_float32_network_passes_the_gate_as_it_stands(tmp_path: Path, target: Target) -> None:
     request = request_for(tmp_path, "float32", target, gate=GATES["float32"])
-    request = replace(request, judging=replace(request.judging, judge=noise_judge(100, 10)))
-    (done,) = export_keyframe(request)
+    request = replace(request, qualifying=replace(request.qualifying, runs=noise_runs(100, 10)))
+    (done,) = export_model(request)
     assert opened(done).manifest.evidence["qualification"][target]["class_agreement"]["hits"] == 1000
 
 
@@ -229,9 +239,11 @@ def test_an_int8_network_passes_its_gate_with_the_calibration_in_its_chain(
     drawn = random_checkpoint("convnext_atto", 6, 0)
     ahead = drawn.state["head.fc.bias"] + 5.0 * (torch.arange(6) == 2)
     decided = replace(drawn, state={**drawn.state, "head.fc.bias": ahead}, sha256="5" * 64)
-    request = request_for(tmp_path, "int8", target, gate=GATES["int8"], checkpoint=decided)
-    request = replace(request, judging=replace(request.judging, judge=noise_judge(100, 3)))
-    (done,) = export_keyframe(request)
+    request = request_for(
+        tmp_path, "int8", target, gate=GATES["int8"], model=small_model(small_semantics(tmp_path), decided)
+    )
+    request = replace(request, qualifying=replace(request.qualifying, runs=noise_runs(100, 3)))
+    (done,) = export_model(request)
     manifest = opened(done).manifest
     told = manifest.provenance
     assert manifest.network(CLASSIFIER).artifacts[target].precision == "int8"
@@ -247,9 +259,9 @@ def test_bfloat16_on_openvino_is_the_float32_graph_and_a_hint(tmp_path: Path) ->
     request = request_for(tmp_path, "bfloat16", "openvino", gate=replace(FEW_FRAMES, logit_error=None))
     if not {"avx512_bf16", "amx_bf16"} & cpu_flags():
         with pytest.raises(EngineError, match="must run in bfloat16"):
-            export_keyframe(request)
+            export_model(request)
         return
-    bundle = opened(export_keyframe(request)[0])
+    bundle = opened(export_model(request)[0])
     assert bundle.manifest.network(CLASSIFIER).artifacts["openvino"].precision == "bfloat16"
     graph = onnx.load_from_string(bundle.read("model.onnx"))
     assert {tensor.data_type for tensor in graph.graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
@@ -262,7 +274,7 @@ def test_plans_come_with_their_graph_and_the_evidence_says_that_they_were_not_ru
     tmp_path: Path, precision: Precision
 ) -> None:
     gate = FEW_FRAMES if precision == "float32" else replace(FEW_FRAMES, logit_error=None)
-    (done,) = export_keyframe(request_for(tmp_path, precision, "tensorrt-rtx", gate=gate, sm=(86, 89)))
+    (done,) = export_model(request_for(tmp_path, precision, "tensorrt-rtx", gate=gate, sm=(86, 89)))
     bundle = opened(done)
     manifest = bundle.manifest
     artifact = manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"]
@@ -282,7 +294,7 @@ def test_plans_come_with_their_graph_and_the_evidence_says_that_they_were_not_ru
 @pytest.mark.usefixtures("rtx")
 def test_turing_gets_a_plan_of_its_own_from_the_graph_of_all(tmp_path: Path) -> None:
     gate = replace(FEW_FRAMES, logit_error=None)
-    (done,) = export_keyframe(request_for(tmp_path, "float16", "tensorrt-rtx", gate=gate, sm=(75, 89)))
+    (done,) = export_model(request_for(tmp_path, "float16", "tensorrt-rtx", gate=gate, sm=(75, 89)))
     bundle = opened(done)
     assert [plan.fingerprint.sm for plan in bundle.manifest.network(CLASSIFIER).artifacts["tensorrt-rtx"].plans] == [
         (89,),

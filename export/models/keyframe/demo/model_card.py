@@ -120,8 +120,8 @@ def _engines_section(manifest: Manifest) -> str:
 def _against(found: Mapping[str, Any] | None, precision: str) -> str:
     if found is None:
         return "is that network, its weights stored as half floats" if precision == "float32" else "not measured"
-    agreement, judged = found["class_agreement"], found["judge_set"]
-    text = f"same class in {agreement['hits']:,} of {agreement['of']:,} frames of {judged['runs']:,} runs"
+    agreement, of = found["class_agreement"], found["judge_set"]
+    text = f"same class in {agreement['hits']:,} of {agreement['of']:,} frames of {of['runs']:,} runs"
     if "laterality_f1" in found:
         sides = found["laterality_f1"]
         text += f", side F1 {sides['reference']:.4f} to {sides['engine']:.4f}"

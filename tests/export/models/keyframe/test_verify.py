@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from cathrt.export.models.keyframe.comparison import (
     Comparison,
     Flip,
-    FrameName,
     KeyFrameChange,
     RunLogits,
-    Side,
     SideChange,
     compare,
 )
 from cathrt.export.models.keyframe.demo.dataset import LABELS
 from cathrt.export.models.keyframe.demo.evaluate import semantics
-from cathrt.export.models.keyframe.gate import GATES, Failure, Gate, failures_of, needed, tightened
+from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
+from cathrt.export.models.keyframe.truth import Side
+from cathrt.export.qualify.criteria import FrameName
+from cathrt.export.qualify.gate import Failure, needed, tightened
 from cathrt.runtime.errors import ConfigError, EngineError
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from tests.export.made_up import COLUMN
@@ -51,7 +52,7 @@ def compared(*runs: RunLogits) -> Comparison:
     return compare(runs, MEANING, KeyframePolicyConfig())
 
 
-def judge_set(runs: int = 100) -> list[RunLogits]:
+def qualification_set(runs: int = 100) -> list[RunLogits]:
     """Runs of two frames of each class, of both sides, that pass every gate."""
     classes = CLASSES * 2
     sides: list[Side | None] = [LABELS[COLUMN[name]].laterality for name in classes]
@@ -65,7 +66,7 @@ def refused(failures: Sequence[Failure]) -> list[str]:
 
 
 def test_a_network_compared_with_itself_differs_in_nothing_and_passes_the_strictest_gate() -> None:
-    found = compared(*judge_set())
+    found = compared(*qualification_set())
     assert (found.runs, found.frames, found.agreement.hits) == (100, 1200, 1200)
     assert [*found.flips, *found.not_finite, *found.side_changes, *found.key_frame_changes] == []
     assert found.logit_error is not None
@@ -93,7 +94,7 @@ def test_flips_come_surest_first() -> None:
 
 
 def test_a_frame_that_is_not_finite_agrees_with_nothing_and_is_named() -> None:
-    runs = judge_set()
+    runs = qualification_set()
     runs[7].engine[3, 2] = math.nan
     found = compared(*runs)
     assert found.not_finite == (FrameName(7, "run 7", 3),)
@@ -136,7 +137,7 @@ def test_runs_without_a_frame_keep_the_numbers_of_the_others() -> None:
 
 
 def test_an_engine_that_is_wrong_on_one_class_is_refused_by_that_class() -> None:
-    runs = judge_set()
+    runs = qualification_set()
     for run in runs:
         run.engine[:, COLUMN["RCA-bad"]] -= 20.0
     failures = failures_of(compared(*runs), GATES["int8"], [("stages.2.blocks.1", 0.25)])
@@ -149,7 +150,7 @@ def test_an_engine_that_is_wrong_on_one_class_is_refused_by_that_class() -> None
 
 def test_noise_of_a_thousandth_passes_int8_and_fails_float32_by_its_logits() -> None:
     draw = np.random.default_rng(1)
-    runs = [replace(run, engine=run.engine + draw.normal(scale=1e-3, size=(12, 6))) for run in judge_set()]
+    runs = [replace(run, engine=run.engine + draw.normal(scale=1e-3, size=(12, 6))) for run in qualification_set()]
     found = compared(*runs)
     assert failures_of(found, GATES["int8"]) == ()
     assert refused(failures_of(found, GATES["float32"])) == ["logit error"]
@@ -157,7 +158,7 @@ def test_noise_of_a_thousandth_passes_int8_and_fails_float32_by_its_logits() -> 
 
 def test_noise_as_large_as_the_logits_is_refused_everywhere() -> None:
     draw = np.random.default_rng(1)
-    runs = [replace(run, engine=run.engine + draw.normal(scale=6.0, size=(12, 6))) for run in judge_set()]
+    runs = [replace(run, engine=run.engine + draw.normal(scale=6.0, size=(12, 6))) for run in qualification_set()]
     for gate in GATES.values():
         assert {"class agreement", "laterality F1 change", "key frame"} <= set(
             refused(failures_of(compared(*runs), gate))
@@ -178,7 +179,7 @@ def test_laterality_counts_only_frames_of_known_side() -> None:
 
 
 def test_the_interval_of_the_change_is_paired_and_the_same_every_time() -> None:
-    runs = judge_set(20)
+    runs = qualification_set(20)
     for run in runs[:4]:
         run.engine[[0, 6]] = logits_of(["RCA-better"] * 2)
     first, second = (compared(*runs).laterality for _ in range(2))
@@ -190,7 +191,7 @@ def test_the_interval_of_the_change_is_paired_and_the_same_every_time() -> None:
 
 
 def test_a_better_engine_fails_the_gate_of_laterality_as_a_worse_one_does() -> None:
-    runs = judge_set()
+    runs = qualification_set()
     for run in runs:
         run.reference[[0, 6]] = logits_of(["RCA-better"] * 2)
     found = compared(*runs)
@@ -228,9 +229,9 @@ def test_the_default_gates_are_those_of_the_issue() -> None:
 
 
 def test_a_gate_may_be_tightened_and_then_refuses_more() -> None:
-    gate = tightened(GATES["int8"], agreement=0.999, logit_error=1e-4)
+    gate = tightened(GATES["int8"], {"agreement": 0.999, "logit_error": 1e-4})
     assert gate == Gate(0.999, 1e-4, 0.005, 0.99)
-    runs = [replace(run, engine=run.engine + 1e-3) for run in judge_set()]
+    runs = [replace(run, engine=run.engine + 1e-3) for run in qualification_set()]
     assert failures_of(compared(*runs), GATES["int8"]) == ()
     assert refused(failures_of(compared(*runs), gate)) == ["logit error"]
 
@@ -249,18 +250,21 @@ def test_a_gate_may_be_tightened_and_then_refuses_more() -> None:
 )
 def test_a_gate_is_never_loosened(limits: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        tightened(GATES["int8"], **limits)
+        tightened(GATES["int8"], limits)
 
 
-def test_a_judge_set_too_small_for_its_shares_is_refused_though_all_agrees() -> None:
-    assert refused(failures_of(compared(*judge_set(99)), GATES["int8"])) == ["runs to choose a key frame from"]
-    few = failures_of(compared(*judge_set(2)), GATES["float16"])
-    assert refused(few) == ["judged frames", "frames of known side", "runs to choose a key frame from"]
+def test_a_set_too_small_for_its_shares_is_refused_though_all_agrees() -> None:
+    assert refused(failures_of(compared(*qualification_set(99)), GATES["int8"])) == ["runs to choose a key frame from"]
+    few = failures_of(compared(*qualification_set(2)), GATES["float16"])
+    assert refused(few) == ["frames compared", "frames of known side", "runs to choose a key frame from"]
     assert (few[0].found, few[0].required) == ("24", "at least 1000")
 
 
 def test_frames_of_one_side_alone_prove_nothing_about_sides() -> None:
-    runs = [replace(run, sides=tuple(side if side == "left" else None for side in run.sides)) for run in judge_set()]
+    def left_alone(run: RunLogits) -> RunLogits:
+        return replace(run, sides=tuple(side if side == "left" else None for side in run.sides))
+
+    runs = [left_alone(run) for run in qualification_set()]
     found = compared(*runs)
     assert found.laterality is None
     (failure,) = failures_of(found, GATES["int8"])

@@ -1,0 +1,105 @@
+"""How a keyframe network's engine is held against its reference: the row of criteria that qualify/ asks for.
+
+Not for: the comparison itself (comparison.py), the limits (gate.py) or the drawing (page.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from cathrt.export.models.keyframe import page
+from cathrt.export.models.keyframe.comparison import Comparison, compare, margin, run_logits
+from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
+from cathrt.export.qualify.criteria import Criteria, Outputs, RunAnswers, Shown
+from cathrt.export.qualify.evidence import share_figures, significant
+from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.config import Config
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.section import section_of
+
+
+def compare_runs(runs: Sequence[RunAnswers], manifest: Manifest, config: Config) -> Comparison:
+    """Everything that differs, as the runtime would read either's logits. Raises as `compare` does."""
+    section = section_of(manifest)
+    logits = [run_logits(run, section.output, len(section.labels)) for run in runs]
+    return compare(logits, section, _policy(config))
+
+
+def int8_holds(manifest: Manifest, expected: Sequence[Outputs], found: Sequence[Outputs], gate: Gate) -> bool:
+    """Whether as many calibration frames keep their likeliest class as the gate asks of all frames."""
+    output = section_of(manifest).output
+    before, after = ([answer[output].argmax() for answer in answers] for answers in (expected, found))
+    return float(np.mean(np.equal(before, after))) >= gate.agreement
+
+
+def flip_margin(manifest: Manifest, reference: Outputs, engine: Outputs) -> float | None:
+    """How sure the reference was of a class that the engine does not share; None where it does, or for NaN."""
+    output = section_of(manifest).output
+    before, after = reference[output].reshape(-1), engine[output].reshape(-1)
+    if not (np.isfinite(before).all() and np.isfinite(after).all()) or before.argmax() == after.argmax():
+        return None
+    scores = np.exp(before - before.max())
+    return margin((scores / scores.sum()).tolist())
+
+
+def figures(compared: Comparison) -> dict[str, Any]:
+    """For the manifest's evidence."""
+    error, sides = compared.logit_error, compared.laterality
+    found: dict[str, Any] = {
+        "class_agreement": share_figures(compared.agreement),
+        "flips": len(compared.flips),
+        "frames_not_finite": len(compared.not_finite),
+        "side_changes": len(compared.side_changes),
+        "runs_without_key_frame": compared.runs_without_key_frame,
+    }
+    if error is not None:
+        found["logit_error"] = {
+            "largest": significant(error.largest),
+            "mean": significant(error.mean),
+            "relative": significant(error.relative) if np.isfinite(error.relative) else None,
+        }
+    if sides is not None:
+        found["laterality_f1"] = {
+            "reference": round(sides.before, 4),
+            "engine": round(sides.after, 4),
+            "change_interval_95": [round(end, 4) for end in sides.interval],
+        }
+    if compared.key_frames is not None:
+        found["same_key_frame"] = share_figures(compared.key_frames)
+    return found
+
+
+def details(compared: Comparison) -> dict[str, Any]:
+    """For the report: every flip."""
+    return {"labels": compared.labels, "flips": [asdict(flip) for flip in compared.flips]}
+
+
+def _settings(config: Config) -> Mapping[str, Any]:
+    return asdict(_policy(config))
+
+
+def _policy(config: Config) -> KeyframePolicyConfig:
+    policy = config.policy.get("keyframe")
+    return policy if isinstance(policy, KeyframePolicyConfig) else KeyframePolicyConfig()
+
+
+CRITERIA = Criteria(
+    comparison=Comparison,
+    settings=_settings,
+    compare=compare_runs,
+    gates=GATES,
+    failures=failures_of,
+    int8_holds=int8_holds,
+    shown=Shown(
+        picture=flip_margin,
+        figures=figures,
+        of_set=lambda compared: {"known_side": list(compared.known_frames)},
+        details=details,
+        rows=page.rows,
+        sections=page.sections,
+    ),
+)

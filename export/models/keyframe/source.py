@@ -1,0 +1,94 @@
+"""A ConvNeXt's weights and their meaning as export takes them: graphs, float32 network, manifest.
+
+Not for: reading the weights (checkpoint.py) or their meaning (semantics.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from cathrt.export.graph.fold import Feeds, Layout, canonical
+from cathrt.export.model_kind import NetworkSource, SourceModel
+from cathrt.export.models.keyframe.checkpoint import Checkpoint, load_checkpoint, random_checkpoint
+from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.semantics import Semantics, manifest_of
+from cathrt.export.models.keyframe.to_onnx import INPUT, check_against_torch, onnx_from_state
+from cathrt.export.qualify.reference import Network, reference_from_module
+from cathrt.export.targets.turing_head import head_as_convolution
+from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
+
+
+def source_of(checkpoint: Checkpoint, semantics: Semantics, *, seed: int | None) -> SourceModel:
+    """seed: what random weights were drawn with, None for trained ones. Raises ConfigError where the classes of both
+    are not as many."""
+    classes, labels = checkpoint.classes, len(semantics.keyframe.labels)
+    if classes != labels:
+        raise ConfigError(
+            f"the weights give {classes} classes, the semantics have {labels} labels: give --semantics FILE.toml with "
+            "a label for each class, in the network's own order"
+        )
+    return _source(checkpoint, manifest_of(semantics, {}, {}, {}), seed)
+
+
+def source_of_bundle(bundle: Bundle, weights: Path | None) -> SourceModel | None:
+    """What a bundle was made of: the checkpoint, or random weights drawn anew; None where there is no telling.
+
+    Raises ConfigError where the checkpoint is another one.
+    """
+    manifest, classes = bundle.manifest, len(section_of(bundle.manifest).labels)
+    chain = manifest.provenance.get("chain")
+    made_of = chain.get("weights") if isinstance(chain, dict) else None
+    if weights is None and manifest.random_init and manifest.provenance.get("arch") in ARCHS:
+        checkpoint = random_checkpoint(manifest.provenance["arch"], classes, int(manifest.provenance["seed"]))
+    elif weights is not None:
+        checkpoint = load_checkpoint(weights)
+    else:
+        return None
+    if checkpoint.classes != classes or made_of not in (None, checkpoint.sha256):
+        raise ConfigError(
+            f"reference: weights {checkpoint.sha256[:16]} of {checkpoint.classes} classes, bundle {manifest.name} was "
+            f"made of {str(made_of)[:16]} and has {classes}: give --weights with the file it was exported from"
+        )
+    return _source(checkpoint, manifest, None)
+
+
+def _source(checkpoint: Checkpoint, manifest: Manifest, seed: int | None) -> SourceModel:
+    about: dict[str, Any] = {
+        "arch": checkpoint.arch,
+        "weights_named_as": checkpoint.layout,
+        "random_init": checkpoint.layout == "random",
+    }
+    if seed is not None:
+        about["seed"] = seed
+    return SourceModel(manifest, checkpoint.sha256, about, {CLASSIFIER: _classifier(checkpoint, manifest)})
+
+
+def _classifier(checkpoint: Checkpoint, manifest: Manifest) -> NetworkSource:
+    (made,) = manifest.network(CLASSIFIER).preprocessing
+    height, width = made.height, made.width
+
+    def plain(feeds: Feeds | None) -> bytes:
+        data = onnx_from_state(checkpoint.state, height=height, width=width)
+        if feeds is not None:
+            check_against_torch(checkpoint.state, onnx.load_from_string(data), feeds[INPUT])
+        return data
+
+    def folded(model: onnx.ModelProto, layout: Layout, feeds: Feeds | None) -> onnx.ModelProto:
+        found = canonical(model, layout, feeds=feeds)
+        if feeds is not None:
+            check_against_torch(checkpoint.state, found, feeds[INPUT])
+        return found
+
+    def reference() -> Network:
+        module = ConvNext(ARCHS[checkpoint.arch], classes=checkpoint.classes)
+        module.load_state_dict(dict(checkpoint.state))
+        return reference_from_module(module, [made.input], [section_of(manifest).output])
+
+    identity = {"weights": checkpoint.sha256, "arch": checkpoint.arch, "height": height, "width": width}
+    return NetworkSource(identity, plain, folded, reference, for_turing=head_as_convolution)
