@@ -93,7 +93,7 @@ def write_bundle(folder: Path, manifest: Manifest, payload: Mapping[str, Content
     if manifest.files:
         raise ManifestError(f"manifest.files lists {sorted(manifest.files)}, expected nothing: write_bundle fills it")
     if os.path.lexists(folder):
-        raise ManifestError(f"{folder}: exists already and is not written over: remove it or name another")
+        raise ManifestError(f"{folder}: exists already and is not overwritten: remove it or name another")
     for name in payload:
         check_name(name)
     with writing(folder):

@@ -161,7 +161,7 @@ def check_pass(name: str, before: ModelProto, after: ModelProto, feeds: Feeds, t
     try:
         found, expected = _outputs(after, feeds), _outputs(before, feeds)
     except _ORT_ERRORS as exc:
-        raise EngineError(f"pass {name}: its graph does not run ({str(exc)[:300]}): mend the pass") from exc
+        raise EngineError(f"pass {name}: its graph does not run ({str(exc)[:300]}): correct the pass") from exc
     return _agreement(f"pass {name}", found, expected, tolerance)
 
 
@@ -231,6 +231,6 @@ def _agreement(what: str, found: list[NDArray[Any]], expected: list[NDArray[Any]
     if not error <= tolerance:  # NaN is not
         raise EngineError(
             f"{what}: outputs differ by {error:.2g} of the largest value, at most {tolerance:g} is allowed: "
-            "do not use this graph, mend the pass"
+            "do not use this graph, correct the pass"
         )
     return error

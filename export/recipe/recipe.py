@@ -186,7 +186,7 @@ def _signed_before(folder: Path, candidate: Bundle, key: Ed25519PrivateKey | Non
         return None
     found = open_bundle(folder, [public_key(key)])
     if replace(found.manifest, evidence={}) != replace(candidate.manifest, evidence={}):
-        raise ManifestError(f"{folder}: holds another bundle, which is not written over: remove it or name another")
+        raise ManifestError(f"{folder}: holds another bundle, which is not overwritten: remove it or name another")
     return found
 
 
@@ -198,6 +198,6 @@ def _require_qualified_alike(signed: Bundle, found: dict[str, Any], target: Targ
     unlike = [name for name in _QUALIFIED_BY if any(before.get(name) != after[name] for before, after in pairs)]
     if unlike:
         raise ManifestError(
-            f"{signed.path}: was signed with another {', '.join(unlike)} in its evidence and is not written over: "
+            f"{signed.path}: was signed with another {', '.join(unlike)} in its evidence and is not overwritten: "
             "remove it or name another"
         )

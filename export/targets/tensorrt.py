@@ -166,14 +166,14 @@ def _run(folder: Path, request: PlanRequest, program: Sequence[str]) -> None:
     except TimeoutError as exc:
         raise EngineError(
             f"{request.target}: not built after {request.budget_s:g} s with {request.memory_limit_mib} MiB, "
-            "the process was killed: give it more time, or more memory, for want of which it hangs"
+            "the process was killed: raise the time limit, or the memory limit (with too little memory it hangs)"
         ) from exc
     if child.returncode != 0:
         last = child.stderr.strip()[-_STDERR_KEPT:]
         how = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit status {child.returncode}"
         raise EngineError(
             f"{request.target}: the building process ended with {how} under a limit of {request.memory_limit_mib} MiB "
-            f"({last or 'without a word'}): raise the limit if memory ran out"
+            f"({last or 'no message'}): raise the limit if memory ran out"
         )
 
 

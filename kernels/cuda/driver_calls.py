@@ -51,8 +51,8 @@ LOST = {
 
 _REFUSED = {
     "CUDA_ERROR_OUT_OF_MEMORY": "close other programs on the device (nvidia-smi lists them), or use a smaller model",
-    "CUDA_ERROR_NOT_FOUND": "kernels and cathrt are of different versions: install cathrt anew",
-    "CUDA_ERROR_INVALID_IMAGE": "kernels.fatbin is damaged: install cathrt anew",
+    "CUDA_ERROR_NOT_FOUND": "kernels and cathrt are of different versions: install cathrt again",
+    "CUDA_ERROR_INVALID_IMAGE": "kernels.fatbin is damaged: install cathrt again",
     "CUDA_ERROR_NO_BINARY_FOR_GPU": "this build of cathrt has no kernels for this device: build it with its SM",
     "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "kernels.fatbin needs a newer NVIDIA driver: update it",
     "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": "the block is too large for the kernel's registers on this device",

@@ -50,7 +50,7 @@ class DeviceFrame:
         if self.address % itemsize or (self.rows > 1 and self.pitch % itemsize):
             raise ValueError(
                 f"uint16 rows start at {self.address:#x}, {self.pitch} bytes apart: expected even numbers; "
-                "hand over an aligned copy"
+                "give an aligned copy"
             )
 
     @property
@@ -81,7 +81,7 @@ def check_frame(frame: DeviceFrame, shape: tuple[int, int], bits_stored: int) ->
     if (frame.rows, frame.columns) != shape:
         raise ValueError(f"the frame is ({frame.rows}, {frame.columns}): this plan was made for {shape}")
     if frame.dtype == np.uint8 and bits_stored > 8:
-        raise ValueError(f"pixels are uint8 but bits_stored is {bits_stored}: hand over uint16 for more than 8 bits")
+        raise ValueError(f"pixels are uint8 but bits_stored is {bits_stored}: give uint16 for more than 8 bits")
 
 
 def check_out(out: DeviceFrame, frame: DeviceFrame, dtype: DTypeLike) -> None:
@@ -90,7 +90,7 @@ def check_out(out: DeviceFrame, frame: DeviceFrame, dtype: DTypeLike) -> None:
     Pixels are read again after others of out were written.
     """
     if not out.writeable:
-        raise ValueError("out is read-only, or a copy that its lender would never see: hand over memory of its own")
+        raise ValueError("out is read-only, or a copy that its lender would never see: give memory of its own")
     if (out.rows, out.columns, out.dtype) != (frame.rows, frame.columns, np.dtype(dtype)):
         raise ValueError(
             f"out is {out.dtype.name} ({out.rows}, {out.columns}): expected {np.dtype(dtype).name} "
@@ -101,7 +101,7 @@ def check_out(out: DeviceFrame, frame: DeviceFrame, dtype: DTypeLike) -> None:
         raise ValueError(f"rows of out are {out.pitch} bytes apart: expected at least {row}, so that none overlap")
     (begin, end), (out_begin, out_end) = _extent(frame), _extent(out)
     if begin < out_end and out_begin < end:
-        raise ValueError("out shares memory with the frame: hand over memory of its own")
+        raise ValueError("out shares memory with the frame: give memory of its own")
 
 
 def _extent(frame: DeviceFrame) -> tuple[int, int]:
@@ -137,7 +137,7 @@ def device_frame(pixels: object, stream: int = _LEGACY_DEFAULT_STREAM, ordinal: 
         return _from_array_interface(interface, pixels)
     raise TypeError(
         f"{_kind(pixels)} offers neither __dlpack__ nor __cuda_array_interface__: expected an array on a CUDA device; "
-        "upload host pixels through a Stream and hand over frame_in(memory, shape, dtype)"
+        "upload host pixels through a Stream and give frame_in(memory, shape, dtype)"
     )
 
 
@@ -146,7 +146,7 @@ def _from_dlpack(pixels: Any, stream: int, ordinal: int) -> DeviceFrame:
     if not is_on_device(device_type):
         raise ValueError(
             f"{_kind(pixels)} is on device ({device_type}, {device}): expected kDLCUDA (2) or kDLCUDAManaged (13); "
-            "upload host pixels through a Stream and hand over frame_in(memory, shape, dtype)"
+            "upload host pixels through a Stream and give frame_in(memory, shape, dtype)"
         )
     if device != ordinal:
         raise ValueError(
@@ -191,7 +191,7 @@ def _frame(
     if columns > 1 and column_stride != dtype.itemsize:
         raise ValueError(
             f"pixels of a row are {column_stride} bytes apart: expected {dtype.itemsize} (rows may have any stride); "
-            "hand over a contiguous copy"
+            "give a contiguous copy"
         )
     return DeviceFrame(address, rows, columns, row_stride, dtype, None)
 

@@ -46,7 +46,9 @@ class DeviceMaskSubtraction:
         """Launch what takes one more frame into the mean. Raises ValueError for another size, or the 257th."""
         check_frame(frame, self._shape, self._bits_stored)
         if self._mask_frames == MAX_MASK_FRAMES:
-            raise ValueError(f"the mask has {MAX_MASK_FRAMES} frames already: expected no more; reset() begins anew")
+            raise ValueError(
+                f"the mask has {MAX_MASK_FRAMES} frames already: expected no more; call reset() for a new mask"
+            )
         rows, columns = self._shape
         self._stream.launch(
             "add_mask_frame_u8_kernel" if frame.dtype == np.uint8 else "add_mask_frame_u16_kernel",

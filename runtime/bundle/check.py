@@ -158,7 +158,7 @@ def _tensor_faults(where: str, network: Network) -> list[str]:
     if declared and not network.buckets:
         faults.append(f"{where}.buckets: found none, the shapes name {sorted(declared)}")
     if len({tuple(sorted(bucket.items())) for bucket in network.buckets}) != len(network.buckets):
-        faults.append(f"{where}.buckets: one stands twice")
+        faults.append(f"{where}.buckets: one occurs twice")
     if faults:
         return faults
     for bucket in network.buckets or ({},):
@@ -202,7 +202,7 @@ def _shape(spec: TensorSpec) -> str:
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
-        raise ValueError(f"a key stands twice among {sorted(names)[:20]}")
+        raise ValueError(f"a key occurs twice among {sorted(names)[:20]}")
     return dict(pairs)
 
 

@@ -60,7 +60,9 @@ def settings_from(path: Path | None, engine: str | None) -> Config:
     if name not in ENGINES:
         raise ConfigError(f"engine.name: found {name!r}, expected one of {known}")
     if fallback and (fallback not in ENGINES or fallback == name):
-        raise ConfigError(f"engine.fallback: found {fallback!r}, expected another of {known} than engine.name, or none")
+        raise ConfigError(
+            f"engine.fallback: found {fallback!r}, expected one of {known} other than engine.name, or an empty text"
+        )
     return settings
 
 

@@ -148,7 +148,7 @@ class DeviceFrameStep:
                 f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 or uint16 {self._shape}, as the run declares"
             )
         if pixels.dtype == _PIXELS[0] and self._slot.dtype == _PIXELS[1]:
-            raise ValueError("pixels are uint8 but the run stores more than 8 bits: hand over uint16")
+            raise ValueError("pixels are uint8 but the run stores more than 8 bits: give uint16")
         # uint16 of at most 8 bits stored loses its high byte here, which the kernel would mask away.
         np.copyto(self._slot, pixels, casting="unsafe")
 

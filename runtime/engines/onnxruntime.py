@@ -162,7 +162,7 @@ def _check_precision(artifact: Artifact) -> None:
 def _spec(node: ort.NodeArg) -> TensorSpec:
     if not all(isinstance(size, int) for size in node.shape):
         raise EngineError(
-            f"onnxruntime: tensor {node.name} has shape {node.shape}, expected a static one: export it so"
+            f"onnxruntime: tensor {node.name} has shape {node.shape}, expected a static one: export it with fixed sizes"
         )
     if node.type not in _DTYPES:
         raise EngineError(f"onnxruntime: tensor {node.name} is {node.type}, expected one of {sorted(_DTYPES)}")

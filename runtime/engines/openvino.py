@@ -180,9 +180,13 @@ def _spec(port: ov.ConstOutput, names: Collection[str]) -> TensorSpec:
     name = min(port.get_names().intersection(names), default=port.get_any_name())
     shape, element = port.get_partial_shape(), port.get_element_type().get_type_name()
     if shape.is_dynamic:
-        raise EngineError(f"openvino: tensor {name} has shape {shape}, expected a static one: export it so")
+        raise EngineError(
+            f"openvino: tensor {name} has shape {shape}, expected a static one: export it with fixed sizes"
+        )
     if element not in _DTYPES:
-        raise EngineError(f"openvino: tensor {name} is {element}, expected one of {sorted(_DTYPES)}: export it so")
+        raise EngineError(
+            f"openvino: tensor {name} is {element}, expected one of {sorted(_DTYPES)}: export it with one of these"
+        )
     return TensorSpec(name, tuple(shape.to_shape()), _DTYPES[element])
 
 

@@ -147,9 +147,11 @@ def tensor_specs(
         shape, dtype = tuple(context.get_tensor_shape(name)), engine.get_tensor_dtype(name).name
         where = f"{plan.target}: tensor {name} of {plan.file}"
         if any(size < 0 for size in shape):
-            raise EngineError(f"{where} has shape {shape}, expected a static one: export it so, or name its sizes")
+            raise EngineError(
+                f"{where} has shape {shape}, expected a static one: export it with fixed sizes, or name the sizes"
+            )
         if dtype not in _DTYPES:
-            raise EngineError(f"{where} is {dtype}, expected one of {sorted(_DTYPES)}: export it so")
+            raise EngineError(f"{where} is {dtype}, expected one of {sorted(_DTYPES)}: export it with one of these")
         if engine.get_tensor_location(name) != trt.TensorLocation.DEVICE:
             raise EngineError(f"{where} is read on the host, expected on the device: export shapes as constants")
         if engine.get_tensor_format(name, profile) != trt.TensorFormat.LINEAR:

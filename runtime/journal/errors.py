@@ -17,9 +17,9 @@ _ADVICE = {
     "SQLITE_FULL": "the disk is full: free space, then start again",
     "SQLITE_IOERR": "the disk does not take or give the data: check the disk, its space and its limits",
     "SQLITE_BUSY": "another program holds the file's write lock: close it, then start again",
-    "SQLITE_READONLY": "the file or its folder cannot be written: mend the permissions",
+    "SQLITE_READONLY": "the file or its folder cannot be written: change the permissions",
     "SQLITE_CANTOPEN": "it cannot be opened: check the path and the permissions of file and folder",
-    "SQLITE_PERM": "permission denied: mend the permissions of file and folder",
+    "SQLITE_PERM": "permission denied: change the permissions of file and folder",
 }
 
 

@@ -41,5 +41,5 @@ def toml_from_file(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read ({exc.strerror}): give a readable TOML file") from exc
     except (ValueError, RecursionError) as exc:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"{path}: not valid TOML ({exc}): mend the file") from exc
+        raise ConfigError(f"{path}: not valid TOML ({exc}): correct the file") from exc
     return document

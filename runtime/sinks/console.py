@@ -41,7 +41,7 @@ class ConsoleSink:
         except BrokenPipeError as exc:
             raise SinkError("console: the reader has closed the pipe: nothing more is written to it") from exc
         except (OSError, ValueError) as exc:  # ValueError: the stream is closed
-            raise SinkError(f"console: the stream takes no more ({exc}): check where it goes") from exc
+            raise SinkError(f"console: the stream cannot be written ({exc}): check where it goes") from exc
 
     def close(self) -> None:
         """Nothing is held back and nothing is owned."""

@@ -126,7 +126,7 @@ def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
         flags.add("damage_not_told")
     pixel_format = context.pix_fmt
     if pixel_format is None:
-        raise SourceError(f"the pixel format of this {context.name} stream cannot be told: it is damaged")
+        raise SourceError(f"the pixel format of this {context.name} stream cannot be found: it is damaged")
     if pixel_format not in _LUMA_BITS:
         flags.add("colour_to_luma")
         return 8

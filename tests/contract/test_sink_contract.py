@@ -116,7 +116,7 @@ def test_a_closed_stream_is_a_sink_error(port: Port, tmp_path: Path) -> None:
     sink = port.sink(stream)
     stream.close()
 
-    with pytest.raises(SinkError, match="takes no more"):
+    with pytest.raises(SinkError, match="cannot be written"):
         sink.emit(stored(refusal()))
 
 

@@ -277,7 +277,7 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
             set_at(*NETWORK, "inputs", 0, "shape", 0, to="N")(fields),
             set_at(*NETWORK, "buckets", to=[{"N": 1}, {"N": 1}])(fields),
         ),
-        "one stands twice",
+        "one occurs twice",
     ),
     "input made twice": (
         lambda fields: fields["networks"]["classifier"]["preprocessing"].append(
@@ -369,8 +369,8 @@ JSON_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "null": (lambda _: b"null", "is a JSON NoneType"),
     "two documents": (lambda d: d + d, "not valid JSON"),
     "cut short": (lambda d: d[: len(d) // 2], "not valid JSON"),
-    "key twice": (lambda d: d.replace(b"{", b'{"schema_version": 1, ', 1), "a key stands twice"),
-    "label key twice": (lambda d: d.replace(b'"lca_bad"', b'"x", "name": "lca_bad"'), "a key stands twice"),
+    "key twice": (lambda d: d.replace(b"{", b'{"schema_version": 1, ', 1), "a key occurs twice"),
+    "label key twice": (lambda d: d.replace(b'"lca_bad"', b'"x", "name": "lca_bad"'), "a key occurs twice"),
     "NaN mean": (lambda d: d.replace(b"0.485", b"NaN"), "found NaN, which is no JSON number"),
     "infinite mean": (lambda d: d.replace(b"0.485", b"-Infinity"), "found -Infinity, which is no JSON number"),
     "mean beyond float64": (lambda d: d.replace(b"0.485", b"1e999"), r"preprocessing\.0\.mean\.0: found inf"),

@@ -340,5 +340,5 @@ def test_a_frame_of_another_run_is_refused() -> None:
     check_frame(frame, (6, 8), 8)
     with pytest.raises(ValueError, match=r"frame is \(6, 8\): this plan was made for \(8, 6\)"):
         check_frame(frame, (8, 6), 8)
-    with pytest.raises(ValueError, match="uint8 but bits_stored is 12: hand over uint16"):
+    with pytest.raises(ValueError, match="uint8 but bits_stored is 12: give uint16"):
         check_frame(frame, (6, 8), 12)

@@ -167,7 +167,7 @@ def test_a_second_frame_that_ends_its_decoder_costs_the_rest() -> None:
 
 
 def test_a_frame_on_which_two_decoders_are_killed_costs_the_rest() -> None:
-    reason = "the decoder stopped: SIGKILL: killed from outside, or by the system for want of memory"
+    reason = "the decoder stopped: SIGKILL: killed from outside, or by the system because memory ran out"
     assert lost_of(f"for i in range(first, 3):\n    if i == 1: {KILLED}    frame(i)") == {1: reason, 2: reason}
 
 

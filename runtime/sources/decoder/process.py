@@ -35,7 +35,7 @@ _CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTR
 
 _MEANING = dict.fromkeys(_CRASHES, "crashed while decoding") | {
     "SIGXCPU": "used up its CPU time, limits.decoder_cpu_s",
-    "SIGKILL": "killed from outside, or by the system for want of memory",
+    "SIGKILL": "killed from outside, or by the system because memory ran out",
 }
 
 
