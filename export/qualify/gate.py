@@ -55,7 +55,7 @@ def tightened(gate: GateT, limits: Mapping[str, float]) -> GateT:
         if limit is not None and (value < limit if share else value > limit):
             raise ConfigError(
                 f"gate.{name}: found {value:g}, looser than {limit:g}: a gate may only be tightened; leave it out, "
-                "or mend the engine"
+                "or correct the engine"
             )
     return replace(gate, **changes)
 

@@ -89,7 +89,7 @@ def _refuse_namesakes(name: str, model: memoryview, external: Collection[Externa
             if field.number == GRAPH_INITIALIZER:
                 found.update(names & {bytes(own.content) for own in fields(field.content) if own.number == NAME})
     if twice := sorted(own.decode() for own, times in found.items() if times > 1):
-        raise ManifestError(f"{name}: tensor {twice[0]!r} stands twice among the initializers: export it again")
+        raise ManifestError(f"{name}: tensor {twice[0]!r} occurs twice among the initializers: export it again")
 
 
 def check_self_contained(name: str, model: bytes | memoryview) -> OnnxFile:

@@ -184,7 +184,7 @@ def test_a_sequence_longer_than_the_open_files_allowed_is_refused_with_the_remed
         Image.fromarray(pictures(1, stored=8)[0].astype(np.uint8)).save(tmp_path / f"f{index:02}.png")
     (input_,) = discover([tmp_path]).inputs
     code = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (MOST, MOST))\n"
-    code += "from cathrt.runtime.sources import child; child.main(sys.argv[1:])"
+    code += "from cathrt.runtime.sources.decoder import child; child.main(sys.argv[1:])"
     paths = tuple(str(path) for path in input_.paths)
     request = Request("stills", "stills", paths, LIMITS)
 

@@ -204,7 +204,7 @@ def test_a_fresh_decoder_that_cannot_start_says_so() -> None:
 
 AT_FRAME_FIVE = """
 import sys
-from cathrt.runtime.sources import child
+from cathrt.runtime.sources.decoder import child
 from cathrt.runtime.sources.dicom.reader import read_dicom
 def read(request, contents):
     for item in read_dicom(request, contents):

@@ -165,7 +165,7 @@ def test_another_bundle_in_its_place_is_not_written_over(tmp_path: Path) -> None
     meaning = small_semantics(tmp_path)
     changed = replace(meaning, keyframe=replace(meaning.keyframe, key_frame_threshold=0.7))
     other = replace(request.recipe, model=small_model(changed))
-    with pytest.raises(ManifestError, match="holds another bundle, which is not written over"):
+    with pytest.raises(ManifestError, match="holds another bundle, which is not overwritten"):
         export_model(replace(request, recipe=other))
     assert opened(first).manifest_sha256 == before
 
@@ -176,7 +176,7 @@ def test_another_preprocessing_of_the_same_weights_is_another_bundle(tmp_path: P
     meaning = small_semantics(tmp_path)
     darker = replace(meaning, preprocessing=replace(meaning.preprocessing, mean=(0.4, 0.4, 0.4)))
     recipe = replace(request.recipe, model=small_model(darker))
-    with pytest.raises(ManifestError, match="holds another bundle, which is not written over"):
+    with pytest.raises(ManifestError, match="holds another bundle, which is not overwritten"):
         export_model(replace(request, recipe=recipe))
 
 
