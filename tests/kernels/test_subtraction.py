@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from cathrt.kernels._kernels import MaskSubtraction, SubtractionSettings
 from cathrt.kernels.reference import subtraction as reference
-from tests.kernels.subtraction_agreement import angiogram, assert_agrees, settings_for, shifts_for
+from tests.kernels.subtraction_agreement import (
+    EXACT,
+    EXACT_SHIFTS,
+    angiogram,
+    assert_agrees,
+    assert_equal,
+    settings_for,
+    shifts_for,
+)
 
 RELATIONSHIPS = ["LIN", "LOG"]
 
@@ -72,6 +80,19 @@ def test_rows_may_have_any_stride(relationship):
 def test_extreme_settings_agree_with_the_reference(chosen):
     frames = angiogram(np.random.default_rng(4), (50, 60), np.uint16, 3)
     check(frames, 10, [(0.3, 0.6)], SubtractionSettings(*chosen))
+
+
+@pytest.mark.parametrize("shift", EXACT_SHIFTS, ids=str)
+@pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, 8), (np.uint16, 12)])
+def test_halves_go_up_and_nothing_else_is_rounded(dtype, bits, shift):
+    *masks, live = angiogram(np.random.default_rng(bits), (43, 61), dtype, 2)
+    twin = MaskSubtraction(live.shape, bits, EXACT)
+    for mask in masks:
+        twin.add_mask_frame(mask)
+    out = np.full(live.shape, 43981, np.uint16)
+    twin(live, out, shift)
+    assert_equal(masks, live, bits, shift, out, EXACT)
+    assert bits < 12 or {0, 255} <= set(out.ravel().tolist())
 
 
 def test_the_mean_of_256_frames_of_16_bits_is_exact():

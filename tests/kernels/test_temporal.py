@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import TemporalFilter, TemporalSettings
 from cathrt.kernels.reference import temporal as reference
-from tests.kernels.temporal_agreement import assert_step_agrees, moving_scene, parameters, settings_for
+from tests.kernels.temporal_agreement import (
+    EXACT,
+    assert_step_agrees,
+    assert_step_is_exact,
+    moving_scene,
+    parameters,
+    settings_for,
+)
 
 
 def assert_agrees(frames: list[NDArray[Any]], bits: int, chosen: TemporalSettings) -> None:
@@ -47,6 +54,20 @@ def test_dirty_high_bits_are_masked_at_every_depth(bits):
 @pytest.mark.parametrize("bits", [1, 5, 8])
 def test_eight_bit_pixels_agree_with_the_reference(bits):
     assert_agrees(moving_scene(np.random.default_rng(bits), (83, 129), np.uint8, bits, 5), bits, settings_for(bits))
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.uint8, 8), (np.uint16, 10)])
+def test_halves_go_up_and_nothing_else_is_rounded(dtype, bits):
+    frames = moving_scene(np.random.default_rng(bits), (43, 61), dtype, bits, 4)
+    twin = TemporalFilter(frames[0].shape, bits, EXACT)
+    before, halves = None, 0
+    for pixels in frames:
+        out = np.full(pixels.shape, 171, dtype=dtype)
+        twin(pixels, out)
+        assert_step_is_exact(pixels, bits, before, twin.state, out, EXACT)
+        before = twin.state.copy()
+        halves += int((before % 1.0 == 0.5).sum())
+    assert halves > 100
 
 
 def strided_views() -> dict[str, NDArray[np.uint16]]:
