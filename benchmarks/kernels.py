@@ -15,12 +15,11 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import clahe, clip, collimator, histogram, ingest, repeats, subtraction, temporal
+from benchmarks.kernel_ops import clahe, clip, histogram, ingest, repeats, subtraction, temporal
 
 OPS: dict[str, ModuleType] = {
     "clahe": clahe,
     "clip": clip,
-    "collimator": collimator,
     "ingest": ingest,
     "histogram": histogram,
     "repeats": repeats,

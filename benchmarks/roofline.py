@@ -19,7 +19,7 @@ BENCH = "roofline"
 BUDGET_MS = 1000.0 / 30.0  # one frame at 30 a second
 FRAMES = {"512_u8": (512, 1), "1024_u16": (1024, 2)}
 # What a live frame goes through on its way to a finding; the others run on demand or at a run's end.
-LIVE = ("histogram", "ingest", "temporal", "repeats", "collimator")
+LIVE = ("histogram", "ingest", "temporal", "repeats")
 PAYS = 1.1  # INT8 is said to pay where it lowers a floor by more than a tenth
 LIVE_NETWORK = "convnext_base"
 

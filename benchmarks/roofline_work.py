@@ -59,7 +59,6 @@ def kernels(side: int, stored_bytes: int, element: Element) -> dict[str, Work]:
             "read frame and float mask, write 16 bits; bilinear shift (10), difference (4)",
         ),
         "repeats": Work(2 * frame, 12 * pixels, "read this frame and the one before; hash (6), difference (6)"),
-        "collimator": Work(frame, 2 * pixels, "read once; add to a row's and a column's sum"),
         "clip": Work(
             clip_in + clip_out,
             CLIP_FRAMES * (CLIP_SIDE**2 * 6 + SIDE * (CLIP_SIDE + SIDE) * clip_taps * 2),

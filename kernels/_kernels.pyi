@@ -174,11 +174,6 @@ class Clahe:
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         """Fill out, of the shape and dtype of pixels, with the equalised stored values; it may be pixels itself."""
 
-def profile_sums(
-    pixels: NDArray[Any], bits_stored: int, row_sums: NDArray[np.uint32], column_sums: NDArray[np.uint32]
-) -> None:
-    """Fill row_sums (rows,) and column_sums (columns,) with the sums of the stored values of each."""
-
 def compare_frames(
     previous: NDArray[Any], current: NDArray[Any], bits_stored: int, limit: int
 ) -> tuple[int, int, int, int, int]:

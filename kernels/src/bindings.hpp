@@ -10,7 +10,6 @@ void bind_temporal(nanobind::module_& module);
 void bind_clahe(nanobind::module_& module);
 void bind_subtraction(nanobind::module_& module);
 void bind_repeats(nanobind::module_& module);
-void bind_collimator(nanobind::module_& module);
 void bind_clip(nanobind::module_& module);
 
 }  // namespace cathrt

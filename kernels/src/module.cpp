@@ -11,6 +11,5 @@ NB_MODULE(_kernels, module) {
     cathrt::bind_clahe(module);
     cathrt::bind_subtraction(module);
     cathrt::bind_repeats(module);
-    cathrt::bind_collimator(module);
     cathrt::bind_clip(module);
 }

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from tests.emulation import (
     exercise_clahe,
     exercise_clip,
-    exercise_collimator,
     exercise_histogram,
     exercise_ingest,
     exercise_repeats,
@@ -30,7 +29,6 @@ class Op(NamedTuple):
 OPS: dict[str, Op] = {
     "clahe": Op(exercise_clahe, ("clahe.cu",)),
     "clip": Op(exercise_clip, ("clip.cu",)),
-    "collimator": Op(exercise_collimator, ("collimator.cu",)),
     "histogram": Op(exercise_histogram, ("histogram.cu",)),
     "ingest": Op(exercise_ingest, ("ingest.cu", "histogram.cu")),
     "repeats": Op(exercise_repeats, ("repeats.cu",)),

@@ -8,7 +8,6 @@
 
 #include "clahe.hpp"
 #include "clip.hpp"
-#include "collimator.hpp"
 #include "ingest.hpp"
 #include "repeats.hpp"
 #include "subtraction.hpp"
@@ -113,8 +112,6 @@ void run_frame_filters(int rows, int columns, int bits) {
     cathrt::Clahe clahe(cathrt::tiled_side(rows, tiles, divide), cathrt::tiled_side(columns, tiles, divide), bits,
                         0.5 * pick(0, 80));
     clahe.run(frame, reinterpret_cast<std::byte*>(filtered.get()), frame.row_stride);
-    auto sums = std::make_unique<std::uint32_t[]>(static_cast<std::size_t>(rows + columns));
-    cathrt::profile_sums(frame, sums.get(), sums.get() + rows);
 }
 
 }  // namespace

@@ -57,6 +57,18 @@ def test_any_size_in_any_tiles_agrees_with_the_reference(shape, tiles, clip_limi
     assert_close(equalised(pixels, 12, tiles, clip_limit), clahe(pixels, 12, tiles, clip_limit))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("clip_limit", [0.0, 1.0, 1.5])
+def test_tiles_of_powers_of_two_are_the_references_to_the_bit(bits, clip_limit):
+    """float32 holds every sum and product of these exactly, and ties go to the even value."""
+    pixels = np.random.default_rng(bits).integers(0, 1 << bits, (64, 64)).astype(np.uint16)
+    pixels[:, :24] //= 2  # more of the dark ones, so that there is something to cut
+    for tiles in ((16, 16), (8, 4)):
+        np.testing.assert_array_equal(
+            equalised(pixels, bits, tiles, clip_limit), clahe(pixels, bits, tiles, clip_limit)
+        )
+
+
 @pytest.mark.parametrize("bits", range(1, 17))
 def test_every_depth_keeps_its_range_and_ignores_dirty_high_bits(bits):
     rng = np.random.default_rng(bits)
