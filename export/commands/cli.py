@@ -44,7 +44,10 @@ def qualify_command(
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Compare a bundle's every engine with the float32 network; leaves a report for each. Signs nothing."""
+    """Compare a bundle's engines with the float32 network.
+
+    Writes a report for each engine. Signs nothing. Ends with 10 if an engine misses its gate.
+    """
     require_extra()
     settings = load_config(config)
     from cathrt.export.commands.arguments import gate_from, references_for, stage_bar
@@ -99,22 +102,26 @@ def qualify_command(
 @app.command("join")
 def join_command(
     base: Annotated[
-        Path, typer.Argument(readable=False, help="Signed bundle whose name, card and training record stay.")
+        Path, typer.Argument(readable=False, help="Signed bundle; its name, card and training record are kept.")
     ],
     sign: Annotated[Path, typer.Option(readable=False, help="Private key to sign the joined bundle with.")],
-    out: Annotated[Path, typer.Option(readable=False, help="Folder to write; must not exist.")],
+    out: Annotated[Path, typer.Option(readable=False, help="New folder for the result.")],
     others: Annotated[
-        list[Path] | None, typer.Argument(readable=False, help="Signed bundles of the same weights, of other engines.")
+        list[Path] | None, typer.Argument(readable=False, help="Signed bundles of the same weights for other engines.")
     ] = None,
     real: Annotated[
         Path | None,
         typer.Option(
-            readable=False, help="What benchmarks.accuracy --json printed of this very bundle, for its evidence."
+            readable=False, help="Output of benchmarks.accuracy --json for this bundle; goes into its evidence."
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put several engines' artifacts of the same weights into one bundle. Compares nothing: each was signed before."""
+    """Join bundles of the same weights into one.
+
+    Adds the artifacts of the other bundles, made for other engines, to the first. Compares nothing again: each was
+    signed before.
+    """
     require_extra()
     settings = load_config(config)
     from cathrt.export.bundle.join import join

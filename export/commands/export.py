@@ -37,7 +37,7 @@ def export_commands(kinds: Mapping[str, ExportKind]) -> typer.Typer:
     """The group `export` with a command for each kind."""
     group = typer.Typer(
         name="export",
-        help="Weights to qualified, signed bundles. Needs the [export] extra.",
+        help="Make qualified, signed bundles from weights.\n\nNeeds the [export] extra.",
         no_args_is_help=True,
         rich_markup_mode=None,
         epilog="Exit codes as for all commands; 10: a gate was missed, its report is written and nothing is signed.",
@@ -49,24 +49,30 @@ def export_commands(kinds: Mapping[str, ExportKind]) -> typer.Typer:
 
 
 def _export(
-    precision: Annotated[PrecisionName, typer.Option(help="What to compute in; int8 needs calibration frames.")],
-    target: Annotated[list[TargetName], typer.Option(help="Engine to build for. May be given several times.")],
+    precision: Annotated[PrecisionName, typer.Option(help="Precision to compute in.")],
+    target: Annotated[list[TargetName], typer.Option(help="Engine to build for. May be repeated.")],
     out: Annotated[
-        Path, typer.Option(readable=False, help="Folder: bundles, reports, and finished stages to go on from.")
+        Path,
+        typer.Option(
+            readable=False, help="Folder for bundles, reports and finished stages. The same command goes on from these."
+        ),
     ],
     calibrate: Annotated[
-        Path | None, typer.Option(readable=False, help="Folder of runs to calibrate int8 on. Default: the phantom.")
+        Path | None, typer.Option(readable=False, help="Folder of runs to calibrate int8 on. Default: generated runs.")
     ] = None,
     calibration_frames: Annotated[int, typer.Option(min=1, help="Frames to calibrate int8 on.")] = 64,
     weight_bits: Annotated[
-        int, typer.Option(min=7, max=8, help="Of int8 weights: 7 for x86 CPUs without VNNI, which need it.")
+        int, typer.Option(min=7, max=8, help="Bits of int8 weights. 7 also runs on x86 CPUs without VNNI.")
     ] = 8,
     qualify_on: QualifyOnOption = None,
     qualify_phantoms: PhantomsOption = 120,
-    sm: Annotated[str | None, typer.Option(help="Compute capabilities to build plans for: 86,89,120.")] = None,
+    sm: Annotated[str | None, typer.Option(help="Compute capabilities to build plans for, such as 86,89,120.")] = None,
     gate: GateOption = None,
     sign: Annotated[
-        Path | None, typer.Option(readable=False, help="Private key; without it the files stay unsigned.")
+        Path | None,
+        typer.Option(
+            readable=False, help="Private key. Without it the result is unsigned, and the runtime refuses it."
+        ),
     ] = None,
     json_: JsonOption = False,
     config: ConfigOption = None,

@@ -44,18 +44,18 @@ PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16
 
 QualifyOnOption = Annotated[
     Path | None,
-    typer.Option("--qualify-on", readable=False, help="Folder of runs to qualify on beside the held-out phantom runs."),
+    typer.Option("--qualify-on", readable=False, help="Folder of runs to qualify on, besides generated runs."),
 ]
 PhantomsOption = Annotated[
-    int, typer.Option("--qualify-phantoms", min=0, max=10_000, help="Held-out phantom runs to qualify on.")
+    int, typer.Option("--qualify-phantoms", min=0, max=10_000, help="Number of generated runs to qualify on.")
 ]
 GateOption = Annotated[
     list[str] | None,
-    typer.Option("--gate", help="A limit made stricter, such as agreement=0.995. May be given several times."),
+    typer.Option("--gate", help="Make a limit of the gate stricter, such as agreement=0.995. May be repeated."),
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option("--weights", readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin of weights alone."),
+    typer.Option("--weights", readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin, of weights only."),
 ]
 
 

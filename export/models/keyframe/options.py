@@ -37,17 +37,20 @@ def keyframe_source(
     settings: Config,
     arch: Annotated[ArchName, typer.Option(help="Size of the network.")],
     weights: Annotated[
-        Path | None, typer.Option(readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin of weights alone.")
+        Path | None, typer.Option(readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin, of weights only.")
     ] = None,
-    random_init: Annotated[bool, typer.Option("--random-init", help="Random weights, to measure speed only.")] = False,
+    random_init: Annotated[bool, typer.Option("--random-init", help="Use random weights, to measure speed.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
     like: Annotated[
-        Path | None, typer.Option(readable=False, help="Bundle to take labels, thresholds, preprocessing from.")
+        Path | None, typer.Option(readable=False, help="Bundle with the same labels, thresholds and preprocessing.")
     ] = None,
     semantics: Annotated[
-        Path | None, typer.Option(readable=False, help="TOML file with these; see docs/export.md.")
+        Path | None,
+        typer.Option(readable=False, help="TOML file with labels, thresholds and preprocessing; see docs/export.md."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: that of the semantics.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle. Default: the name in --like or --semantics.")
+    ] = None,
 ) -> SourceModel:
     """Weights with their meaning. Raises ConfigError where one of them is missing or they do not fit each other."""
     if (weights is None) == (not random_init):
