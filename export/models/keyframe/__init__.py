@@ -13,8 +13,8 @@ def _port() -> ExportPort:
 
 
 KEYFRAME = ExportKind(
-    help="Export a ConvNeXt keyframe network.\n\nWrites a bundle for each target. Each is compared with the float32 network and "
-    "signed if it keeps its gate.",
+    help="Export a ConvNeXt keyframe network.\n\nWrites a bundle for each target. Each is compared with the float32 "
+    "network and signed if it keeps its gate.",
     source=keyframe_source,
     port=_port,
 )
