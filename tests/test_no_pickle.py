@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import public_key, write_bundle
-from tests.golden import conv_model, golden_manifest
+from tests.golden import conv_model, golden_manifest, with_external_data
 
 # A hook that raised could be caught and passed over: the child ends with a code of its own.
 WATCH = """
@@ -46,6 +46,7 @@ from pathlib import Path
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
+from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 bundle = open_bundle(Path(sys.argv[1]), [sys.argv[2]])
 for name in ("openvino", "onnxruntime"):
@@ -64,8 +65,9 @@ def watched(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_bundle_and_engines_run_without_pickle_training_packages_network_or_child(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
-    model = conv_model().SerializeToString()
-    folder = write_bundle(tmp_path / "bundle", golden_manifest(), {"model.onnx": model}, key)
+    model, weights = with_external_data(conv_model())
+    payload = {"model.onnx": model.SerializeToString(), "weights.bin": weights}
+    folder = write_bundle(tmp_path / "bundle", golden_manifest(), payload, key)
     child = watched(RUN, str(folder), public_key(key))
     assert (child.returncode, child.stdout) == (0, "judged\n"), child.stderr
 
