@@ -22,6 +22,7 @@ from benchmarks.real_runs import find_stills, measure_cines, measure_stills, req
 from benchmarks.reliability import require_matplotlib, write_plot
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
@@ -70,6 +71,7 @@ def last_row(figures: Figures, manifest: Manifest, options: argparse.Namespace) 
         "intervals_95": {key: [round(end, 4) for end in ends] for key, ends in figures.intervals.items()},
         "machine": measure.machine(("numpy", options.engine, "pydicom")),
         "commit": measure.commit(),
+        "config": measure.config(Config()),
         "bundle": manifest.name,
         "model_sha256": _model_sha256(manifest, options.engine),
         "engine": options.engine,

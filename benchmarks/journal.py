@@ -119,7 +119,8 @@ def rows(rounds: int) -> Iterator[dict[str, Any]]:
         "append_vs_asdict_dumps": append_ms / samples["json.dumps of asdict()"].median_ms,
         "append_vs_sqlite_insert": append_ms / samples["bare SQLite insert"].median_ms,
     }
-    yield measure.headline("journal", figures, heartbeat, ("pydantic", "pydantic_core"))
+    last = measure.headline("journal", figures, heartbeat, ("pydantic", "pydantic_core"))
+    yield last | {"config": measure.config(JournalConfig())}
 
 
 def _check(batches: list[list[Verdict]], bodies: list[list[bytes]]) -> None:

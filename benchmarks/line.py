@@ -159,7 +159,8 @@ def rows(passes: int) -> Iterator[dict[str, Any]]:
         "overhead_p99_ms": float(np.quantile(took_ms, 0.99, method="higher")),
         "frames_accounted": sum(c.journalled for c in journalled) / sum(c.offered for c in journalled),
     }
-    yield measure.headline("line", figures, heartbeat, ("numpy", "openvino", "pydicom"))
+    last = measure.headline("line", figures, heartbeat, ("numpy", "openvino", "pydicom"))
+    yield last | {"config": measure.config(config)}
 
 
 def _disk_rows(case: Case, heartbeat: measure.Heartbeat) -> Iterator[dict[str, Any]]:

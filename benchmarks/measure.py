@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -165,13 +165,20 @@ def row(bench: str, case: str, impl: str, samples: Samples, heartbeat: Heartbeat
 
 
 def headline(bench: str, figures: Mapping[str, float], heartbeat: Heartbeat, packages: Iterable[str]) -> dict[str, Any]:
-    """The last row: the ratios the issue names, the machine they were measured on, the commit."""
+    """The last row: the figures to quote, the machine they were measured on, the commit, and how it was run."""
     return {
         "bench": bench,
         "headline": {key: round(value, 4) for key, value in figures.items()},
         "machine": machine(packages) | {"stalls": len(heartbeat.stalls)},
         "commit": commit(),
+        "config": config(),
     }
+
+
+def config(settings: Any = None) -> dict[str, Any]:
+    """How a row was made: the benchmark's arguments (of paths their last part), and the configuration if there is one."""
+    found: dict[str, Any] = {"arguments": [word.rsplit("/", 1)[-1] for word in sys.argv[1:]]}
+    return found if settings is None else found | asdict(settings)
 
 
 def machine(packages: Iterable[str]) -> dict[str, Any]:
