@@ -176,7 +176,7 @@ def headline(bench: str, figures: Mapping[str, float], heartbeat: Heartbeat, pac
 
 
 def config(settings: Any = None) -> dict[str, Any]:
-    """How a row was made: the benchmark's arguments (of paths their last part), and the configuration if there is one."""
+    """How a row was made: arguments (of a path its last part), and the configuration if there is one."""
     found: dict[str, Any] = {"arguments": [word.rsplit("/", 1)[-1] for word in sys.argv[1:]]}
     return found if settings is None else found | asdict(settings)
 
