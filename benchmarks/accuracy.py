@@ -81,7 +81,7 @@ def last_row(figures: Figures, manifest: Manifest, options: argparse.Namespace) 
 
 def _real_measurements(options: argparse.Namespace) -> list[Measurement]:
     """What of the real data asked for is there to measure. Raises ConfigError or SourceError before any work is done;
-    a folder that --data lacks is only said aloud."""
+    a folder that --data lacks is named on stderr."""
     measurements: list[Measurement] = []
     if options.data is not None:
         require_folder(options.data)

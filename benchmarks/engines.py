@@ -96,7 +96,7 @@ def ratios(times: Times, outside: frozenset[str]) -> dict[str, float]:
 
 
 def rows(model: str, rounds: int, side: int, say: Callable[[str], object]) -> Iterator[dict[str, Any]]:
-    """Result rows and the headline. side: of the limit's matrices. say: told what is left out and why."""
+    """Result rows and the headline. side: of the limit's matrices. say: called with what is left out and why."""
     here = elements_here(cpu_flags(), int8=sums_int8_exactly())
     chosen = [name for name, peer in PEERS.items() if peer.precision in here]
     for element in ELEMENTS:

@@ -51,7 +51,7 @@ class Figures:
     def sides(self, prefix: str, answers: Sequence[SideAnswer]) -> dict[str, Any]:
         """Adds F1, forced F1 and unknown rate of single frames; returns the confusion matrix by name for the row.
 
-        With frames of one side only there is no F1 of two: it is left out, and stderr told so.
+        With frames of one side only there is no F1 of two: it is left out and named on stderr.
         """
         if not answers:
             return {}

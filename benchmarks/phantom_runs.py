@@ -63,7 +63,7 @@ def judge_phantom(seed: int, matrix: int, line: Line) -> PhantomRun:
 
 
 def judge_phantoms(seeds: Sequence[int], matrix: int, recipe: LineRecipe, workers: int) -> Iterator[PhantomRun]:
-    """Every run in order, told on stderr as they come; `workers` processes, or this one below 2."""
+    """Every run in order, reported on stderr as they come; `workers` processes, or this one below 2."""
     done = 0
     if workers < 2:
         with recipe.opened() as line:

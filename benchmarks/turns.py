@@ -36,7 +36,7 @@ class Turns:
 
 
 class Variant(AbstractContextManager["Variant"]):
-    """The parent's end of a child `python -m module arguments` that calls `serve`. facts: what the child told first."""
+    """The parent's end of a child `python -m module arguments` that calls `serve`. facts: what the child sent first."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._command = " ".join(["python -m", module, *arguments])

@@ -161,7 +161,7 @@ class Alert(Generic[NewsT]):
         Stored: when it was raised. Shown: when it is shown (lateness.py). None at rate max, where no frame is due and
         no alert is live.
     live_until: when it becomes late; None where late is None, or where an earlier process judged the frame.
-    engine: the one that computed the finding it rests on. news: what is told.
+    engine: the one that computed the finding it rests on. news: what the operator is shown.
     """
 
     type: Literal["alert"] = field(default="alert", kw_only=True)

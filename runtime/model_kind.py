@@ -47,10 +47,10 @@ class ModelRun(Protocol):
         """What the network's outputs say of one frame. Raises EngineError where they mean nothing (NaN)."""
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
-        """Take the next judged frame; returns what is to be told now."""
+        """Take the next judged frame; returns the news to raise now."""
 
     def finish(self) -> Sequence[Raised]:
-        """The run is over: what is still to be told."""
+        """The run is over: returns the news that is left."""
 
     def result(self, engine: str) -> RunResult:
         """What the run amounts to. engine: those that computed findings, in turn, or the one in force."""

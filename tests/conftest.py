@@ -1,4 +1,4 @@
-"""What every test may ask for: where the real angiograms are, a GPU, and a clear word where they are not."""
+"""What every test may ask for: where the real angiograms are, a GPU, and a clear reason where they are not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WITHOUT_GPU = pytest.StashKey[tuple[int, str]]()
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Folder of real angiograms: $CATHRT_DATA, else ../shared/data beside the checkout. Skips aloud without it."""
+    """Folder of real angiograms: $CATHRT_DATA, else ../shared/data beside the checkout. Skips without it."""
     candidates = [Path(os.environ["CATHRT_DATA"])] if "CATHRT_DATA" in os.environ else [ROOT.parent / "shared" / "data"]
     for folder in candidates:
         if (folder / "manifest.csv").is_file():

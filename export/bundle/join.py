@@ -35,7 +35,7 @@ def join(
 ) -> Path:
     """Write `base` with the artifacts of `others` added, or in place of its own for the same engine, signed.
 
-    real: what benchmarks.accuracy printed of the very bundle that comes of it, for its evidence and card.
+    real: what benchmarks.accuracy printed of the resulting bundle, for its evidence and card.
     card: writes the model card of a demonstration anew, where `base` has one.
 
     Name, card and training provenance are the base's; provenance.engines and evidence say of each added engine how it

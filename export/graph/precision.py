@@ -46,7 +46,7 @@ FOLLOWING = frozenset({"Mul", "Add", "Sqrt", "Div"})
 # graphs must also lie within runtime/bundle/onnx_file.py's.
 CpuTarget = Literal["openvino", "onnxruntime"]
 OPSET_LIMIT: Mapping[CpuTarget, int] = {
-    "openvino": 23,  # 2026.4 takes any number without a word, but of 24 it cannot import TensorScatter (tried)
+    "openvino": 23,  # 2026.4 reads any number without a warning, but cannot import TensorScatter of 24 (tried)
     "onnxruntime": 25,  # 1.32 loads up to 28 (tried); a bundle ends at 25
 }
 

@@ -40,7 +40,7 @@ from cathrt.runtime.models import open_bundle
 
 _QUALIFIED_BY = ("gate", "judge_set", "reference")  # of the evidence: what it rests on, not what was measured
 WORK = ".work"  # under the output folder: results of stages, to go on from
-Advance = Callable[[str, int, int], None]  # told (what, done, total)
+Advance = Callable[[str, int, int], None]  # called with (what, done, total)
 
 
 class GateError(CathrtError):

@@ -16,7 +16,7 @@ _NEW_PROCESS = "the device cannot be used by this process any more, start a new 
 _NVIDIA_SMI = "look at nvidia-smi and dmesg (lines with Xid)"
 _KERNEL_FAULT = f"a kernel on the device went wrong, {_NEW_PROCESS} and report the frame"
 
-# cuda.h: after these, every call to the context fails, with the same error. They are often told late, by a call that
+# cuda.h: after these, every call to the context fails, with the same error. Often a later call reports them, one that
 # has nothing to do with the cause.
 LOST = {
     "CUDA_ERROR_DEINITIALIZED": "the driver is shutting down with the process: open streams earlier",

@@ -1,6 +1,6 @@
 """The interface through which every CUDA kernel is launched: memory, copies and launches on one device, in order.
 
-driver.py fits it on the CUDA driver API; tests/emulation/stream.py runs the very same launches on the CPU. Not for:
+driver.py fits it on the CUDA driver API; tests/emulation/stream.py runs the same launches on the CPU. Not for:
 what a kernel computes (kernels/src/<op>.cu) or how its launch is shaped (kernels/cuda/<op>.py).
 """
 

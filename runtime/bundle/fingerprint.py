@@ -27,7 +27,7 @@ class ShapeProfile:
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What the builder is told beside the graph. Precision is not among it: that stands in the graph.
+    """Options of the builder. Precision is not one of them: it is in the graph.
 
     tf32: let float32 products be rounded to 10 bits of mantissa. Off, where TensorRT's own default is on, because a
     manifest that says float32 means it. optimization_level: TensorRT's builder_optimization_level, 0 to 5.

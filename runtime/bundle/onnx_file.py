@@ -1,7 +1,7 @@
 """What must hold of an ONNX file before any engine sees it: it parses, its opset is known, and where its tensors are.
 
 OpenVINO 2026.4 resolves external tensor data of a model given as bytes against the current folder, and takes any
-opset number without a word (both tried); ONNX Runtime had holes of its own (CVE-2022-25882 and its followers). So the
+opset number without a warning (both tried); ONNX Runtime had holes of its own (CVE-2022-25882 and others). So the
 file's wire format is walked here, with no protobuf library, no copy and no memory that grows with the file. Not for:
 whether the graph computes anything, and what a reference to another file must look like (onnx_external.py).
 """

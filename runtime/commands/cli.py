@@ -239,7 +239,7 @@ def main() -> None:
 
 
 def run() -> int:
-    """Run the command of sys.argv. Returns its exit code: errors have been told, and output is where it belongs."""
+    """Run the command of sys.argv. Returns its exit code: errors have been printed, and output is written."""
     try:
         app()
         code: Any = 0

@@ -78,7 +78,7 @@ def demo(
 ) -> Demo:
     """Render three phantom runs, replay them at real time and write `out`/summary.html and `out`/key_frames.png.
 
-    rendered(done, total) is told after each frame that the phantom has drawn. Raises SinkError where `out` cannot be
+    rendered(done, total) is called after each frame that the phantom has drawn. Raises SinkError where `out` cannot be
     written, before anything is drawn if that shows by then.
     """
     output_folder(out)

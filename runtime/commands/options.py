@@ -88,7 +88,7 @@ def stdout_sink(*, json_: bool) -> Sink:
 
 @contextmanager
 def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal: yields a function told (done, total). Silent where stderr is no terminal.
+    """A progress bar on the terminal: yields a function to call with (done, total). Silent where stderr is no terminal.
 
     Lines printed meanwhile appear above the bar where stdout is that terminal too, and are left alone where it is not.
     """

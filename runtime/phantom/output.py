@@ -52,7 +52,7 @@ class _Plan:
 def write_runs(recipe: SceneRecipe, runs: int, out: Path, syntax: Syntax, rendered: Told) -> Iterator[Written]:
     """Write the runs of seeds recipe.seed, +1, ... to `out` as phantom-SEED.dcm and phantom-SEED.truth.json.
 
-    rendered(done, total) is told after each frame. The same arguments write the same bytes.
+    rendered(done, total) is called after each frame. The same arguments write the same bytes.
     Raises ConfigError before anything is written where a file exists already or the syntax cannot hold a run, SinkError
     where a file cannot be written; a run is there whole or not at all.
     """
@@ -87,7 +87,7 @@ def pedal_openings(
     wait_until: Callable[[int], None] | None = None,
 ) -> Iterator[Opening]:
     """One opening a press: opening it renders the first frames while the foot is off the pedal, and returns when the
-    pause is over. A pause too short for that lasts as long as it takes. pressed(press) is told then.
+    pause is over. A pause too short for that lasts as long as it takes. pressed(press) is called then.
 
     wait_until: how to spend the rest of a pause; by default as the clock does."""
     wait = wait_until or clock.wait_until

@@ -40,7 +40,7 @@ class _StillError(Exception):
 
 
 def load_stills(contents: Sequence[Content]) -> None:
-    """Import what reading these needs, told by their first bytes."""
+    """Import what these need, as their first bytes show."""
     starts = [head_of(content, 2) for content in contents]
     if any(start in _CODE_STREAM_STARTS for start in starts):
         import imagecodecs

@@ -7,7 +7,7 @@ B batch, C channels, H rows, W columns.
 """
 
 # mypy: allow-subclassing-any
-# (mypy is told to skip torch, so nn.Module is Any here)
+# (mypy skips torch, so nn.Module is Any here)
 from __future__ import annotations
 
 import re

@@ -122,7 +122,7 @@ def _split_by_offsets(
 def _stream_borders(file: BinaryIO, fragments: list[Fragment]) -> list[int]:
     """Fragments at which a frame begins: with the start of a stream, or after one that ends with an end marker.
 
-    A frame whose first fragment is missing is so told from the frame before it.
+    So a frame whose first fragment is missing is kept apart from the frame before it.
     """
     borders = []
     ended = True
