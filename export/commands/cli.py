@@ -25,7 +25,6 @@ from cathrt.runtime.commands.cli import app
 from cathrt.runtime.commands.cli import main as runtime_main
 from cathrt.runtime.commands.options import ConfigOption, JsonOption, bundle_at, say, show
 from cathrt.runtime.models import load_config
-from cathrt.runtime.outside.output_files import output_folder
 
 export_app = export_commands(EXPORTS)
 app.add_typer(export_app)
@@ -63,6 +62,8 @@ def qualify_command(
     from cathrt.export.recipe.recipe import GateError
 
     opened = bundle_at(bundle, settings)
+    from cathrt.runtime.outside.output_files import output_folder
+
     output_folder(out)
     manifest, port = opened.manifest, EXPORTS[opened.manifest.kind].port()
     references = references_for(opened, port, weights)

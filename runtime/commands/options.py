@@ -37,7 +37,9 @@ BundleOption = Annotated[
 BundlesOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--bundle", help="Bundle folder. Repeat it for models of several kinds. Default: the demonstration bundle."
+        "--bundle",
+        readable=False,
+        help="Bundle folder. Repeat it for models of several kinds. Default: the demonstration bundle.",
     ),
 ]
 EngineOption = Annotated[
