@@ -116,7 +116,8 @@ from cathrt.runtime.commands.stop_signals import stop_on_signals
 if __name__ == "__main__":
     stop_on_signals()
     print("ready", flush=True)
-    measure_alone(open_bundle(demonstration_bundle(), shipped_keys()), "onnxruntime", EngineConfig(), calls=10**9)
+    bundle = open_bundle(demonstration_bundle(), shipped_keys())
+    measure_alone(bundle, "classifier", "onnxruntime", EngineConfig(), calls=10**9)
 """
 
 
@@ -127,6 +128,7 @@ def test_ctrl_c_in_the_terminal_reaches_a_worker_too_and_no_traceback_comes_of_i
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     while not (worker := worker_of(process.pid)):
+        assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.05)
     time.sleep(0.3)  # the worker is importing
     os.killpg(process.pid, signal.SIGINT)
