@@ -1,6 +1,6 @@
 """What benchmarks.accuracy printed of real angiograms, on its way into a bundle's evidence and card.
 
-Real images judge and never choose; how often they were looked at goes along. Not for: judging (benchmarks/accuracy.py).
+Real images are used for evaluation only; how often goes along. Not for: evaluating (benchmarks/accuracy.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.outside.input_file import read_input_file
 
-JUDGED_BY = "python -m benchmarks.accuracy --json"
+EVALUATED_BY = "python -m benchmarks.accuracy --json"
 
 
 def printed_figures(path: Path) -> dict[str, Any]:
@@ -21,9 +21,9 @@ def printed_figures(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(read_input_file(path).decode("utf-8").strip().rpartition("\n")[2])
     except (OSError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {JUDGED_BY} printed") from exc
+        raise ConfigError(f"{path}: no JSON in its last line ({exc}): give what {EVALUATED_BY} printed") from exc
     if not isinstance(document, dict) or document.get("bench") != "accuracy" or "headline" not in document:
-        raise ConfigError(f"{path}: its last line is no headline of accuracy: judge this bundle with {JUDGED_BY}")
+        raise ConfigError(f"{path}: its last line is no headline of accuracy: evaluate this bundle with {EVALUATED_BY}")
     return document
 
 
@@ -35,7 +35,7 @@ def figures_of(found: dict[str, Any], manifest: Manifest, digests: dict[str, str
     ours = [digests.get(file) for file in manifest.opened_by(str(found.get("engine")))]
     if found.get("model_sha256") not in ours:
         raise ConfigError(
-            f"--real: figures of model {found.get('model_sha256')} in {found.get('engine')}, expected {ours}: judge "
+            f"--real: figures of model {found.get('model_sha256')} in {found.get('engine')}, expected {ours}: evaluate "
             "this bundle"
         )
     if not found.get("looks"):

@@ -295,9 +295,9 @@ def test_a_bundle_takes_printed_figures_of_its_own_model_and_no_others(
     for rows in (done.rows, done.rows[-1:]):
         printed.write_text("".join(json.dumps(row) + "\n" for row in rows))
         assert figures_of(printed_figures(printed), manifest, manifest.files) == done.last
-    with pytest.raises(ConfigError, match="judge this bundle"):
+    with pytest.raises(ConfigError, match="evaluate this bundle"):
         figures_of(done.last, manifest, {"model.onnx": "0" * 64})
-    with pytest.raises(ConfigError, match="judge this bundle"):
+    with pytest.raises(ConfigError, match="evaluate this bundle"):
         figures_of(done.last | {"engine": "tensorrt"}, manifest, manifest.files)
     with pytest.raises(ConfigError, match="looks is None"):
         figures_of(done.last | {"looks": None}, manifest, manifest.files)

@@ -8,17 +8,25 @@ N frames of a run, C classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cathrt.export.models.keyframe.differences import (
+    KEY_FRAME_TOLERANCE,
+    Comparison,
+    Flip,
+    KeyFrameChange,
+    LateralityChange,
+    LogitError,
+    SideChange,
+)
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.criteria import FrameName, RunAnswers
-from cathrt.export.qualify.intervals import Interval, Share, bootstrap
+from cathrt.export.qualify.intervals import Share, bootstrap
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
@@ -26,7 +34,6 @@ from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig, rank_key
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
-KEY_FRAME_TOLERANCE = 1  # frames between two key frames that count as the same
 # In a run of one or two frames any choice lies within the tolerance of any other.
 _FEWEST_FRAMES_TO_CHOOSE_FROM = KEY_FRAME_TOLERANCE + 2
 
@@ -45,103 +52,6 @@ class RunLogits:
     sides: tuple[Side | None, ...]
     reference: NDArray[np.float64]
     engine: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """A frame whose likeliest class is another one. Scores are softmax, (C,). margin: between the two best."""
-
-    where: FrameName
-    class_before: str
-    class_after: str
-    margin_before: float
-    margin_after: float
-    scores_before: tuple[float, ...]
-    scores_after: tuple[float, ...]
-
-    def __str__(self) -> str:
-        margins = f"margin {self.margin_before:.3f}, then {self.margin_after:.3f}"
-        return f"{self.where}: {self.class_before} → {self.class_after} ({margins})"
-
-
-@dataclass(frozen=True, slots=True)
-class SideChange:
-    """A frame of known side whose finding names another one, or none, or now does."""
-
-    where: FrameName
-    true: Side
-    before: Laterality
-    after: Laterality
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.before} → {self.after}, truly {self.true}"
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFrameChange:
-    """A run whose first-ranked key frame differs by more than KEY_FRAME_TOLERANCE, or is none on one side (None)."""
-
-    run: str
-    before: int | None
-    after: int | None
-
-    def __str__(self) -> str:
-        before, after = ("none" if index is None else f"frame {index}" for index in (self.before, self.after))
-        return f"{self.run}: key frame {before} → {after}"
-
-
-@dataclass(frozen=True, slots=True)
-class LogitError:
-    """|engine - reference| over frames with finite logits. largest_logit: of the reference, in magnitude."""
-
-    largest: float
-    mean: float
-    at: FrameName
-    largest_logit: float
-
-    @property
-    def relative(self) -> float:
-        """The largest error as a share of the largest reference logit."""
-        return self.largest / self.largest_logit if self.largest_logit else math.inf if self.largest else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class LateralityChange:
-    """Macro F1 of both sides by the reference's and by the engine's findings; interval: of the engine's minus the
-    reference's, paired, whole runs drawn anew."""
-
-    before: float
-    after: float
-    interval: Interval
-
-    @property
-    def change(self) -> float:
-        return self.after - self.before
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """All that differs. labels: of the classes, in the network's order. flips: surest first.
-
-    not_finite: frames on which the engine gives NaN or infinity. logit_error: None where no frame has finite logits.
-    known_frames: of each of SIDES. laterality: None unless both sides are among them.
-    key_frames: runs of the same key frame; None without a run long enough to choose from.
-    runs_without_key_frame: of these, the ones where both sides choose none.
-    """
-
-    runs: int
-    frames: int
-    labels: tuple[str, ...]
-    agreement: Share
-    flips: tuple[Flip, ...]
-    not_finite: tuple[FrameName, ...]
-    logit_error: LogitError | None
-    known_frames: tuple[int, int]
-    laterality: LateralityChange | None
-    side_changes: tuple[SideChange, ...]
-    key_frames: Share | None
-    key_frame_changes: tuple[KeyFrameChange, ...]
-    runs_without_key_frame: int
 
 
 def run_logits(run: RunAnswers, output: str, classes: int) -> RunLogits:

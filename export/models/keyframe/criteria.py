@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from cathrt.export.models.keyframe import page
-from cathrt.export.models.keyframe.comparison import Comparison, compare, margin, run_logits
+from cathrt.export.models.keyframe.comparison import compare, margin, run_logits
+from cathrt.export.models.keyframe.differences import Comparison
 from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
 from cathrt.export.qualify.criteria import Criteria, Outputs, RunAnswers, Shown
 from cathrt.export.qualify.evidence import share_figures, significant

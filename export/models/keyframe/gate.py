@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cathrt.export.models.keyframe.comparison import KEY_FRAME_TOLERANCE, Comparison, Flip
+from cathrt.export.models.keyframe.differences import KEY_FRAME_TOLERANCE, Comparison, Flip
 from cathrt.export.qualify.gate import Failure, first, needed, worst
 from cathrt.runtime.bundle.manifest import Precision
 

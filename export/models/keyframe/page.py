@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.models.keyframe.comparison import KEY_FRAME_TOLERANCE, Comparison, Flip
+from cathrt.export.models.keyframe.differences import KEY_FRAME_TOLERANCE, Comparison, Flip
 from cathrt.export.models.keyframe.gate import Gate
 from cathrt.export.qualify.criteria import Pictures, Row
 from cathrt.export.qualify.html import ENGINE, REFERENCE, lines, listed, picture, section

@@ -120,7 +120,7 @@ def test_figures_on_real_angiograms_are_taken_if_they_are_of_this_model(base: Bu
     assert again.manifest.files == joined.manifest.files
     assert again.manifest.provenance == joined.manifest.provenance
     assert again.manifest.evidence["real"]["looks"] == 3
-    with pytest.raises(ConfigError, match="judge this bundle"):
+    with pytest.raises(ConfigError, match="evaluate this bundle"):
         join(base, [other], KEY, tmp_path / "wrong", figures | {"engine": "onnxruntime"})
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cathrt.export.models.keyframe.comparison import Comparison, RunLogits, compare
+from cathrt.export.models.keyframe.comparison import RunLogits, compare
 from cathrt.export.models.keyframe.criteria import CRITERIA
 from cathrt.export.models.keyframe.demo.dataset import LABELS
 from cathrt.export.models.keyframe.demo.evaluate import semantics
+from cathrt.export.models.keyframe.differences import Comparison
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.export.qualify.alone import Alone, Latency
 from cathrt.export.qualify.measure import Qualification

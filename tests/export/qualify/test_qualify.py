@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from cathrt.export.bundle.sign import public_key, write_bundle
-from cathrt.export.models.keyframe.comparison import Comparison
 from cathrt.export.models.keyframe.criteria import CRITERIA
+from cathrt.export.models.keyframe.differences import Comparison
 from cathrt.export.models.keyframe.gate import GATES, Gate
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.alone import measure_alone

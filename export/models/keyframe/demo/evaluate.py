@@ -1,7 +1,7 @@
 """What the weights are worth on phantom frames they have not seen: scores counted.
 
 Findings come from the runtime's own KeyframeModel, so a score here means what an alert means there. F1 and calibration
-are defined here for benchmarks.accuracy too, which judges the finished bundle through the whole line, also on real
+are defined here for benchmarks.accuracy too, which evaluates the finished bundle through the whole line, also on real
 angiograms; nothing here does. N frames; logits (N, 6) in the order of dataset.LABELS.
 """
 

@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.export.models.keyframe.comparison import (
-    Comparison,
-    Flip,
-    KeyFrameChange,
-    RunLogits,
-    SideChange,
-    compare,
-)
+from cathrt.export.models.keyframe.comparison import RunLogits, compare
 from cathrt.export.models.keyframe.demo.dataset import LABELS
 from cathrt.export.models.keyframe.demo.evaluate import semantics
+from cathrt.export.models.keyframe.differences import Comparison, Flip, KeyFrameChange, SideChange
 from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.criteria import FrameName
