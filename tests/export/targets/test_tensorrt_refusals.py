@@ -57,8 +57,8 @@ def test_a_build_over_its_budget_is_killed() -> None:
 
 def test_a_build_over_its_memory_ends_in_an_error_that_names_the_limit() -> None:
     plain = small(helper.make_node("MatMul", ["x", "w"], ["y"], name="large"), w=np.ones((4, 5_000_000), np.float32))
-    with pytest.raises(EngineError, match=r"96 MiB"):
-        build_plan(plain, request(ADA, memory_limit_mib=96, budget_s=60))
+    with pytest.raises(EngineError, match=r"160 MiB"):
+        build_plan(plain, request(ADA, memory_limit_mib=160, budget_s=60))
 
 
 def test_a_crash_of_the_building_process_is_an_error_that_names_the_signal() -> None:
