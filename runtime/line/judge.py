@@ -69,7 +69,7 @@ class Judge:
                 self._seen = seen
                 return self._unjudged(item, waited_ms, Outcome.DUPLICATE, f"same pixels as frame {seen.index}")
             verdict = self._judged(item, waited_ms)
-        except Exception as exc:  # nowhere else: a frame that cannot be judged is FAILED, and the line goes on
+        except Exception as exc:  # a frame that cannot be judged is FAILED, and the line goes on
             _log.exception("frame %d of run %s failed", item.index, self._run_id)
             reason = f"{type(exc).__name__}: {exc}"
             return self._unjudged(item, waited_ms, Outcome.FAILED, reason, retry=True)

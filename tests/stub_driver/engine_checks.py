@@ -21,23 +21,13 @@ from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.tensor import TensorSpec
 from tests.engines.fake_tensorrt import fake_tensorrt
 from tests.stub_driver.control import RESULTS, Fault, Stub
-from tests.stub_driver.image import image
 
 COUNT = 300
 INPUT, OUTPUT = TensorSpec("bytes", (1, COUNT), "uint8"), TensorSpec("more", (1, COUNT), "uint8")
 
 
 @pytest.fixture
-def stub() -> Stub:
-    stub = Stub()
-    stub.reset()
-    return stub
-
-
-@pytest.fixture
-def open_engine(stub: Stub, tmp_path: Path) -> Iterator[Callable[[], TensorRtEngine]]:
-    fatbin = tmp_path / "kernels.image"
-    fatbin.write_bytes(image())
+def open_engine(stub: Stub, fatbin: Path) -> Iterator[Callable[[], TensorRtEngine]]:
     opened: list[TensorRtEngine] = []
 
     def open_() -> TensorRtEngine:

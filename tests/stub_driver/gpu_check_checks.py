@@ -19,7 +19,6 @@ from cathrt.kernels.cuda.driver import open_stream
 from cathrt.kernels.cuda.stream import Stream
 from tests.emulation.ops import Op
 from tests.stub_driver.control import Fault, Stub
-from tests.stub_driver.image import image
 
 SIDES = (512, 1024)
 
@@ -45,14 +44,9 @@ def full_frame(stream: Stream) -> None:
         increment(stream, side)
 
 
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stub:
-    path = tmp_path / "kernels.image"
-    path.write_bytes(image())
-    monkeypatch.setattr(gpu_parts, "open_stream", partial(open_stream, fatbin=path))
-    stub = Stub()
-    stub.reset()
-    return stub
+@pytest.fixture(autouse=True)
+def streams_on_the_stub(monkeypatch: pytest.MonkeyPatch, fatbin: Path) -> None:
+    monkeypatch.setattr(gpu_parts, "open_stream", partial(open_stream, fatbin=fatbin))
 
 
 def test_an_op_that_is_right_is_timed_at_both_sizes(stub: Stub) -> None:

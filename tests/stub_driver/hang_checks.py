@@ -20,24 +20,9 @@ from cathrt.kernels.cuda.driver import DriverStream, open_stream
 from cathrt.kernels.cuda.events import Event
 from cathrt.kernels.cuda.stream import DeviceHungError, DeviceMemory
 from tests.stub_driver.control import Fault, Stub
-from tests.stub_driver.image import image
 
 COUNT = 300
 GIVEN = (np.arange(COUNT) % 251).astype(np.uint8)
-
-
-@pytest.fixture
-def stub() -> Stub:
-    stub = Stub()
-    stub.reset()
-    return stub
-
-
-@pytest.fixture
-def fatbin(tmp_path: Path) -> Path:
-    path = tmp_path / "kernels.image"
-    path.write_bytes(image())
-    return path
 
 
 class Lender:

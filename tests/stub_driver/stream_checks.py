@@ -20,25 +20,10 @@ from cathrt.kernels.cuda.driver import DriverStream, loaded, open_stream
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
 from tests.emulation.ops import OPS
 from tests.stub_driver.control import RESULTS, Fault, Stub
-from tests.stub_driver.image import image
 
 COUNT = 300
 GRID, BLOCK = (2, 1, 1), (256, 1, 1)
 GIVEN = (np.arange(COUNT) % 251).astype(np.uint8)
-
-
-@pytest.fixture
-def stub() -> Stub:
-    stub = Stub()
-    stub.reset()
-    return stub
-
-
-@pytest.fixture
-def fatbin(tmp_path: Path) -> Path:
-    path = tmp_path / "kernels.image"
-    path.write_bytes(image())
-    return path
 
 
 @pytest.fixture
