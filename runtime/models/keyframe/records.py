@@ -15,21 +15,24 @@ Laterality = Literal["left", "right", "unknown"]  # of the coronary artery, neve
 
 @dataclass(frozen=True, slots=True)
 class KeyframeFinding(Finding):
-    """What the keyframe model says of one frame. score: P(better), both sides together.
+    """What the keyframe model says of one frame.
 
+    score: its readability; P(better), both sides together, where the bundle has no output for that.
     laterality: "unknown" is a legal answer. laterality_score: score of the likelier side, whatever is answered.
-    class_scores: one per label, in the manifest's order.
+    class_scores: one per label, in the manifest's order. outside: the reason's name in the manifest where the frame is
+    outside the domain, and so names no side and is no key frame; else None.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
     laterality: Laterality
     laterality_score: Score
     class_scores: tuple[Score, ...]
+    outside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFrameNews(News):
-    """This frame looks like a key frame. score: P(better)."""
+    """This frame looks like a key frame. score: that of its finding."""
 
     kind: Literal["key_frame"] = field(default="key_frame", kw_only=True)
     laterality: Laterality
@@ -40,10 +43,17 @@ class KeyframeResult(RunResult):
     """The run's side by vote and its key frames, which are the marked frames, best first.
 
     laterality_mismatch: the C-arm angle and the vote disagree in a way that deserves a look (None where the object
-    tells no angle, or no side was found); the angle never decides laterality.
+    tells no angle, or the vote found no side). Unless the vote is overwhelming, laterality is then "unknown"; the
+    angle never names the other side.
+    outside: the reason's name where at least half of the judged frames are outside the domain; then there is no side
+    and no key frame. best_readability: of the first key frame, where the bundle has an output for that.
+    best_is_poor: the first key frame is the best available, and poor.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
     laterality: Laterality
     laterality_score: Score
     laterality_mismatch: bool | None
+    outside: str | None = None
+    best_readability: Score | None = None
+    best_is_poor: bool = False
