@@ -14,18 +14,24 @@ from cathrt.runtime.phantom.scene import SceneKind
 
 _MATRIX = 224
 _CORONARY_SHARE = 0.85
+_FILLED_MM, _FILLED_SHARE = 0.5, 0.02  # path through contrast, and the share of the picture with more
 
 
 def inverted_frame(rng: Rng) -> Picture:
     """A phantom frame of full contrast with light and dark exchanged, the collimator's black with it or not."""
-    other: SceneKind = ("other_vessels", "lv_gram", "aortogram")[int(rng.integers(3))]
-    kind: SceneKind = "coronary" if rng.random() < _CORONARY_SHARE else other
-    scene = sample_scene(OUTSIDE_SEEDS + int(rng.integers(10**9)), kind=kind, matrix=_MATRIX)
-    source = PhantomSource(scene)
-    begin = scene.bolus or scene.chamber
-    assert begin is not None
-    filled_s = begin.start_s + min(1.0, 0.6 * begin.duration_s) + float(rng.uniform(0.0, 0.8)) * begin.duration_s
-    stored = source.render(int(np.clip(filled_s * scene.frame_rate_hz, 0, scene.frame_count - 1)))
+    while True:
+        other: SceneKind = ("other_vessels", "lv_gram", "aortogram")[int(rng.integers(3))]
+        kind: SceneKind = "coronary" if rng.random() < _CORONARY_SHARE else other
+        scene = sample_scene(OUTSIDE_SEEDS + int(rng.integers(10**9)), kind=kind, matrix=_MATRIX)
+        begin = scene.bolus or scene.chamber
+        assert begin is not None
+        filled_s = begin.start_s + min(1.0, 0.6 * begin.duration_s) + float(rng.uniform(0.0, 0.8)) * begin.duration_s
+        index = int(np.clip(filled_s * scene.frame_rate_hz, 0, scene.frame_count - 1))
+        source = PhantomSource(scene)
+        seen = source.iodine_path(index) * (scene.field.openness(_MATRIX, _MATRIX) > 0.5)
+        if np.mean(seen > _FILLED_MM) > _FILLED_SHARE:
+            break  # without contrast nobody could tell which way round the picture is
+    stored = source.render(index)
     grey = stored.astype(np.float32) / np.float32((1 << scene.display.bits_stored) - 1)
     low, high = np.percentile(grey, [1.0, 99.0])
     grey = 1.0 - np.clip((grey - low) / max(float(high - low), 1e-3), 0.0, 1.0)

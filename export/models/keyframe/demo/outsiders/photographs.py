@@ -44,14 +44,14 @@ def dead_leaves(rng: Rng) -> Picture:
 def texture(rng: Rng) -> Picture:
     """Stone, cloth, grass, clouds, water: fractal fields, folded and mixed."""
     shape = any_shape(rng)
-    field = fractal(rng, shape, float(rng.uniform(0.7, 1.2)), float(np.exp(rng.normal(0.0, 0.7))))
+    field = fractal(rng, shape, float(rng.uniform(0.8, 1.2)), float(np.exp(rng.normal(0.0, 0.7))))
     kind = int(rng.integers(4))
     if kind == 1:
         field = np.abs(field)
     elif kind == 2:
-        field = np.sin(float(rng.uniform(2.0, 8.0)) * field)
+        field = np.sin(float(rng.uniform(2.0, 5.0)) * soften(field, 1.5))
     elif kind == 3:
-        field = np.maximum(field, fractal(rng, shape, float(rng.uniform(0.5, 1.5))))
+        field = np.maximum(field, fractal(rng, shape, float(rng.uniform(0.8, 1.5))))
     low, high = np.percentile(field, [1.0, 99.0])
     return np.asarray((field - low) / (high - low), np.float32)
 
