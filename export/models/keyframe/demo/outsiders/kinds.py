@@ -70,6 +70,8 @@ _DRAWERS: dict[str, tuple[Callable[[Rng], Picture], ...]] = {
         photographs.dead_leaves,
         photographs.texture,
         photographs.lit_solids,
+        photographs.winter_trees,
+        photographs.leaf,
         photographs.body_slice,
         photographs.cells,
         photographs.report,

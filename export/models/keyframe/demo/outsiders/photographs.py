@@ -6,7 +6,9 @@ Not for: chest X-rays without contrast, which a fluoroscopy run may well begin w
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageDraw import ImageDraw
 
 from cathrt.export.models.keyframe.demo.outsiders.canvas import (
     Picture,
@@ -78,6 +80,55 @@ def lit_solids(rng: Rng) -> Picture:
             rest, shade = 0.8 - np.maximum(np.abs(x), np.abs(y)), np.where(x > 0.1, 0.5, 0.8) * rng.uniform(0.3, 1.0)
         picture = np.where(rest > 0.0, shade, picture).astype(np.float32)
     return picture
+
+
+def winter_trees(rng: Rng) -> Picture:
+    """Bare trees against the sky, or lightning: things that branch and are no vessels."""
+    shape = any_shape(rng)
+    lightning = rng.random() < 0.2
+    sky = cloud(rng, shape, int(rng.integers(2, 6))) * np.float32(rng.uniform(0.02, 0.12))
+    slope = np.linspace(rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), shape[0], dtype=np.float32)[:, None]
+    sheet, draw = plain_sheet(shape, (0, 0, 0))
+    wide, high = sheet.size
+    for _ in range(int(rng.integers(1, 4))):
+        start = np.array([rng.uniform(0.1, 0.9) * wide, -2.0 if lightning else high + 2.0])
+        up = np.pi / 2 if lightning else -np.pi / 2
+        _branch(rng, draw, start, up, 0.22 * high, float(rng.uniform(0.02, 0.06)) * high)
+    ink = soften(picture_of(sheet), float(rng.uniform(0.4, 0.8)))
+    ground = np.linspace(0.0, 1.0, shape[0])[:, None] + 0.04 * cloud(rng, (1, shape[1]), 9) > rng.uniform(0.75, 1.1)
+    sky = np.where(ground & (not lightning), 0.3 + 0.1 * fractal(rng, shape, 0.9), 0.75 + sky + slope - 0.6 * lightning)
+    return np.asarray(sky * (1.0 - ink) + ink * (1.0 if lightning else rng.uniform(0.05, 0.25)), np.float32)
+
+
+def _branch(rng: Rng, draw: ImageDraw, start: NDArray[np.float64], angle: float, length: float, width: float) -> None:
+    """A crooked stem and what leaves from its end, down to a pixel's width."""
+    for _ in range(3):
+        end = start + length / 3.0 * np.array([np.cos(angle), np.sin(angle)])
+        draw.line((*start.tolist(), *end.tolist()), fill=(255, 255, 255), width=max(1, round(width)))
+        start, angle = end, angle + float(rng.normal(0.0, 0.15))
+    if width < 1.2:
+        return
+    for side in (-1.0, 1.0, 0.3)[: int(rng.integers(2, 4))]:
+        turned = angle + side * float(rng.uniform(0.2, 0.8))
+        _branch(rng, draw, start, turned, length * float(rng.uniform(0.6, 0.95)), width * float(rng.uniform(0.5, 0.75)))
+
+
+def leaf(rng: Rng) -> Picture:
+    """A leaf with its veins, light or dark, lying on a plain or rough ground."""
+    shape = any_shape(rng)
+    down, across = grid(shape)
+    turn = float(rng.uniform(0.0, 2.0 * np.pi))
+    along = (down * np.cos(turn) + across * np.sin(turn)) / float(rng.uniform(0.75, 1.6))
+    aside = across * np.cos(turn) - down * np.sin(turn)
+    edge = np.float32(rng.uniform(0.35, 1.2)) * np.sqrt(np.clip(1.0 - along**2, 0.0, None)) * (1.0 - 0.4 * along)
+    slant, count = float(rng.uniform(0.4, 1.5)), float(rng.uniform(5.0, 14.0))
+    bent = (along - slant * np.abs(aside) + 0.06 * cloud(rng, shape, 5)) * count
+    near = np.abs(bent - np.rint(bent)) / count
+    veins = np.exp(-((near / 0.012) ** 2)) * 0.7 + np.exp(-((aside / 0.025) ** 2))
+    net = np.exp(-((fractal(rng, shape, 0.9) / 0.25) ** 2)) * np.float32(rng.uniform(0.0, 0.35))
+    body = rng.uniform(0.3, 0.7) + float(rng.choice([-0.35, 0.35])) * np.maximum(veins, net)
+    ground = rng.uniform(0.0, 1.0) + rng.choice([0.0, 0.12]) * fractal(rng, shape, 1.0)
+    return np.asarray(np.where(np.abs(aside) < edge, body, ground) + 0.04 * cloud(rng, shape, 4), np.float32)
 
 
 def body_slice(rng: Rng) -> Picture:
