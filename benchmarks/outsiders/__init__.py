@@ -1,0 +1,5 @@
+"""Pictures that are no angiograms, of kinds that training did not see, through the line: how many it refuses."""
+
+from benchmarks.outsiders.refusals import HELD_OUT_KINDS, measure_outsiders, write_outsiders
+
+__all__ = ["HELD_OUT_KINDS", "measure_outsiders", "write_outsiders"]
