@@ -330,18 +330,19 @@ def test_an_unknown_side_no_key_frame_and_an_unusual_angle_are_said_and_not_left
     model = KeyframeOnFrames(BUNDLE, None)
     silent = replace(summary([]), results=(model.begin(run).result("fake"),))
 
-    assert "  side unknown, score 0.00; key frames, best first: none" in lines_from_record(silent)
+    assert "  no frame judged; no side, no key frame" in lines_from_record(silent)
 
     caudal = replace(run, geometry=Geometry(positioner_primary_angle_deg=45.0, positioner_secondary_angle_deg=-30.0))
     part = model.begin(caudal)
     for index in range(3):
-        finding = KeyframeFinding("right", 0.9, (0.0, 0.0, 0.1, 0.9, 0.0, 0.0), engine="fake", score=0.9)
+        finding = KeyframeFinding("right", 0.9, (0.1, 0.0, 0.0, 0.9, 0.0, 0.0), engine="fake", score=0.9)
         part.observe(Judged(index, index * 100.0, f"v{index}", finding))
     unusual = part.result("fake")
 
     assert unusual.laterality_mismatch is True
     assert lines_from_record(replace(summary([]), results=(unusual,)))[-3] == (
-        "  right coronary, score 0.90; key frames, best first: 0 (0.90); C-arm angle unusual for this side"
+        "  side unknown: right coronary by its pictures, score 0.90, but the C-arm angle is unusual for that side; "
+        "key frames, best first: 0 (0.90)"
     )
 
 

@@ -45,7 +45,7 @@ from tests.lines import (
 )
 
 FALLBACK = "fake"  # what stands in openvino's place, by the name it gives itself
-SCORES = [0.1, 0.3, 0.9, 0.2, 0.1]
+SCORES = [0.1, 0.7, 0.9, 0.7, 0.1]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cathrt.runtime.line.pipeline import watch
 from tests.lines import ArraySource, ListJournal, Tensors, brightness, line
 
 Item = float | LostFrame | None
-SCORES: list[Item] = [0.1, 0.3, 0.9, 0.2, 0.1, 0.2]
+SCORES: list[Item] = [0.1, 0.3, 0.9, 0.8, 0.1, 0.2]
 
 
 def failing(error: Exception, at: float = 0.9, times: int = 10**6) -> Any:

@@ -35,7 +35,7 @@ from tests.lines import (
     result_of,
 )
 
-SCORES = [0.1, 0.3, 0.9, 0.2, 0.1, 0.2]
+SCORES = [0.1, 0.7, 0.9, 0.7, 0.1, 0.2]
 
 
 class Mortal(FakeEngine):

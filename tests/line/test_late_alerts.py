@@ -27,7 +27,7 @@ from tests.lines import ArraySource, ListJournal, Tensors, brightness, line
 from tests.passes import AT_ONCE, Shown, alert, rows, start, verdict
 
 SECOND = 1_000_000_000
-SCORES = [0.1, 0.3, 0.9, 0.2, 0.1, 0.2]  # frame 2 is announced at frame 3
+SCORES = [0.1, 0.3, 0.8, 0.9, 0.8, 0.2]  # frame 3 is announced at the end
 
 
 class Hand:
@@ -50,7 +50,7 @@ class Hand:
 
 
 def raised(stall_s: float, rate: Rate = "realtime", stored: tuple[Record, ...] = ()) -> tuple[Alert, ListJournal, Hand]:
-    """The one alert of a run whose engine stalls so long on the frame after the key frame."""
+    """The one alert of a run whose engine stalls so long on the last frame, before its alert is raised."""
     clock, journal = Hand(), ListJournal({record.id: record for record in stored})
 
     def stalling(inputs: Tensors, outputs: Tensors) -> None:
@@ -70,7 +70,7 @@ def test_an_alert_raised_after_a_stall_is_late_though_the_frames_lie_close_toget
 
 def test_an_alert_is_live_until_its_frame_is_stale_s_old() -> None:
     made, _, _ = raised(0.0)
-    due_ns = 100 * SECOND + round(2 / 15 * SECOND)
+    due_ns = 100 * SECOND + round(3 / 15 * SECOND)
     assert made.live_until is not None
     assert made.live_until.boot == boot()
     assert made.live_until.monotonic_ns == pytest.approx(due_ns + 5 * SECOND, abs=1000)
@@ -84,10 +84,10 @@ def test_at_full_speed_no_alert_is_live_and_none_is_late() -> None:
 
 def test_an_alert_about_a_frame_that_an_earlier_process_judged_is_late() -> None:
     _, before, _ = raised(0.0)
-    made, _, _ = raised(0.0, stored=tuple(before.verdicts[:3]))
+    made, _, _ = raised(0.0, stored=tuple(before.verdicts[:4]))
     assert (made.late, made.live_until) == (True, None)
-    made, _, _ = raised(0.0, stored=tuple(before.verdicts[:2]))
-    assert made.late is False, "frame 2 is judged, and due, in this process"
+    made, _, _ = raised(0.0, stored=tuple(before.verdicts[:3]))
+    assert made.late is False, "frame 3 is judged, and due, in this process"
 
 
 LIVE = replace(

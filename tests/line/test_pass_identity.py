@@ -47,18 +47,18 @@ def with_policy(policy: KeyframePolicyConfig) -> Config:
 
 
 def test_one_pass_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime")) == "b4ee0a1e-b929-53e5-91e1-3b84437f7626"
-    assert pass_id(values("max")) == "3f925385-7ed4-5a0a-b7aa-e35d2c22ae98"
+    assert pass_id(values("realtime")) == "b785a2a1-7eff-5c57-81cb-c9f2b21102b5"
+    assert pass_id(values("max")) == "e9be9bde-746d-5bf4-a8f7-aa318a2d9add"
 
 
 def test_one_pass_of_two_models_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "8a2b7b85-303e-5580-80c8-9100588ef924"
-    assert pass_id(values("max", models=[keyframe(), SECOND])) == "3e1becf7-ab59-5f51-b172-3efb23858211"
+    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "a7cbff51-b3f6-5751-82f6-ed87b2b3c305"
+    assert pass_id(values("max", models=[keyframe(), SECOND])) == "af51f6bd-d8a8-5e0c-87af-9b271d9d1142"
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_the_line_judges_under_the_identity_of_these_values(rate: Rate) -> None:
-    config = Config(line=LineConfig(5000.0, 7, 9.0), policy={"keyframe": KeyframePolicyConfig(confirm_frames=2)})
+    config = Config(line=LineConfig(5000.0, 7, 9.0), policy={"keyframe": KeyframePolicyConfig(confirm_s=0.2)})
     summary = watch(ArraySource([0.5]), line(config=config, rate=rate), ListJournal())
 
     model = keyframe(config, manifest_sha256=BUNDLE.manifest_sha256, engine="fake")
@@ -93,7 +93,7 @@ def test_run_and_attempt_reach_the_list(name: str) -> None:
         {"manifest_sha256": "2" * 64},
         {"engine": "onnxruntime"},
         {"kind": "another"},
-        {"policy": {**keyframe().policy, "confirm_frames": 9}},
+        {"policy": {**keyframe().policy, "confirm_s": 9.0}},
         {"policy": {**keyframe().policy, "new": 9}},
     ],
     ids=lambda change: next(iter(change)),
@@ -130,13 +130,20 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
     "line.budget_ms": ("realtime",),
     "line.queue_frames": ("realtime",),
     "line.stale_s": ("realtime",),
+    "policy.keyframe.smoothing_s": RATES,
+    "policy.keyframe.relative_floor": RATES,
+    "policy.keyframe.min_rise": RATES,
+    "policy.keyframe.baseline_s": RATES,
     "policy.keyframe.release_ratio": RATES,
-    "policy.keyframe.confirm_frames": RATES,
+    "policy.keyframe.confirm_s": RATES,
     "policy.keyframe.min_gap_s": RATES,
     "policy.keyframe.refractory_s": RATES,
     "policy.keyframe.max_per_run": RATES,
+    "policy.keyframe.beat_s": RATES,
+    "policy.keyframe.other_beat_ratio": RATES,
     "policy.keyframe.min_visible_frames": RATES,
     "policy.keyframe.run_laterality_threshold": RATES,
+    "policy.keyframe.overwhelming": RATES,
 }
 
 

@@ -25,12 +25,12 @@ def outcomes(journal: ListJournal) -> list[str]:
 
 def test_every_frame_ends_as_one_verdict_and_the_summary_adds_them_up() -> None:
     journal = ListJournal()
-    summary = watch(ArraySource([0.1, 0.2, 0.8, 0.9, 0.25, 0.1]), line(), journal)
+    summary = watch(ArraySource([0.1, 0.2, 0.8, 0.9, 0.8, 0.1]), line(), journal)
     assert outcomes(journal) == ["MET"] * 6
     assert summary.frames == 6
     assert summary.verdicts == {"MET": 6, "LATE": 0, "DROPPED": 0, "FAILED": 0, "DUPLICATE": 0}
     assert result_of(summary).marked_frames == (3,)
-    assert result_of(summary).laterality == "unknown", "two frames that name a side are no vote"
+    assert result_of(summary).laterality == "left"
     assert [alert.frame_index for alert in journal.alerts] == [3]
     assert list(journal.records.values())[-1] == summary
 
@@ -44,7 +44,7 @@ def test_the_score_of_a_frame_is_what_its_pixels_say() -> None:
 
 def test_an_alert_follows_the_verdict_it_rests_on() -> None:
     journal = ListJournal()
-    watch(ArraySource([0.1, 0.9, 0.1]), line(), journal)
+    watch(ArraySource([0.1, 0.8, 0.9, 0.8, 0.1]), line(), journal)
     order = list(journal.records)
     (alert,) = journal.alerts
     assert order.index(alert.verdict_id) < order.index(alert.id)
@@ -186,7 +186,7 @@ def test_a_stored_drop_stays_a_drop_in_the_books_of_the_pass_that_takes_it_up() 
     first, *_ = whole.verdicts
     dropped = replace(first, outcome=Outcome.DROPPED, findings=(), reason="overrun")
     journal = ListJournal({dropped.id: dropped})
-    summary = watch(ArraySource([0.1, 0.9, 0.1]), line(), journal)
+    summary = watch(ArraySource([0.1, 0.8, 0.9, 0.8, 0.1]), line(), journal)
     assert summary.verdicts == dict(Counter(v.outcome.value for v in journal.verdicts)) | {
         "LATE": 0,
         "FAILED": 0,

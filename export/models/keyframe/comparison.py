@@ -30,7 +30,8 @@ from cathrt.export.qualify.intervals import Share, bootstrap
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
-from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig, rank_key_frames
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cathrt.runtime.alert import Finding, News, RunResult, Score
+from cathrt.runtime.model_kind import Judged
 
 Laterality = Literal["left", "right", "unknown"]  # of the coronary artery, never DICOM (0020,0060)
 
@@ -57,3 +58,9 @@ class KeyframeResult(RunResult):
     outside: str | None = None
     best_readability: Score | None = None
     best_is_poor: bool = False
+
+
+def keyframe_of(judged: Judged) -> KeyframeFinding:
+    """The keyframe model's own finding of a frame that it has judged."""
+    assert isinstance(judged.finding, KeyframeFinding)
+    return judged.finding

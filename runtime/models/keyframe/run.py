@@ -1,6 +1,7 @@
 """The keyframe model's part in the line: findings a frame, key-frame news while a run goes on, its result at the end.
 
-Not for: what the logits mean (finding.py), when a frame is announced and how a side is voted (policy.py).
+Not for: what the outputs mean (finding.py), when a frame is announced (announce.py), which frames are ranked
+(ranking.py), how a side is voted (side.py), in which words (words.py).
 """
 
 from __future__ import annotations
@@ -14,19 +15,14 @@ from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Policy
 from cathrt.runtime.frame import Run
 from cathrt.runtime.model_kind import Judged, Raised
+from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
-from cathrt.runtime.models.keyframe.policy import (
-    KeyFramePolicy,
-    KeyframePolicyConfig,
-    laterality_mismatch,
-    rank_key_frames,
-    vote_laterality,
-)
-from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.ranking import rank_key_frames
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, keyframe_of
 from cathrt.runtime.models.keyframe.section import section_of
-
-_SIDE = {"left": "left coronary", "right": "right coronary", "unknown": "side unknown"}
-_SIDE_JA = {"left": "左冠動脈", "right": "右冠動脈", "unknown": "左右不明"}
+from cathrt.runtime.models.keyframe.side import run_outside, run_side
+from cathrt.runtime.models.keyframe.words import NOTHING_JUDGED, key_frame_words, outside_words, run_words
 
 
 class KeyframeOnFrames:
@@ -41,15 +37,23 @@ class KeyframeOnFrames:
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
+        """Every number of the policy; those of the section are in the manifest, which is identified by its hash."""
         policy = self.policy
         return {
+            "smoothing_s": float(policy.smoothing_s),
+            "relative_floor": float(policy.relative_floor),
+            "min_rise": float(policy.min_rise),
+            "baseline_s": float(policy.baseline_s),
             "release_ratio": float(policy.release_ratio),
-            "confirm_frames": policy.confirm_frames,
+            "confirm_s": float(policy.confirm_s),
             "min_gap_s": float(policy.min_gap_s),
             "refractory_s": float(policy.refractory_s),
             "max_per_run": policy.max_per_run,
+            "beat_s": float(policy.beat_s),
+            "other_beat_ratio": float(policy.other_beat_ratio),
             "min_visible_frames": policy.min_visible_frames,
             "run_laterality_threshold": float(policy.run_laterality_threshold),
+            "overwhelming": float(policy.overwhelming),
         }
 
     def begin(self, run: Run) -> KeyframeRun:
@@ -57,66 +61,78 @@ class KeyframeOnFrames:
 
 
 class KeyframeRun:
-    """One run: fits models.kind.ModelRun. Memory is a few dozen bytes a frame."""
+    """One run: fits models.kind.ModelRun. Memory is a few hundred bytes a frame."""
 
     def __init__(self, model: KeyframeOnFrames, run: Run) -> None:
         self._model = model
         self._geometry = run.geometry
-        self._policy = KeyFramePolicy(model.section.key_frame_threshold, model.policy)
+        self._announcer = KeyFrameAnnouncer(model.section.key_frame_threshold, model.policy)
         self._judged: list[Judged] = []
-        self._votes: list[tuple[float, float]] = []
 
     def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str) -> KeyframeFinding:
         return self._model.reader.finding(outputs, engine)
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
-        finding = _keyframe(judged)
+        finding, model = keyframe_of(judged), self._model
         self._judged.append(judged)
-        if finding.laterality != "unknown":
-            self._votes.append((self._model.reader.left_score(finding), self._model.reader.visibility(finding)))
-        return _raised(self._policy.observe(judged))
+        visible = model.reader.visibility(finding) >= model.section.visible_threshold
+        return _raised(self._announcer.observe(judged, eligible=finding.laterality != "unknown" or visible))
 
     def finish(self) -> Sequence[Raised]:
-        return _raised(self._policy.finish())
+        return _raised(self._announcer.finish())
 
     def result(self, engine: str) -> KeyframeResult:
-        side, score = vote_laterality(self._votes, self._model.policy)
-        ranked = rank_key_frames(self._judged, self._model.section.key_frame_threshold, self._model.policy)
-        frames = tuple(judged.index for judged in ranked)
-        scores = tuple(judged.finding.score for judged in ranked)
-        listed = ", ".join(f"{index} ({value:.2f})" for index, value in zip(frames, scores, strict=True))
-        primary, secondary = self._geometry.positioner_primary_angle_deg, self._geometry.positioner_secondary_angle_deg
-        mismatch = laterality_mismatch(side, primary, secondary)
-        unusual = "; C-arm angle unusual for this side" if mismatch else ""
-        unusual_ja = "、Cアーム角度はこの側では通常と異なる" if mismatch else ""
+        model, section = self._model, self._model.section
+        findings = [keyframe_of(judged) for judged in self._judged]
+        if not findings:
+            return self._nothing(engine, NOTHING_JUDGED)
+        if (outside := run_outside(findings)) is not None:
+            return self._nothing(engine, outside_words(outside, section), outside)
+        side = run_side(findings, model.reader, section, model.policy, self._geometry)
+        ranked = []
+        if side.shows_artery:
+            named = side.voted != "unknown"
+            ranked = rank_key_frames(self._judged, section.key_frame_threshold, model.policy, at_least_one=named)
+        key_frames = [(judged.index, judged.finding.score) for judged in ranked]
+        readability = section.readability
+        poor_below = section.key_frame_threshold if readability is None else readability.poor_below
+        poor = bool(key_frames) and key_frames[0][1] < poor_below
+        text, text_ja = run_words(side, key_frames, poor=poor)
+        return KeyframeResult(
+            bundle=model.bundle.manifest.name,
+            manifest_sha256=model.bundle.manifest_sha256,
+            engine=engine,
+            marked_frames=tuple(index for index, _ in key_frames),
+            marked_scores=tuple(score for _, score in key_frames),
+            text=text,
+            text_ja=text_ja,
+            laterality=side.laterality,
+            laterality_score=side.score,
+            laterality_mismatch=side.mismatch,
+            best_readability=key_frames[0][1] if key_frames and readability is not None else None,
+            best_is_poor=poor,
+        )
+
+    def _nothing(self, engine: str, words: tuple[str, str], outside: str | None = None) -> KeyframeResult:
+        """The result of a run that no frame says anything about."""
         return KeyframeResult(
             bundle=self._model.bundle.manifest.name,
             manifest_sha256=self._model.bundle.manifest_sha256,
             engine=engine,
-            marked_frames=frames,
-            marked_scores=scores,
-            text=f"{_SIDE[side]}, score {score:.2f}; key frames, best first: {listed or 'none'}{unusual}",
-            text_ja=f"{_SIDE_JA[side]}、スコア {score:.2f}、キーフレーム {listed or 'なし'}{unusual_ja}",
-            laterality=side,
-            laterality_score=score,
-            laterality_mismatch=mismatch,
+            marked_frames=(),
+            marked_scores=(),
+            text=words[0],
+            text_ja=words[1],
+            laterality="unknown",
+            laterality_score=0.0,
+            laterality_mismatch=None,
+            outside=outside,
         )
-
-
-def _keyframe(judged: Judged) -> KeyframeFinding:
-    assert isinstance(judged.finding, KeyframeFinding)
-    return judged.finding
 
 
 def _raised(key: Judged | None) -> Sequence[Raised]:
     if key is None:
         return ()
-    finding = _keyframe(key)
-    side: Laterality = finding.laterality
-    news = KeyFrameNews(
-        score=finding.score,
-        text=f"key frame, {_SIDE[side]}, score {finding.score:.2f}",
-        text_ja=f"キーフレーム、{_SIDE_JA[side]}、スコア {finding.score:.2f}",
-        laterality=side,
-    )
-    return (Raised(key, news),)
+    finding = keyframe_of(key)
+    text, text_ja = key_frame_words(finding)
+    return (Raised(key, KeyFrameNews(finding.laterality, score=finding.score, text=text, text_ja=text_ja)),)

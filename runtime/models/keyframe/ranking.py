@@ -1,0 +1,81 @@
+"""The key frames of a whole run, best first, once its last frame is judged.
+
+Not for: what is announced while it goes on (announce.py), or whether the run shows an artery at all (side.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cathrt.runtime.model_kind import Judged
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.records import keyframe_of
+
+_DIGITS = 9  # of a mean: on a plateau of equal scores the order of frames decides, not a rounding
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A frame and the mean of the scores around it."""
+
+    frame: Judged
+    mean: float
+
+    @property
+    def order(self) -> tuple[float, float, int]:
+        """Best first: by mean, then by own score, then the earlier frame."""
+        return -self.mean, -self.frame.finding.score, self.frame.index
+
+
+def rank_key_frames(
+    frames: Sequence[Judged], threshold: float, config: KeyframePolicyConfig, *, at_least_one: bool = False
+) -> list[Judged]:
+    """The run's key frames, best first by the mean around them: at most K, each min_gap_s from the others.
+
+    A key frame and the mean around it score at least `threshold`. Where no frame does, at_least_one gives the single
+    best one. The best comes first; the next ones lie in other heart beats where frames there are nearly as good,
+    else in the same beat. Frames outside the domain are never key frames. frames: in order of time.
+    """
+    inside = [frame for frame in frames if keyframe_of(frame).outside is None]
+    means = centred_means(inside, config.smoothing_s)
+    ranked = sorted(map(_Placed, inside, means), key=lambda placed: placed.order)
+    good = [placed for placed in ranked if min(placed.mean, placed.frame.finding.score) >= threshold]
+    if not good:
+        return [ranked[0].frame] if at_least_one and ranked else []
+    gap_ms = config.min_gap_s * 1000.0
+    in_other_beats = [placed for placed in good if placed.mean >= config.other_beat_ratio * good[0].mean]
+    chosen = _spread(in_other_beats, [], max(config.beat_s * 1000.0, gap_ms), config.max_per_run)
+    chosen = _spread(good, chosen, gap_ms, config.max_per_run)
+    return [placed.frame for placed in sorted(chosen, key=lambda placed: placed.order)]
+
+
+def centred_means(frames: Sequence[Judged], smoothing_s: float) -> list[float]:
+    """The mean score around each frame, in order of time. Weights fall linearly to 0 at smoothing_s on either side.
+
+    So the mean changes little with the frame rate: at 7.5 frames/s it holds three frames, at 30 eleven. 0: own score.
+    """
+    span_ms = smoothing_s * 1000.0
+    if not frames or span_ms <= 0.0:
+        return [frame.finding.score for frame in frames]
+    scores = np.array([frame.finding.score for frame in frames])
+    due_ms = np.array([frame.due_ms for frame in frames])
+    first, end = np.searchsorted(due_ms, due_ms - span_ms, "right"), np.searchsorted(due_ms, due_ms + span_ms, "left")
+    means = []
+    for centre_ms, one, other in zip(due_ms, first, end, strict=True):
+        weights = 1.0 - np.abs(due_ms[one:other] - centre_ms) / span_ms
+        means.append(round(float(weights @ scores[one:other] / weights.sum()), _DIGITS))
+    return means
+
+
+def _spread(ranked: Sequence[_Placed], chosen: Sequence[_Placed], apart_ms: float, most: int) -> list[_Placed]:
+    """`chosen`, and of the others the best that lie apart_ms from every chosen one, until there are `most`."""
+    spread = list(chosen)
+    for placed in ranked:
+        if len(spread) >= most:
+            break
+        if all(abs(placed.frame.due_ms - other.frame.due_ms) >= apart_ms for other in spread):
+            spread.append(placed)
+    return spread
