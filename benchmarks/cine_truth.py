@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
+from pydantic import BeforeValidator
 
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.outside.validation import faults_of
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
 PUBLIC_TRUTH = Path(__file__).with_name("cine_truth.json")
 FrameIndex = Annotated[int, Ge(0)]
+FrameRange = tuple[FrameIndex, FrameIndex]
+
+
+def _as_range(written: object) -> object:
+    """A lone frame is a range of one; what is neither is left for the check that follows."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        return written, written
+    return tuple(written) if isinstance(written, list) else written
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,19 @@ class CineTruth:
     """Of one run. Frames are 0-based.
 
     side: the artery injected, "none" where the run shows no opacified coronary at all: any key frame is false there.
-    opacified: first and last frame in which a key frame would be right. best: frames a reader would keep.
+    opacified: first and last frame in which a key frame would be right. best: first and last frame of each stretch that
+    a reader would keep frames of; in the file a lone frame may stand for a stretch of one.
     """
 
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 (pydantic reads it from the class)
     side: Literal["left", "right", "none"]
-    opacified: tuple[FrameIndex, FrameIndex] | None = None
-    best: tuple[FrameIndex, ...] = ()
+    opacified: FrameRange | None = None
+    best: tuple[Annotated[FrameRange, BeforeValidator(_as_range)], ...] = ()
+
+    @property
+    def best_frames(self) -> tuple[int, ...]:
+        """Every frame of `best`, each once, in order."""
+        return tuple(sorted({frame for first, last in self.best for frame in range(first, last + 1)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,8 @@ def find_cines(folder: Path, truths: Mapping[str, CineTruth]) -> tuple[list[Cine
 
 def check_length(cine: Cine, frame_count: int) -> None:
     """Raises ConfigError where the truth names frames that the run does not have."""
-    last = max((*(cine.truth.opacified or ()), *cine.truth.best), default=-1)
+    ranges = (*cine.truth.best, *([cine.truth.opacified] if cine.truth.opacified else []))
+    last = max((frame for range_ in ranges for frame in range_), default=-1)
     if last >= frame_count:
         raise ConfigError(
             f"truth of {cine.name} names frame {last}, expected 0 to {frame_count - 1}, the frames it has: frames "
@@ -109,11 +125,12 @@ def _fault(truth: CineTruth) -> str | None:
     if truth.opacified is None:
         return f'opacified: missing, expected [first, last] beside side "{truth.side}": add it'
     first, last = truth.opacified
-    if first > last:
-        return f"opacified: found {json.dumps(truth.opacified)}, expected first <= last: swap them"
-    outside = [frame for frame in truth.best if not first <= frame <= last]
-    if outside:
-        return f"best: found {outside}, expected frames within opacified {json.dumps(truth.opacified)}: mend either"
+    for key, (start, stop) in (("opacified", truth.opacified), *(("best", best) for best in truth.best)):
+        if start > stop:
+            return f"{key}: found {json.dumps([start, stop])}, expected first <= last: swap them"
+        if start < first or stop > last:
+            found = json.dumps([start, stop] if start < stop else [start])
+            return f"{key}: found {found}, expected frames within opacified {json.dumps(truth.opacified)}: mend either"
     return None
 
 

@@ -41,6 +41,13 @@ class Figures:
             self.headline[key] = sum(hits) / len(hits)
             self.intervals[key] = wilson(sum(hits), len(hits))
 
+    def mean(self, key: str, values: Sequence[float]) -> None:
+        """The mean over runs with its bootstrap interval. Of nothing there is no mean, and no key."""
+        if values:
+            self.headline[key] = float(np.mean(values))
+            sums = np.array([(value, 1.0) for value in values])
+            self.intervals[key] = bootstrap(sums, lambda drawn: np.asarray(drawn[..., 0] / drawn[..., 1]))
+
     def calibration(self, prefix: str, scores: Sequence[float], right: Sequence[float]) -> None:
         """The expected calibration error, and its bins for the plot; of no answer there is none."""
         if scores:

@@ -18,21 +18,32 @@ from PIL import Image
 
 from benchmarks.accuracy import main
 from benchmarks.cine_truth import PUBLIC_TRUTH, read_truth
+from benchmarks.figures import Figures
+from benchmarks.real_runs import find_stills, measure_stills
 from cathrt.export.bundle.real_figures import figures_of, printed_figures
 from cathrt.export.bundle.sign import generate_key, load_key, write_bundle
 from cathrt.export.models.keyframe.demo.model_card import model_card
+from cathrt.runtime.bundle.manifest import DeclaredTensor
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.frame import Grayscale, Timing
 from cathrt.runtime.models import open_bundle
+from cathrt.runtime.models.keyframe.section import CLASSIFIER, DomainOutput, DomainReason, section_of
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.golden import CHANNELS, KERNEL, conv_model, golden_manifest
+from tests.lines import BUNDLE, MANIFEST, Tensors, brightness, line
 
 SIZE = 64
 BRIGHT, DARK, UNSURE, NEITHER = 0.9, 0.1, 0.5, 0.485  # share of bright pixels; UNSURE leans left, too little to say so
 KEYS_OF_REAL_DATA = {
-    "real_laterality_f1", "real_frames", "real_unknown_rate", "cine_laterality_correct", "cine_keyframes_inside",
+    "real_laterality_f1", "real_frames", "real_unknown_rate", "real_better_recall", "cine_laterality_correct",
+    "cine_keyframes_inside",
+}  # fmt: skip
+KEYS_OF_PHANTOMS = {
+    "phantom_keyframe_hit3", "phantom_frangi_hit3", "phantom_frangi3_hit3", "phantom_vesselness_hit3", "phantom_regret",
+    "phantom_runs_without", "phantom_false_keyframe_rate", "phantom_named_side_rate",
 }  # fmt: skip
 
 
@@ -161,7 +172,7 @@ def test_a_key_frame_counts_where_the_truth_has_the_artery_opacified(tmp_path: P
         save_cine(cines / name, [NEITHER] * 22 if name == "quiet.dcm" else FILLING)
     truth = {
         "a.dcm": {"side": "right", "opacified": [14, 16], "best": [16]},
-        "b.dcm": {"side": "left", "opacified": [10, 19], "best": [18, 19]},
+        "b.dcm": {"side": "left", "opacified": [10, 19], "best": [[19, 19]]},
         "c.dcm": {"side": "right", "opacified": [0, 14]},
         "quiet.dcm": {"side": "right", "opacified": [0, 21]},
         "sub/false.dcm": {"side": "none"},
@@ -175,25 +186,93 @@ def test_a_key_frame_counts_where_the_truth_has_the_artery_opacified(tmp_path: P
     assert done.headline["cine_runs"] == 5
     assert done.headline["cine_laterality_correct"] == 0.5, "a and c; b is said to be left, quiet is unknown"
     assert done.headline["cine_keyframes_inside"] == 0.5, "a and b; c has its key frame outside, quiet has none"
-    assert done.headline["cine_keyframe_hit"] == 0.5, "15 is within 2 of 16, not of 18"
+    assert done.headline["cine_keyframe_hit"] == 0.5, "15 is within 3 of 16, not of 19"
     assert done.headline["cine_false_keyframe_rate"] == 1.0
+    kept = {row["impl"]: row for row in done.case("real key frames") if row["group"] == "all"}
+    assert (kept["ours"]["n"], kept["ours"]["hit1"], kept["ours"]["hit5"]) == (4, 0.5, 1.0), "only a and b have best"
+    assert (kept["ours"]["inside"], kept["ours"]["without"]) == (0.5, 0.25)
+    assert kept["least_mean"]["hit1"] == 0.5, "frame 15 is the darkest"
+    assert rows["a.dcm"]["chosen"]["half"] == [11]
+    assert "regret" not in kept["ours"], "how readable a real frame is is not known"
+
+
+def test_best_frames_may_be_given_one_by_one_or_as_stretches(tmp_path: Path) -> None:
+    entry = {"side": "left", "opacified": [2, 30], "best": [4, [10, 12], [11, 13]]}
+    truth = read_truth(save_truth(tmp_path / "truth.json", {"a.dcm": entry}))["a.dcm"]
+    assert truth.best == ((4, 4), (10, 12), (11, 13))
+    assert truth.best_frames == (4, 10, 11, 12, 13)
+    (public,) = read_truth(PUBLIC_TRUTH).values()
+    assert public.best_frames == tuple(range(48, 96))
+
+
+def test_stills_chosen_for_reading_count_as_recall_whatever_their_names(tmp_path: Path, measured) -> None:
+    chosen = save_stills(
+        tmp_path / "chosen", lca_1__png=BRIGHT, patient_7__png=BRIGHT, a__frame_8__bmp=DARK, b__pale__png=NEITHER
+    )
+    (chosen / "notes.json").write_text("{}")
+    named = save_stills(tmp_path / "named", lca_2__png=NEITHER, rca_2__png=DARK)
+    done = measured("--chosen-stills", chosen, "--stills", named)
+    (row,) = done.case("stills")
+    assert (row["n"], row["chosen"], row["better"]) == (6, 4, 3)
+    assert done.headline["real_better_recall"] == 0.75
+    assert done.headline["real_frames"] == 3, "lca_1, lca_2 and rca_2 tell their side"
+    assert done.last["intervals_95"]["real_better_recall"][0] < 0.75
+    once = measured("--chosen-stills", chosen, "--stills", chosen)
+    assert (once.case("stills")[0]["n"], once.headline["real_frames"]) == (4, 1), "each file once"
+    (tmp_path / "empty").mkdir()
+    for folder, message in ((tmp_path / "nowhere", "no such folder"), (tmp_path / "empty", "no still")):
+        refused = measured("--chosen-stills", folder)
+        assert (refused.code, message in refused.err) == (SourceError.exit_code, True)
+
+
+def test_without_a_domain_output_there_is_no_domain_figure_and_that_is_said(tmp_path: Path, measured) -> None:
+    done = measured("--stills", save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK), "--outsiders", "3")
+    assert "not measured: domain_rejected, real_out_of_domain_rate" in done.err
+    assert not {"domain_rejected", "real_out_of_domain_rate"} & done.headline.keys()
+
+
+def test_a_still_taken_for_no_angiogram_is_no_key_frame(tmp_path: Path) -> None:
+    section = replace(section_of(MANIFEST), domain=DomainOutput("domain", (DomainReason("light", "light", "明"),), 0.5))
+    network = MANIFEST.network(CLASSIFIER)
+    outputs = (*network.outputs, DeclaredTensor("domain", (1, 2), "float32"))
+    manifest = replace(MANIFEST, model=section, networks={CLASSIFIER: replace(network, outputs=outputs)})
+
+    def compute(inputs: Tensors, made: Tensors) -> None:
+        brightness(inputs, made)
+        made["domain"][0] = (0.0, 4.0) if float(inputs["image"].mean()) > 0.85 else (4.0, 0.0)
+
+    engine = FakeEngine(
+        manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), compute
+    )
+    stills = find_stills(None, [save_stills(tmp_path, a__png=0.95, b__png=0.7, c__png=0.2)])
+    figures = Figures()
+    outside = measure_stills(stills, line(bundle=replace(BUNDLE, manifest=manifest), engine=engine), figures)
+    assert outside == [True, False, False]
+    assert figures.headline == {"real_better_recall": pytest.approx(1 / 3)}
 
 
 def test_the_whole_of_a_data_folder_has_every_key_and_a_plot(tmp_path: Path, measured) -> None:
     save_stills(tmp_path / "arcade_syntax" / "images", lca_1__png=BRIGHT, rca_1__png=DARK)
     (public,) = read_truth(PUBLIC_TRUTH)
     save_cine(tmp_path / "xa_cine" / public, [NEITHER] * 60 + [DARK, 0.02, DARK] + [NEITHER] * 33)
-    done = measured("--data", tmp_path, "--quick", "--plot", tmp_path / "plot.png", phantom_runs=1)
+    done = measured(
+        "--data", tmp_path, "--quick", "--workers", "1", "--plot", tmp_path / "plot.png", "--sheet", tmp_path / "s.png",
+        phantom_runs=1,
+    )  # fmt: skip
     assert done.code == 0
     aloud = [line for line in done.err.splitlines() if line.startswith("not measured")]
-    assert all("phantom_laterality_f1" in line for line in aloud), "one of two or three runs may lack a side"
+    expected = ("phantom_laterality_f1", "arcade_stenosis/images", "danilov_lca_sequence", "domain_rejected")
+    assert all(any(name in line for name in expected) for line in aloud), "one of two runs has no side"
     assert done.headline.keys() >= KEYS_OF_REAL_DATA
     assert (done.headline["real_laterality_f1"], done.headline["cine_laterality_correct"]) == (1.0, 1.0)
     assert done.headline["cine_keyframes_inside"] == 1.0
-    assert done.headline["phantom_runs"] >= 1
-    assert 3 * done.headline["phantom_other_runs"] >= done.headline["phantom_runs"]
+    assert (done.headline["phantom_runs"], done.headline["phantom_other_runs"]) == (2, 1)
+    assert done.headline.keys() >= KEYS_OF_PHANTOMS
     assert done.last.keys() >= {"bench", "headline", "machine", "commit", "model_sha256", "looks"}
-    assert [row["case"] for row in done.rows[:-1]] == ["stills", "cine", "phantom"]
+    cases = list(dict.fromkeys(row["case"] for row in done.rows[:-1]))
+    assert cases == ["stills", "cine", "real key frames", "phantom", "phantom key frames"]
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.format == "PNG"
     with Image.open(tmp_path / "plot.png") as plot:
         assert plot.format == "PNG"
         assert np.asarray(plot.convert("L")).std() > 5.0, "something is drawn"
@@ -254,6 +333,12 @@ def test_runs_and_truth_must_fit_each_other(tmp_path: Path, measured) -> None:
         ('{"a.dcm": {"side": "both", "opacified": [0, 2]}}', "a.dcm.side: found 'both', expected "),
         ('{"a.dcm": {"side": "left"}}', "a.dcm.opacified: missing, expected [first, last]"),
         ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": 1}}', "a.dcm.best: found 1, expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": ["1"]}}', "a.dcm.best.0: found '1', expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": [true]}}', "a.dcm.best.0: found True, expected "),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": [[0]]}}', "a.dcm.best.0.1: missing"),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": [[1, 1.5]]}}', "a.dcm.best.0.1: found 1.5"),
+        ('{"a.dcm": {"side": "left", "opacified": [0, 2], "best": [[2, 1]]}}', "best: found [2, 1], expected first <="),
+        ('{"a.dcm": {"side": "left", "opacified": [1, 2], "best": [[0, 1]]}}', "best: found [0, 1], expected frames"),
         ('{"a.dcm": {"side": "left", "opacified": [-1, 2]}}', "a.dcm.opacified.0: found -1, expected "),
         ('{"a.dcm": {"side": "left", "opacified": [0, 1.5]}}', "a.dcm.opacified.1: found 1.5, expected "),
         ('{"a.dcm": {"side": "left", "opacified": [2, 1]}}', "a.dcm.opacified: found [2, 1], expected first <= last"),
@@ -318,10 +403,10 @@ def test_the_shipped_bundle_gives_well_formed_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     folder = save_stills(tmp_path, lca_1__png=BRIGHT, rca_1__png=DARK)
-    assert main(["--stills", str(folder), "--quick", "--json", *more]) == 0
+    assert main(["--stills", str(folder), "--quick", "--outsiders", "0", "--json", *more]) == 0
     *rows, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["case"] for row in rows] == ["stills", "phantom"][: len(rows)]
-    assert len(rows) == (1 if more[-1] == "0" else 2)
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    assert cases == ["stills", "phantom", "phantom key frames"][: 1 if more[-1] == "0" else 3]
     shares = {key: value for key, value in last["headline"].items() if not key.endswith(("_frames", "_runs"))}
     assert shares
     assert all(0.0 <= value <= 1.0 for value in shares.values())
