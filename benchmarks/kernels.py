@@ -15,7 +15,7 @@ import cv2
 import torch
 
 from benchmarks import measure
-from benchmarks.kernel_ops import clahe, clip, histogram, ingest, repeats, subtraction, temporal
+from benchmarks.kernel_ops import clahe, clip, histogram, ingest, repeats, subtraction, temporal, vesselness
 
 OPS: dict[str, ModuleType] = {
     "clahe": clahe,
@@ -25,6 +25,7 @@ OPS: dict[str, ModuleType] = {
     "repeats": repeats,
     "subtraction": subtraction,
     "temporal": temporal,
+    "vesselness": vesselness,
 }
 
 

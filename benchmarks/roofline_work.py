@@ -20,6 +20,7 @@ BYTES: Mapping[Element, int] = {"float16": 2, "int8": 1}
 SIDE = 224  # of the network's input
 CHANNELS = 3
 CLIP_FRAMES, CLIP_SIDE = 16, 512
+VESSELNESS_CELLS, VESSELNESS_RADIUS = 256 * 256, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ def kernels(side: int, stored_bytes: int, element: Element) -> dict[str, Work]:
             "read frame and float mask, write 16 bits; bilinear shift (10), difference (4)",
         ),
         "repeats": Work(2 * frame, 12 * pixels, "read this frame and the one before; hash (6), difference (6)"),
+        "vesselness": Work(
+            frame,
+            2 * pixels + VESSELNESS_CELLS * (2 * 3 * VESSELNESS_RADIUS + 22),
+            "read the frame once; cells (2 a pixel), then on 256² of them two passes of a Gaussian of radius 6 "
+            "(3 a pair of taps), Hessian and response (22)",
+        ),
         "clip": Work(
             clip_in + clip_out,
             CLIP_FRAMES * (CLIP_SIDE**2 * 6 + SIDE * (CLIP_SIDE + SIDE) * clip_taps * 2),

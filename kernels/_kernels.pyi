@@ -193,3 +193,16 @@ class Clip:
     ) -> None: ...
     def __call__(self, frames: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
         """Fill out: (frames, height, width, 3), or (3, frames, height, width), C-contiguous."""
+
+class Vesselness:
+    """How much of a frame's field looks like dark lines, as one number; meaning: kernels/reference/vesselness.py.
+
+    exposed: columns [start, stop) of each row inside shutter and collimator, or None: all. inverted: MONOCHROME1, the
+    vessels are bright in the stored values. Not thread-safe.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], bits_stored: int, exposed: NDArray[np.int32] | None, inverted: bool
+    ) -> None: ...
+    def __call__(self, pixels: NDArray[Any]) -> float:
+        """Of one frame, at least 0; 0 where no cell counts, or all that count are equal."""

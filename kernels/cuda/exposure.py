@@ -21,13 +21,14 @@ class Exposure:
     """
 
     def __init__(self, stream: Stream, exposed: NDArray[np.int32] | None, shape: tuple[int, int]) -> None:
-        spans = _checked(exposed, shape)
+        spans = checked_spans(exposed, shape)
         self.shape = shape
         self.pixels = int((spans[:, 1].astype(np.int64) - spans[:, 0]).sum())
         self.spans = uploaded(stream, spans)
 
 
-def _checked(exposed: NDArray[np.int32] | None, shape: tuple[int, int]) -> NDArray[np.int32]:
+def checked_spans(exposed: NDArray[np.int32] | None, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """The spans, (rows, 2); of the whole frame for None. Raises ValueError as Exposure does."""
     rows, columns = shape
     for name, side in (("rows", rows), ("columns", columns)):
         if not 1 <= side <= MAX_SIDE:

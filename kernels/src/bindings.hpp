@@ -11,5 +11,6 @@ void bind_clahe(nanobind::module_& module);
 void bind_subtraction(nanobind::module_& module);
 void bind_repeats(nanobind::module_& module);
 void bind_clip(nanobind::module_& module);
+void bind_vesselness(nanobind::module_& module);
 
 }  // namespace cathrt

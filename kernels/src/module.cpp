@@ -12,4 +12,5 @@ NB_MODULE(_kernels, module) {
     cathrt::bind_subtraction(module);
     cathrt::bind_repeats(module);
     cathrt::bind_clip(module);
+    cathrt::bind_vesselness(module);
 }

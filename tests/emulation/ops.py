@@ -17,6 +17,7 @@ from tests.emulation import (
     exercise_repeats,
     exercise_subtraction,
     exercise_temporal,
+    exercise_vesselness,
 )
 
 
@@ -34,4 +35,5 @@ OPS: dict[str, Op] = {
     "repeats": Op(exercise_repeats, ("repeats.cu",)),
     "subtraction": Op(exercise_subtraction, ("subtraction.cu",)),
     "temporal": Op(exercise_temporal, ("temporal.cu",)),
+    "vesselness": Op(exercise_vesselness, ("vesselness.cu",)),
 }

@@ -12,6 +12,7 @@
 #include "repeats.hpp"
 #include "subtraction.hpp"
 #include "temporal.hpp"
+#include "vesselness.hpp"
 
 namespace {
 
@@ -76,6 +77,11 @@ void run(int rows, int columns, int height, int width, int bits) {
     auto clip = std::make_unique<float[]>(2 * floats);
     const cathrt::StoredFrame twice[] = {frame, frame};
     cathrt::Clip(rows, columns, bits, window, 2, tensor).run(twice, clip.get());
+    const float lines = cathrt::Vesselness(rows, columns, bits, spans, pick(0, 1) == 1).run(frame);
+    if (!(lines >= 0.0F && lines < 1e3F)) {
+        std::fprintf(stderr, "%dx%d, %d bits: vesselness is %g\n", rows, columns, bits, static_cast<double>(lines));
+        std::abort();
+    }
     if (cathrt::compare_frames(frame, frame, 2).difference_max != 0 || !cathrt::same_pixels(frame, frame)) {
         std::fprintf(stderr, "%dx%d, %d bits: a frame differs from itself\n", rows, columns, bits);
         std::abort();
