@@ -226,6 +226,27 @@ def test_a_run_that_amounts_to_nothing_says_so() -> None:
     assert reader.tags.count("img") == 0
 
 
+@pytest.mark.parametrize(
+    ("marked", "text", "text_ja"),
+    [
+        ((), "outside the domain: test bars; no side, no key frame", "対象外の画像：テストパターン"),
+        ((3,), "left coronary, score 0.93; key frames, best first: 3 (0.31); best available, poor", "判読性は低い"),
+    ],
+)
+def test_the_page_says_in_both_languages_why_a_run_has_no_or_only_a_poor_key_frame(
+    marked: tuple[int, ...], text: str, text_ja: str
+) -> None:
+    run = judged_run()
+    made = replace(
+        KEYFRAME_RESULT, marked_frames=marked, marked_scores=(0.31,) * len(marked), text=text, text_ja=text_ja
+    )
+    reader = read(summary_page("t", "s", [replace(run, summary=replace(run.summary, results=(made,)))]))
+    assert text in reader.text
+    assert text_ja in reader.text
+    assert reader.tags.count("img") == len(marked)
+    assert ("no frame to look at" in reader.text) is not bool(marked)
+
+
 def test_the_page_marks_alerts_that_were_late_when_they_were_shown() -> None:
     run = judged_run()
     page = {late: summary_page("t", "s", [replace(run, alerts=[replace(run.alerts[0], late=late)])]) for late in LATE}

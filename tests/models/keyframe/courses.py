@@ -9,7 +9,7 @@ from itertools import pairwise
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.records import KeyframeFinding
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 
 RATES = (7.5, 15.0, 30.0)
 CONFIG = KeyframePolicyConfig()
@@ -19,7 +19,7 @@ Course = Callable[[float], float]
 
 
 def judged(index: int, due_ms: float, score: float, outside: str | None = None) -> Judged:
-    side = "left" if outside is None else "unknown"
+    side: Laterality = "left" if outside is None else "unknown"
     finding = KeyframeFinding(side, 0.9, (0.9, 0.1), outside, engine="fake", score=score)
     return Judged(index, due_ms, f"v{index}", finding)
 

@@ -23,9 +23,9 @@ SPIDER, PLAIN_LAO = Geometry(45.0, -30.0), Geometry(50.0, 0.0)
 
 def shown(visibility: float, left: float = 0.9, outside: str | None = None) -> KeyframeFinding:
     """A frame that shows so much of an artery, which is the left one with so much probability."""
-    classes = (left * visibility, 0.0, left * (1.0 - visibility))
-    classes += ((1.0 - left) * visibility, 0.0, (1.0 - left) * (1.0 - visibility))
-    return KeyframeFinding("unknown", max(left, 1.0 - left), classes, outside, engine="fake", score=visibility)
+    right = 1.0 - left
+    classes = (left * visibility, 0.0, left * (1.0 - visibility), right * visibility, 0.0, right * (1.0 - visibility))
+    return KeyframeFinding("unknown", max(left, right), classes, outside, engine="fake", score=visibility)
 
 
 def side(
