@@ -31,6 +31,7 @@ from cathrt.runtime.config import Config
 
 if TYPE_CHECKING:
     from cathrt.runtime.phantom import SceneKind
+    from cathrt.runtime.phantom.hardship import Hardship
     from cathrt.runtime.phantom.output import Written
     from cathrt.runtime.phantom.study import Press, SceneRecipe
 
@@ -52,6 +53,9 @@ def phantom_command(
     side: Annotated[Literal["left", "right"] | None, typer.Option(help="Files: the artery. Default: random.")] = None,
     kind: Annotated[
         str | None, typer.Option(help="Files: coronary (default), the name of a kind without coronaries, or any.")
+    ] = None,
+    hardship: Annotated[
+        str | None, typer.Option(help="Files: what makes every run hard to read, such as dark_heart. Default: random.")
     ] = None,
     matrix: Annotated[int, typer.Option(min=64, max=2048, help="Rows and columns.")] = 512,
     rate_hz: Annotated[Literal["7.5", "15", "30"] | None, typer.Option(help="Frame rate. Default: random.")] = None,
@@ -83,7 +87,7 @@ def phantom_command(
 
     _refuse_contradictions(
         live=live,
-        files={"--out": out, "--side": side, "--kind": kind, "--syntax": syntax},
+        files={"--out": out, "--side": side, "--kind": kind, "--hardship": hardship, "--syntax": syntax},
         line={"--pause-s": pause_s, "--bundle": bundle, "--engine": engine, "--journal": journal, "--config": config},
     )
     rate = None if rate_hz is None else float(rate_hz)
@@ -96,7 +100,7 @@ def phantom_command(
 
     if out is None:
         raise typer.BadParameter("give a folder for the files with --out, or --live to stream", param_hint="--out")
-    recipe = replace(recipe, kind=_kind(kind or "coronary"))
+    recipe = replace(recipe, kind=_kind(kind or "coronary"), hardship=_hardship(hardship))
     with progress_bar("drawing phantom runs", shown=not (json_ and sys.stdout.isatty())) as advance:
         for written in write_runs(recipe, runs, out, syntax or "explicit-le", advance):
             _show_written(written, json_=json_)
@@ -152,6 +156,15 @@ def _kind(name: str) -> SceneKind | None:
     if name != "any" and name not in kinds:
         raise typer.BadParameter(f"found {name!r}, expected any or one of {', '.join(kinds)}", param_hint="--kind")
     return kinds.get(name)
+
+
+def _hardship(name: str | None) -> Hardship | None:
+    from cathrt.runtime.phantom.hardship import HARDSHIPS
+
+    hardships: dict[str, Hardship] = {hardship: hardship for hardship in HARDSHIPS}
+    if name is not None and name not in hardships:
+        raise typer.BadParameter(f"found {name!r}, expected one of {', '.join(hardships)}", param_hint="--hardship")
+    return None if name is None else hardships[name]
 
 
 def _show_written(written: Written, *, json_: bool) -> None:

@@ -105,10 +105,25 @@ def dodge_point_mm(name: str, deviation: NDArray[np.float64] | None = None) -> N
     return np.asarray(10.0 * radius * np.array([np.cos(phi) * np.sin(theta), np.sin(phi), np.cos(phi) * np.cos(theta)]))
 
 
-def sample_tree(rng: np.random.Generator, side: Side, *, spread: float = 1.0) -> CoronaryTree:
-    """Draw one tree. spread scales every departure from the published means; 0 gives the mean tree with its twigs."""
+def sample_tree(
+    rng: np.random.Generator,
+    side: Side,
+    *,
+    spread: float = 1.0,
+    large_circumflex: bool = False,
+    richness: float | None = None,
+) -> CoronaryTree:
+    """Draw one tree. spread scales every departure from the published means; 0 gives the mean tree with its twigs.
+
+    large_circumflex: a left-dominant tree whose circumflex is wider than its anterior descending artery. richness: of
+    branches, 1 is average; None draws it.
+    """
     dominance: Dominance = "left" if rng.random() < _LEFT_DOMINANT_SHARE * (spread > 0) else "right"
-    builder = _Builder(rng, side, dominance, spread)
+    builder = _Builder(rng, side, "left" if large_circumflex else dominance, spread)
+    if large_circumflex:
+        builder.widen_circumflex()
+    if richness is not None:
+        builder.richness = richness
     if side == "left":
         _build_left(builder)
     else:
@@ -201,7 +216,12 @@ class _Builder:
         female = dodge.FEMALE_DIAMETER_FACTOR if rng.random() < 0.35 else 1.0
         self._calibre = (1.0 + dodge.DIAMETER_SPREAD * self._normal(1, limit=1.8)[0]) * (female if spread else 1.0)
         self._tortuosity = spread * float(rng.gamma(1.6, 0.5))
-        self._richness = float(rng.uniform(0.5, 1.25)) if spread else 0.8
+        self.richness = float(rng.uniform(0.5, 1.25)) if spread else 0.8
+        self._circumflex = 1.0
+
+    def widen_circumflex(self) -> None:
+        """The circumflex gets wider yet than in a left-dominant heart, the anterior descending artery narrower."""
+        self._circumflex = float(self.rng.uniform(1.0, 1.3))
 
     def _normal(self, count: int, limit: float = 2.0) -> NDArray[np.float64]:
         return self.spread * np.clip(self.rng.standard_normal(count), -limit, limit)
@@ -275,6 +295,7 @@ class _Builder:
         calibre = self._calibre
         if self.dominance == "left":
             calibre *= {"R": dodge.LEFT_DOMINANT_RCA_FACTOR, "LCx": dodge.LEFT_DOMINANT_LCX_FACTOR}.get(name, 1.0)
+        calibre *= self._circumflex if name == "LCx" else 1.0 / self._circumflex if name == "LAD" else 1.0
         radii = np.array([0.5 * calibre * dodge.DIAMETER_MM[key] for key in diameter_names])
         if name not in ("LM", "R", "LAD", "LCx", "RP"):
             radii *= 1.0 + 0.1 * self._normal(1)[0]
@@ -353,7 +374,7 @@ class _Builder:
                 self.vessels,
                 parents,
                 generation,
-                richness=self._richness,
+                richness=self.richness,
                 tortuosity=self._tortuosity,
                 calibre=self._calibre,
             )

@@ -47,7 +47,8 @@ class Display:
     of the width. edge: strength of the unsharp mask. jpeg_quality: 1 to 100 where pictures were stored with loss.
     noise_share: SD of the noise that the vendor's motion-compensated temporal filter leaves; its lag is not modelled.
     gamma: the picture is signal ** gamma. low, high percentile: of the run's reference picture, and how far below and
-    above them black and white lie, in units of the drop that a 4 mm artery makes.
+    above them black and white lie, in units of the drop that a 4 mm artery makes. resampled: size of the smaller
+    picture that a screen recording went through, as a share; None where there was none.
     """
 
     relationship: Literal["LIN", "LOG", "DISP"]
@@ -62,6 +63,7 @@ class Display:
     room_below: float
     room_above: float
     jpeg_quality: int | None
+    resampled: float | None = None
 
 
 class LowPass:
@@ -137,6 +139,14 @@ def stored_with_loss(stored: NDArray[np.uint8], quality: int) -> NDArray[np.uint
     held = io.BytesIO()
     Image.fromarray(stored).save(held, "JPEG", quality=quality)
     return np.array(Image.open(held))
+
+
+def resampled(stored: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """An 8-bit picture made smaller to this share of its size and back, as a screen recording does."""
+    rows, columns = stored.shape
+    picture = Image.fromarray(stored)
+    smaller = picture.resize((max(8, round(columns * share)), max(8, round(rows * share))), Image.Resampling.BILINEAR)
+    return np.array(smaller.resize((columns, rows), Image.Resampling.BICUBIC))
 
 
 def sample_detector(rng: np.random.Generator, *, fluoroscopy: bool) -> Detector:

@@ -18,7 +18,17 @@ from cathrt.runtime.phantom.motion import freedom_by_arc
 from cathrt.runtime.phantom.skeleton import MIDLINE_X_MM
 from cathrt.runtime.phantom.tubes import TubeBundle
 
-DeviceName = Literal["stent", "calcification", "guidewire", "pacemaker_lead", "sternal_wires", "clips", "ecg_leads"]
+DeviceName = Literal[
+    "stent",
+    "calcification",
+    "guidewire",
+    "pacemaker_lead",
+    "sternal_wires",
+    "clips",
+    "ecg_leads",
+    "echo_probe",
+    "valve",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +69,49 @@ def sample_skin_and_bone(rng: np.random.Generator) -> tuple[Opaque, ...]:
         if clips:
             found.append(_opaque("clips", clips, 0.5, float(rng.uniform(0.4, 0.9)), 0.3))
     return tuple(found)
+
+
+def sample_metal(rng: np.random.Generator) -> tuple[Opaque, ...]:
+    """Much metal in the beam: at least one of leads, sternal wires with clips, an echo probe, a valve's ring."""
+    found: list[Opaque] = []
+    while not found:
+        if rng.random() < 0.6:
+            lines = [_lead(rng) for _ in range(int(rng.integers(2, 6)))]
+            found.append(_opaque("ecg_leads", lines, float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.2, 0.6)), 0.0))
+        if rng.random() < 0.5:
+            wires = [_sternal_wire(rng, level) for level in range(int(rng.integers(4, 7)))]
+            found.append(_opaque("sternal_wires", wires, 0.45, float(rng.uniform(0.5, 1.0)), 0.0))
+            clips = [_clip(rng) for _ in range(int(rng.integers(3, 16)))]
+            found.append(_opaque("clips", clips, 0.5, float(rng.uniform(0.5, 0.9)), 0.3))
+        if rng.random() < 0.25:
+            found.append(_echo_probe(rng))
+        if rng.random() < 0.25:
+            found.append(_valve(rng))
+    return tuple(found)
+
+
+def _echo_probe(rng: np.random.Generator) -> Opaque:
+    """A transoesophageal echo probe behind the heart: a shaft, and a thick head with its transducer."""
+    tip = float(rng.uniform(-30.0, 40.0))
+    y = np.arange(tip, 170.0, 4.0)
+    bend = rng.normal(0.0, 6.0)
+    line = np.column_stack([-22.0 + bend * np.sin((y - tip) / 60.0), y, -58.0 + rng.normal(0.0, 4.0) + 0.0 * y])
+    head = y < tip + 40.0
+    tubes = TubeBundle.from_polylines([line], [np.where(head, 6.5, 4.8)])
+    per_mm = np.where(head, float(rng.uniform(0.1, 0.25)), float(rng.uniform(0.04, 0.1)))
+    return Opaque("echo_probe", tubes, per_mm, np.zeros(len(line)))
+
+
+def _valve(rng: np.random.Generator) -> Opaque:
+    """The ring of a prosthetic aortic or mitral valve; it rides on the heart's base."""
+    centre = np.array([-22.0, 26.0, -16.0]) + rng.normal(0.0, 4.0, 3)
+    axis = rng.normal(0.0, 1.0, 3)
+    axis /= np.linalg.norm(axis)
+    first = np.cross(axis, [0.31, 0.87, 0.38])
+    first /= np.linalg.norm(first)
+    turn = np.linspace(0.0, 2 * np.pi, 40)[:, None]
+    ring = centre + float(rng.uniform(10.0, 14.0)) * (np.cos(turn) * first + np.sin(turn) * np.cross(axis, first))
+    return _opaque("valve", [ring], float(rng.uniform(0.5, 1.0)), float(rng.uniform(0.4, 0.8)), 0.5)
 
 
 def _opaque(

@@ -1,10 +1,9 @@
 """What a reader would call each frame of a scene: side, opacification, motion, what shows and what spoils it.
 
-The key-frame rule, first that fits:
-  others  no coronary artery in the scene, or less than 15 % of the main arteries' length-weighted contrast
-  better  at least 75 % of it; the heart moves no more than 0.4 mm during the X-ray pulse, a tenth of a 4 mm artery;
-          the main arteries show at least 60 % of their length on the detector and 80 % of it lies in the open field
-  bad     all other frames: filling, washing out, thin contrast, blurred by motion or in a poor projection
+The key-frame rule, first that fits, from the frame's readability (readability.py) and the best of its run:
+  others  no coronary artery in the scene, or readability below 0.07
+  better  at least 80 % of the best readability of its run, and at least 0.2
+  bad     all other frames: filling, washing out, blurred by motion, or of a run in which nothing can be read
 Contrast counts as full from 50 % of 350 mg iodine per ml upwards; what lies beyond an occlusion is not asked for.
 Not for: pixels.
 """
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.phantom.anatomy import Side
 from cathrt.runtime.phantom.branches import STEP_MM
 from cathrt.runtime.phantom.motion import freedom_by_arc
+from cathrt.runtime.phantom.readability import TreeView, in_field, readability
 from cathrt.runtime.phantom.scene import Scene
 
 Quality = Literal["better", "bad", "others"]
@@ -37,8 +37,9 @@ Degradation = Literal[
 ]
 
 VISIBLE_FROM = 0.05
-OTHERS_BELOW = 0.15
-BETTER_FROM = 0.75
+FULL_FROM = 0.75
+OTHERS_BELOW = 0.07
+BETTER_FROM, BETTER_SHARE = 0.2, 0.8
 BLUR_LIMIT_MM = 0.4
 LENGTH_SHOWN_FROM = 0.6
 IN_FIELD_FROM = 0.8
@@ -62,12 +63,14 @@ class FrameLabel:
     """One frame's truth.
 
     laterality: the coronary artery that is filling, None where its contrast is under 5 % or there is none at all.
-    contrast: opacification of the main arteries by length, 0 to 1. motion_mm_s: their mean speed across the beam;
-    blur_mm: what that makes in one X-ray pulse. heart_phase: of the RR interval, 0 is the R wave.
+    contrast: opacification of the main arteries by length, 0 to 1. readability: see readability.py, 0 to 1.
+    motion_mm_s: their mean speed across the beam; blur_mm: what that makes in one X-ray pulse. heart_phase: of the RR
+    interval, 0 is the R wave.
     """
 
     laterality: Side | None
     contrast: float
+    readability: float
     motion_mm_s: float
     quality: Quality
     contrast_phase: ContrastPhase
@@ -85,6 +88,7 @@ def label_frames(scene: Scene) -> tuple[FrameLabel, ...]:
             FrameLabel(
                 laterality=None,
                 contrast=0.0,
+                readability=0.0,
                 motion_mm_s=0.0,
                 quality="others",
                 contrast_phase="none",
@@ -96,10 +100,29 @@ def label_frames(scene: Scene) -> tuple[FrameLabel, ...]:
             for index in range(scene.frame_count)
         )
     exposed = scene.field.exposed_columns(scene.carm.rows, scene.carm.columns)
-    return tuple(_label(scene, exposed, index, of_run) for index in range(scene.frame_count))
+    view = TreeView.of(scene.tree)
+    readable = [readability(scene, exposed, view, index) for index in range(scene.frame_count)]
+    best = max(readable)
+    return tuple(
+        _label(scene, exposed, index, found, _quality(found, best), of_run) for index, found in enumerate(readable)
+    )
 
 
-def _label(scene: Scene, exposed: NDArray[np.int32], index: int, of_run: tuple[Degradation, ...]) -> FrameLabel:
+def _quality(readable: float, best: float) -> Quality:
+    """best: of the run."""
+    if readable < OTHERS_BELOW:
+        return "others"
+    return "better" if readable >= max(BETTER_FROM, BETTER_SHARE * best) else "bad"
+
+
+def _label(
+    scene: Scene,
+    exposed: NDArray[np.int32],
+    index: int,
+    readable: float,
+    quality: Quality,
+    of_run: tuple[Degradation, ...],
+) -> FrameLabel:
     tree, bolus = scene.tree, scene.bolus
     assert tree is not None
     assert bolus is not None
@@ -114,7 +137,7 @@ def _label(scene: Scene, exposed: NDArray[np.int32], index: int, of_run: tuple[D
     speed = float(np.hypot(across[:, 0], across[:, 1]).mean())
     blur_mm = speed * scene.exposure_ms * 1e-3
     placed = scene.motion.displace(points, freedom, time_s) + scene.table_at(time_s)
-    inside = _in_field(scene, exposed, placed)
+    inside = in_field(scene, exposed, placed)
 
     spoilt: list[Degradation] = []
     if blur_mm > BLUR_LIMIT_MM:
@@ -125,15 +148,10 @@ def _label(scene: Scene, exposed: NDArray[np.int32], index: int, of_run: tuple[D
         spoilt.append("foreshortened")
     if float(inside.mean()) < IN_FIELD_FROM:
         spoilt.append("outside_field")
-    never_better = {"motion_blur", "foreshortened", "outside_field"} & set(spoilt)
-
-    if contrast < OTHERS_BELOW:
-        quality: Quality = "others"
-    else:
-        quality = "better" if contrast >= BETTER_FROM and not never_better else "bad"
     return FrameLabel(
         laterality=tree.side if contrast >= VISIBLE_FROM else None,
         contrast=contrast,
+        readability=readable,
         motion_mm_s=speed,
         quality=quality,
         contrast_phase=_contrast_phase(contrast, washing_out=time_s > bolus.start_s + bolus.duration_s),
@@ -147,7 +165,7 @@ def _label(scene: Scene, exposed: NDArray[np.int32], index: int, of_run: tuple[D
 def _contrast_phase(contrast: float, *, washing_out: bool) -> ContrastPhase:
     if contrast < VISIBLE_FROM:
         return "none"
-    if contrast >= BETTER_FROM:
+    if contrast >= FULL_FROM:
         return "full"
     return "washout" if washing_out else "filling"
 
@@ -189,12 +207,3 @@ def _length_shown(scene: Scene, placed: NDArray[np.float64]) -> float:
     within = length < 3.0 * STEP_MM  # a longer step is the jump from one artery to the next
     seen = np.linalg.norm(step @ scene.carm.axes()[:2].T, axis=1)
     return float(seen[within].sum() / length[within].sum())
-
-
-def _in_field(scene: Scene, exposed: NDArray[np.int32], placed: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether each point of the main arteries falls on the exposed part of the detector."""
-    carm = scene.carm
-    column, row = np.rint(carm.project(placed)[0]).astype(int).T
-    inside = (column >= 0) & (row >= 0) & (column < carm.columns) & (row < carm.rows)
-    bounds = exposed[np.clip(row, 0, carm.rows - 1)]
-    return np.asarray(inside & (column >= bounds[:, 0]) & (column < bounds[:, 1]))

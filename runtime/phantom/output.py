@@ -53,8 +53,8 @@ def write_runs(recipe: SceneRecipe, runs: int, out: Path, syntax: Syntax, render
     """Write the runs of seeds recipe.seed, +1, ... to `out` as phantom-SEED.dcm and phantom-SEED.truth.json.
 
     rendered(done, total) is called after each frame. The same arguments write the same bytes.
-    Raises ConfigError before anything is written where a file exists already or the syntax cannot hold a run, SinkError
-    where a file cannot be written; a run is there whole or not at all.
+    Raises ConfigError before anything is written where a file exists already, the syntax cannot hold a run or a run
+    cannot have the hardship, SinkError where a file cannot be written; a run is there whole or not at all.
     """
     plans = [_plan(replace(recipe, seed=recipe.seed + number), out, syntax) for number in range(runs)]
     for path in (path for plan in plans for path in (plan.dicom, plan.truth)):
@@ -115,7 +115,10 @@ def _opened(
 
 
 def _plan(recipe: SceneRecipe, out: Path, syntax: Syntax) -> _Plan:
-    scene = recipe.scene()
+    try:
+        scene = recipe.scene()
+    except ValueError as exc:
+        raise ConfigError(f"phantom seed {recipe.seed}: {exc}") from exc
     encoding_for(syntax, scene.display.bits_stored, f"phantom seed {recipe.seed}")
     name = f"phantom-{recipe.seed:04d}"
     return _Plan(recipe, scene.frame_count, out / f"{name}.dcm", out / f"{name}.truth.json")

@@ -19,14 +19,30 @@ from cathrt.runtime.phantom.catheter import Catheter, sample_catheter
 from cathrt.runtime.phantom.chambers import ChamberInjection, sample_chamber
 from cathrt.runtime.phantom.contrast import Bolus, sample_bolus
 from cathrt.runtime.phantom.detector import Detector, Display, sample_detector, sample_display
-from cathrt.runtime.phantom.devices import Opaque, sample_implants, sample_skin_and_bone
+from cathrt.runtime.phantom.devices import Opaque, sample_implants, sample_metal, sample_skin_and_bone
 from cathrt.runtime.phantom.field import Field, sample_field
+from cathrt.runtime.phantom.hardship import (
+    HARDSHIPS,
+    OF_PATIENTS,
+    SLOW_RATE_HZ,
+    Hardship,
+    as_video,
+    darkened,
+    draw_hardships,
+    filtered_by_wedges,
+    narrowed,
+    side_with,
+    steep_view,
+    thinned,
+    unharmonised,
+)
 from cathrt.runtime.phantom.motion import HeartMotion, sample_motion
 from cathrt.runtime.phantom.other_vessels import OtherVessels, sample_other_vessels
 from cathrt.runtime.phantom.overlay import Overlay, sample_overlay
+from cathrt.runtime.phantom.views import sample_geometry
 
 # Raised whenever the same seed would give other pixels: part of the run's identity.
-PHANTOM_VERSION = 3
+PHANTOM_VERSION = 4
 
 SceneKind = Literal[
     "coronary",
@@ -41,29 +57,6 @@ SceneKind = Literal[
 ]
 _KIND_SHARE = (0.68, 0.08, 0.05, 0.04, 0.05, 0.03, 0.02, 0.02, 0.03)
 
-# Working views (primary, secondary, share), degrees: LAO, CRA > 0. ARCADE's list and the usual four plus three.
-_VIEWS: dict[Side, tuple[tuple[float, float, float], ...]] = {
-    "left": (
-        (45.0, -30.0, 0.17),
-        (-25.0, -25.0, 0.21),
-        (-10.0, -28.0, 0.08),
-        (0.0, 38.0, 0.14),
-        (-30.0, 28.0, 0.18),
-        (40.0, 25.0, 0.12),
-        (-35.0, 0.0, 0.05),
-        (85.0, 0.0, 0.05),
-    ),
-    "right": (
-        (45.0, 0.0, 0.35),
-        (35.0, 22.0, 0.2),
-        (0.0, 28.0, 0.17),
-        (-32.0, 0.0, 0.17),
-        (-28.0, 24.0, 0.06),
-        (85.0, 0.0, 0.05),
-    ),
-}
-_ANY_VIEW_SHARE = 0.1
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
@@ -73,11 +66,13 @@ class Scene:
     overexposure: factor on the automatic exposure. table_mm: where the patient's origin lies from the isocentre.
     pan_mm: how far the table slides during the run. chest: None when nothing but air is in the beam.
     implants: what rides on the heart; outside: what does not. overlay: what the console burns into the picture.
+    hardships: what makes it hard to read, in the order of hardship.HARDSHIPS.
     """
 
     seed: int
     kind: SceneKind
     side: Side | None
+    hardships: tuple[Hardship, ...]
     carm: CArm
     frame_count: int
     frame_rate_hz: float
@@ -116,12 +111,19 @@ class Scene:
 
 
 def sample_scene(
-    seed: int, *, side: Side | None = None, kind: SceneKind | None = "coronary", matrix: int = 512
+    seed: int,
+    *,
+    side: Side | None = None,
+    kind: SceneKind | None = "coronary",
+    matrix: int = 512,
+    hardship: Hardship | None = None,
 ) -> Scene:
     """Draw the scene of this seed.
 
     seed: 0 <= seed < 2**63. side: None draws it. kind: None draws one, three tenths of them without coronary contrast.
-    matrix: rows and columns, 64 to 2048. Raises ValueError on anything else.
+    matrix: rows and columns, 64 to 2048. hardship: one that the scene has for certain; those of arteries and contrast
+    need a coronary one. It may change the draws of what else makes the run hard. Raises ValueError on anything else,
+    and where the scene cannot have that hardship.
     """
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed {seed}: expected 0 <= seed < 2**63; give a non-negative number")
@@ -131,40 +133,74 @@ def sample_scene(
         raise ValueError(f"side {side!r}: expected 'left', 'right' or None")
     if not 64 <= matrix <= 2048:
         raise ValueError(f"matrix {matrix}: expected 64 to 2048 pixels")
+    if hardship is not None and hardship not in HARDSHIPS:
+        raise ValueError(f"hardship {hardship!r}: expected None or one of {', '.join(HARDSHIPS)}")
 
     choice = _stream(seed, 0)
     drawn_side: Side = "left" if choice.random() < 0.55 else "right"
     drawn_kind = get_args(SceneKind)[int(choice.choice(len(_KIND_SHARE), p=_KIND_SHARE))]
-    side, kind = side or drawn_side, kind or drawn_kind
+    side, kind = side or side_with(hardship) or drawn_side, kind or drawn_kind
     coronary = kind == "coronary"
     engaged = kind in ("coronary", "no_contrast", "saturated", "panning")
+
+    hard = _stream(seed, 14)
+    hardships = draw_hardships(hard, side, hardship, coronary=coronary, closed=kind == "closed_collimator")
 
     timing = _stream(seed, 1)
     fluoroscopy = bool(timing.random() < (0.1 if coronary else 0.4))
     frame_rate_hz = float(timing.choice([7.5, 15.0, 30.0], p=[0.15, 0.65, 0.2]))
+    if "slow_rate" in hardships:
+        frame_rate_hz = SLOW_RATE_HZ
     run_s = float(timing.uniform(3.6, 6.5))
     frame_count = int(np.clip(round(run_s * frame_rate_hz), 45, 110))
     exposure_ms = float(timing.uniform(3.0, 10.0))
 
-    tree = sample_tree(_stream(seed, 2), side)
+    tree = sample_tree(
+        _stream(seed, 2),
+        side,
+        large_circumflex="large_circumflex" in hardships,
+        richness=float(hard.uniform(1.3, 2.0)) if "rich_right" in hardships else None,
+    )
     other = sample_other_vessels(_stream(seed, 11)) if kind == "other_vessels" else None
     anatomy_centre = _middle(tree.tubes.points[tree.named]) if engaged else np.array([-8.0, 12.0, 0.0])
     if other is not None:
         anatomy_centre = _middle(other.tubes.points)
-    carm, table_mm, pan_mm = _sample_geometry(_stream(seed, 3), side, anatomy_centre, matrix)
+    carm, table_mm, pan_mm = sample_geometry(
+        _stream(seed, 3), side, anatomy_centre, matrix, steep_view(hard, side, hardships)
+    )
     devices = _stream(seed, 6)
     outside = sample_skin_and_bone(devices)
+    if "metal" in hardships:
+        outside += sample_metal(hard)
     tip = side if engaged else ("ventricle" if kind == "lv_gram" else "root")
     catheter = sample_catheter(devices, tip, tree.departure)
     bare = kind == "empty" and devices.random() < 0.5
+    if bare and hardship in OF_PATIENTS:
+        raise ValueError(f"hardship {hardship!r}: nobody is in the beam of seed {seed}: give another seed or kind")
     bolus_stream = _stream(seed, 5)
     console = _stream(seed, 10)
     run_s = frame_count / frame_rate_hz
+    bolus = sample_bolus(bolus_stream, run_s, right=side == "right") if coronary or other is not None else None
+    if bolus is not None and "pale_contrast" in hardships:
+        bolus = thinned(bolus, hard)
+    chamber = _sample_chamber(kind, bolus_stream, run_s)
+    chest = sample_chest(_stream(seed, 7))
+    field = sample_field(_stream(seed, 8), closed=kind == "closed_collimator")
+    display = sample_display(console)
+    if "dark_heart" in hardships:
+        chest, display = darkened(chest, hard), unharmonised(display, hard)
+    if "wedge" in hardships:
+        field = filtered_by_wedges(field, hard)
+    if "narrow_field" in hardships:
+        field = narrowed(field, hard)
+    if "video" in hardships:
+        display = as_video(display, hard)
     no_catheter = kind in ("empty", "closed_collimator", "other_vessels")
     return Scene(
         seed=seed,
         kind=kind,
         side=side if engaged else None,
+        hardships=tuple(name for name in HARDSHIPS if name in hardships and not (bare and name in OF_PATIENTS)),
         carm=carm,
         frame_count=frame_count,
         frame_rate_hz=frame_rate_hz,
@@ -172,16 +208,16 @@ def sample_scene(
         fluoroscopy=fluoroscopy,
         tree=tree if coronary else None,
         motion=sample_motion(_stream(seed, 4), right=side == "right"),
-        bolus=sample_bolus(bolus_stream, run_s, right=side == "right") if coronary or other is not None else None,
-        chamber=_sample_chamber(kind, bolus_stream, run_s),
+        bolus=bolus,
+        chamber=chamber,
         other=other,
         catheter=None if no_catheter else catheter,
         implants=() if bare or other is not None else sample_implants(_stream(seed, 12), tree, engaged=engaged),
         outside=() if bare else outside,
-        chest=None if bare else sample_chest(_stream(seed, 7)),
-        field=sample_field(_stream(seed, 8), closed=kind == "closed_collimator"),
+        chest=None if bare else chest,
+        field=field,
         detector=sample_detector(_stream(seed, 9), fluoroscopy=fluoroscopy),
-        display=sample_display(console),
+        display=display,
         overlay=sample_overlay(_stream(seed, 13), carm.primary_angle_deg, carm.secondary_angle_deg),
         overexposure=float(console.uniform(1.6, 6.0)) if kind == "saturated" else 1.0,
         table_mm=table_mm,
@@ -201,31 +237,3 @@ def _sample_chamber(kind: SceneKind, rng: np.random.Generator, run_s: float) -> 
     if kind == "lv_gram":
         return sample_chamber(rng, "ventricle", run_s)
     return sample_chamber(rng, "aorta", run_s) if kind == "aortogram" else None
-
-
-def _sample_geometry(
-    rng: np.random.Generator, side: Side, centre: NDArray[np.float64], matrix: int
-) -> tuple[CArm, NDArray[np.float64], NDArray[np.float64]]:
-    """A working view of this side, the table set so that the anatomy lies near the middle, and a slide of the table."""
-    views = _VIEWS[side]
-    share = np.array([view[2] for view in views])
-    primary, secondary, _ = views[int(rng.choice(len(views), p=share / share.sum()))]
-    primary += float(rng.normal(0.0, 7.0))
-    secondary += float(rng.normal(0.0, 6.0))
-    if rng.random() < _ANY_VIEW_SHARE:
-        primary, secondary = float(rng.uniform(-50.0, 65.0)), float(rng.uniform(-35.0, 38.0))
-    source_to_isocentre_mm = float(rng.uniform(720.0, 810.0))
-    carm = CArm(
-        primary_angle_deg=primary,
-        secondary_angle_deg=secondary,
-        source_to_isocentre_mm=source_to_isocentre_mm,
-        source_to_detector_mm=float(np.clip(rng.normal(1060.0, 70.0), 900.0, 1200.0)),
-        rows=matrix,
-        columns=matrix,
-        pixel_mm=float(rng.uniform(125.0, 205.0)) / matrix,
-    )
-    right, up, _ = carm.axes()
-    off = np.clip(rng.normal(0.0, 9.0, 2), -18.0, 18.0)
-    heading = rng.uniform(0.0, 2 * np.pi)
-    pan = float(rng.uniform(18.0, 45.0)) * (np.cos(heading) * right + np.sin(heading) * up)
-    return carm, -centre + off[0] * right + off[1] * up, pan

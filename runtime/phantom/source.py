@@ -20,7 +20,7 @@ from cathrt.runtime.identity import run_id
 from cathrt.runtime.phantom.background import Layers, build_layers
 from cathrt.runtime.phantom.chambers import chamber_path
 from cathrt.runtime.phantom.contrast import pass_iodine
-from cathrt.runtime.phantom.detector import LowPass, develop, expose, store, stored_with_loss
+from cathrt.runtime.phantom.detector import LowPass, develop, expose, resampled, store, stored_with_loss
 from cathrt.runtime.phantom.labels import FrameLabel, label_frames
 from cathrt.runtime.phantom.motion import freedom_by_arc
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION, Scene
@@ -65,7 +65,7 @@ class PhantomSource:
         """The run as a DICOM object of this kind would describe it."""
         scene, carm, display = self._scene, self._scene.carm, self._scene.display
         identity = f"phantom|{PHANTOM_VERSION}|{scene.seed}|{scene.kind}|{scene.side}|{carm.rows}"
-        identity += f"|{scene.frame_count}|{scene.frame_rate_hz}"
+        identity += f"|{scene.frame_count}|{scene.frame_rate_hz}|{','.join(scene.hardships)}"
         return Run(
             run_id=run_id(hashlib.sha256(identity.encode()).hexdigest()),
             source=f"phantom seed {scene.seed}",
@@ -129,6 +129,8 @@ class PhantomSource:
         if scene.overlay is not None:
             full = (1 << scene.display.bits_stored) - 1
             scene.overlay.burn(stored, full, index, scene.motion.phase(time_s))
+        if scene.display.resampled is not None:
+            stored = resampled(stored.astype(np.uint8, copy=False), scene.display.resampled)
         if scene.display.jpeg_quality is not None:
             stored = stored_with_loss(stored.astype(np.uint8, copy=False), scene.display.jpeg_quality)
         return stored

@@ -13,6 +13,7 @@ from itertools import islice
 import numpy as np
 
 from cathrt.runtime.phantom.anatomy import Side
+from cathrt.runtime.phantom.hardship import SLOW_RATE_HZ, Hardship
 from cathrt.runtime.phantom.scene import Scene, SceneKind, sample_scene
 
 # The usual set: four views of the left coronary artery, two or three of the right.
@@ -26,7 +27,7 @@ class SceneRecipe:
     """What sample_scene is asked for, and what is changed afterwards. Plain values: it crosses to another process.
 
     frame_rate_hz: forced; the run then lasts as long as before with more or fewer frames. None leaves what was drawn.
-    most_frames: the run is cut there. None leaves its length.
+    most_frames: the run is cut there. None leaves its length. hardship: one that the scene has for certain.
     """
 
     seed: int
@@ -35,13 +36,18 @@ class SceneRecipe:
     matrix: int = 512
     frame_rate_hz: float | None = None
     most_frames: int | None = None
+    hardship: Hardship | None = None
 
     def scene(self) -> Scene:
-        """The scene. Raises ValueError where sample_scene does."""
-        scene = sample_scene(self.seed, side=self.side, kind=self.kind, matrix=self.matrix)
+        """The scene. Raises ValueError where sample_scene does, and for "slow_rate" at another rate than its own."""
+        scene = sample_scene(self.seed, side=self.side, kind=self.kind, matrix=self.matrix, hardship=self.hardship)
         if self.frame_rate_hz is not None:
             frames = max(1, round(scene.duration_s * self.frame_rate_hz))
             scene = replace(scene, frame_rate_hz=self.frame_rate_hz, frame_count=frames)
+            if self.frame_rate_hz != SLOW_RATE_HZ:
+                if self.hardship == "slow_rate":
+                    raise ValueError(f"hardship 'slow_rate': is {SLOW_RATE_HZ:g} frames/s: give no other rate with it")
+                scene = replace(scene, hardships=tuple(name for name in scene.hardships if name != "slow_rate"))
         if self.most_frames is not None:
             scene = replace(scene, frame_count=min(scene.frame_count, self.most_frames))
         return scene
@@ -59,16 +65,16 @@ class Press:
 def draw_study(recipe: SceneRecipe, presses: int, pause_s: float) -> Iterator[Press]:
     """The presses of a study: the same arguments, the same study.
 
-    recipe: its seed is the study's; matrix, rate and length hold for every run; its side and kind are not asked.
+    recipe: its seed is the study's; matrix, rate and length hold for every run; its side, kind and hardship are
+    not asked.
     pause_s: mean pause; each is drawn from 0.5 to 1.5 of it, the first is none. After the right artery a next patient
     begins with the left one.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([recipe.seed, 2000])))
     for number, (side, kind, fluoroscopy) in enumerate(islice(_steps(rng), presses)):
         pause = 0.0 if number == 0 else pause_s * float(rng.uniform(0.5, 1.5))
-        yield Press(
-            _exposed_as(rng, replace(recipe, side=side, kind=kind), fluoroscopy=fluoroscopy), fluoroscopy, pause
-        )
+        asked = replace(recipe, side=side, kind=kind, hardship=None)
+        yield Press(_exposed_as(rng, asked, fluoroscopy=fluoroscopy), fluoroscopy, pause)
 
 
 def _steps(rng: np.random.Generator) -> Iterator[tuple[Side | None, SceneKind, bool]]:

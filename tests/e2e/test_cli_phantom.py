@@ -120,6 +120,33 @@ def test_side_and_kind_choose_the_scene(tmp_path: Path) -> None:
     assert (row["side"], row["kind"], row["frame_count"]) == ("right", "panning", 4)
 
 
+def test_a_forced_hardship_is_in_every_run_and_its_truth_tells_it_and_what_can_be_read(tmp_path: Path) -> None:
+    done = phantom("--seed", "1", "--runs", "2", *SMALL, "--hardship", "rich_right", "--json", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row["side"] for row in records(done)] == ["right", "right"]
+    for path in tmp_path.glob("*.truth.json"):
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        assert "rich_right" in truth["scene"]["hardships"]
+        assert all(0.0 <= frame["readability"] <= 1.0 for frame in truth["frames"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--hardship", "rich_right", "--side", "left"), "phantom seed 1: hardship 'rich_right': a scene of the left"),
+        (("--hardship", "slow_rate", "--rate-hz", "30"), "hardship 'slow_rate': is 7.5 frames/s: give no other rate"),
+    ],
+)
+def test_a_hardship_that_a_run_cannot_have_is_refused_before_anything_is_written(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = phantom("--seed", "1", "--runs", "2", *SMALL, *arguments, "--out", tmp_path / "out")
+    assert done.returncode == 3
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("there", ["phantom-0003.dcm", "phantom-0004.truth.json"])
 def test_a_file_that_exists_is_kept_and_nothing_is_written_beside_it(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("mine")
@@ -157,6 +184,8 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
         (("--out", "OUT", "--journal", "j.db"), "--journal: is for --live"),
         (("--live", "--out", "OUT"), "--out: is for files"),
         (("--live", "--kind", "empty"), "--kind: is for files"),
+        (("--live", "--hardship", "metal"), "--hardship: is for files"),
+        (("--out", "OUT", "--hardship", "fog"), "found 'fog', expected one of dark_heart, wedge"),
         (("--out", "OUT", "--matrix", "32"), "--matrix"),
         (("--out", "OUT", "--rate-hz", "25"), "--rate-hz"),
         (("--out", "OUT", "--syntax", "mpeg"), "--syntax"),

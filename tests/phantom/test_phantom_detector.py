@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cathrt.runtime.phantom.contrast import pass_iodine
-from cathrt.runtime.phantom.detector import Detector, LowPass, expose, stored_with_loss
+from cathrt.runtime.phantom.detector import Detector, LowPass, expose, resampled, stored_with_loss
 
 
 def transmission(path_mm: np.ndarray) -> np.ndarray:
@@ -63,3 +63,14 @@ def test_lossy_storage_changes_little_and_more_at_lower_quality() -> None:
     fine, coarse = (stored_with_loss(ramp, quality).astype(int) - ramp for quality in (95, 45))
     assert 0.0 < np.abs(fine).mean() < np.abs(coarse).mean() < 6.0
     assert stored_with_loss(ramp, 80).dtype == np.uint8
+
+
+def test_a_picture_that_went_through_a_smaller_one_keeps_its_size_and_loses_its_finest_lines() -> None:
+    lines = np.tile(np.array([60, 180], np.uint8), (96, 64))  # one pixel wide
+    half, most = (resampled(lines, share) for share in (0.5, 0.85))
+    assert half.shape == most.shape == lines.shape
+    assert half.dtype == np.uint8
+    assert half.std() < most.std() < lines.std()
+    assert half.mean() == pytest.approx(lines.mean(), abs=1.0)
+    blocks = np.kron(np.eye(8, dtype=np.uint8) * 120 + 60, np.ones((16, 16), np.uint8))
+    assert np.abs(resampled(blocks, 0.5).astype(int) - blocks)[4:12, 4:12].max() <= 2, "what is coarse stays"
