@@ -43,8 +43,11 @@ class Raised:
 class ModelRun(Protocol):
     """One model's part in one run. Frames come in order; a stored finding is observed as a fresh one is."""
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str) -> Finding:
-        """What the network's outputs say of one frame. Raises EngineError where they mean nothing (NaN)."""
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> Finding:
+        """What the network's outputs say of one frame. Raises EngineError where they mean nothing (NaN).
+
+        pixels: the frame's own, as the source gave them (Frame.pixels), for what a model measures beside its network.
+        """
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
         """Take the next judged frame; returns the news to raise now."""

@@ -100,7 +100,7 @@ class Judge:
                     return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
                 inferred = self._now_ns()
                 failpoint("line.inferred")
-                findings.append(model.part.finding(stepped.outputs, stepped.engine))
+                findings.append(model.part.finding(stepped.outputs, stepped.engine, frame.pixels))
                 postprocess_ms += _ms(inferred, self._now_ns())
             except Exception as exc:  # one model's fault must not cost the answers of the others
                 _log.exception("frame %d of run %s failed in model %s", frame.index, self._run_id, model.kind)

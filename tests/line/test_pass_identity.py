@@ -144,6 +144,7 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
     "policy.keyframe.min_visible_frames": RATES,
     "policy.keyframe.run_laterality_threshold": RATES,
     "policy.keyframe.overwhelming": RATES,
+    "policy.keyframe.cross_check": RATES,
 }
 
 

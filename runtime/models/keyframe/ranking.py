@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -57,16 +58,20 @@ def centred_means(frames: Sequence[Judged], smoothing_s: float) -> list[float]:
 
     So the mean changes little with the frame rate: at 7.5 frames/s it holds three frames, at 30 eleven. 0: own score.
     """
-    span_ms = smoothing_s * 1000.0
-    if not frames or span_ms <= 0.0:
-        return [frame.finding.score for frame in frames]
     scores = np.array([frame.finding.score for frame in frames])
-    due_ms = np.array([frame.due_ms for frame in frames])
+    return means_around(scores, np.array([frame.due_ms for frame in frames]), smoothing_s)
+
+
+def means_around(values: NDArray[np.float64], due_ms: NDArray[np.float64], smoothing_s: float) -> list[float]:
+    """centred_means of any values, (N,) each."""
+    span_ms = smoothing_s * 1000.0
+    if not len(values) or span_ms <= 0.0:
+        return [float(value) for value in values]
     first, end = np.searchsorted(due_ms, due_ms - span_ms, "right"), np.searchsorted(due_ms, due_ms + span_ms, "left")
     means = []
     for centre_ms, one, other in zip(due_ms, first, end, strict=True):
         weights = 1.0 - np.abs(due_ms[one:other] - centre_ms) / span_ms
-        means.append(round(float(weights @ scores[one:other] / weights.sum()), _DIGITS))
+        means.append(round(float(weights @ values[one:other] / weights.sum()), _DIGITS))
     return means
 
 

@@ -21,7 +21,8 @@ class KeyframeFinding(Finding):
     score: its readability; P(better), both sides together, where the bundle has no output for that.
     laterality: "unknown" is a legal answer. laterality_score: score of the likelier side, whatever is answered.
     class_scores: one per label, in the manifest's order. outside: the reason's name in the manifest where the frame is
-    outside the domain, and so names no side and is no key frame; else None.
+    outside the domain, and so names no side and is no key frame; else None. vesselness: of the classical filter, at
+    least 0, comparable within the run only; None where the policy asks for no cross-check.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
@@ -29,6 +30,7 @@ class KeyframeFinding(Finding):
     laterality_score: Score
     class_scores: tuple[Score, ...]
     outside: str | None = None
+    vesselness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class KeyframeResult(RunResult):
     angle never names the other side.
     outside: the reason's name where at least half of the judged frames are outside the domain; then there is no side
     and no key frame. best_readability: of the first key frame, where the bundle has an output for that.
-    best_is_poor: the first key frame is the best available, and poor.
+    best_is_poor: the first key frame is the best available, and poor. filter_prefers: the frame that the classical
+    filter would have chosen, where it strongly disagrees with the first key frame.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
@@ -58,6 +61,7 @@ class KeyframeResult(RunResult):
     outside: str | None = None
     best_readability: Score | None = None
     best_is_poor: bool = False
+    filter_prefers: int | None = None
 
 
 def keyframe_of(judged: Judged) -> KeyframeFinding:

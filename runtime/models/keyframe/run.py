@@ -7,6 +7,7 @@ Not for: what the outputs mean (finding.py), when a frame is announced (announce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from cathrt.runtime.config import Policy
 from cathrt.runtime.frame import Run
 from cathrt.runtime.model_kind import Judged, Raised
 from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
+from cathrt.runtime.models.keyframe.cross_check import VesselFilter, preferred_frame
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.ranking import rank_key_frames
@@ -54,6 +56,7 @@ class KeyframeOnFrames:
             "min_visible_frames": policy.min_visible_frames,
             "run_laterality_threshold": float(policy.run_laterality_threshold),
             "overwhelming": float(policy.overwhelming),
+            "cross_check": float(policy.cross_check),
         }
 
     def begin(self, run: Run) -> KeyframeRun:
@@ -68,9 +71,11 @@ class KeyframeRun:
         self._geometry = run.geometry
         self._announcer = KeyFrameAnnouncer(model.section.key_frame_threshold, model.policy)
         self._judged: list[Judged] = []
+        self._filter = VesselFilter(run) if model.policy.cross_check else None
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str) -> KeyframeFinding:
-        return self._model.reader.finding(outputs, engine)
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> KeyframeFinding:
+        finding = self._model.reader.finding(outputs, engine)
+        return finding if self._filter is None else replace(finding, vesselness=self._filter(pixels))
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
         finding, model = keyframe_of(judged), self._model
@@ -97,7 +102,8 @@ class KeyframeRun:
         readability = section.readability
         poor_below = section.key_frame_threshold if readability is None else readability.poor_below
         poor = bool(key_frames) and key_frames[0][1] < poor_below
-        text, text_ja = run_words(side, key_frames, poor=poor)
+        prefers = preferred_frame(self._judged, key_frames[0][0], model.policy) if key_frames else None
+        text, text_ja = run_words(side, key_frames, poor=poor, filter_prefers=prefers)
         return KeyframeResult(
             bundle=model.bundle.manifest.name,
             manifest_sha256=model.bundle.manifest_sha256,
@@ -111,6 +117,7 @@ class KeyframeRun:
             laterality_mismatch=side.mismatch,
             best_readability=key_frames[0][1] if key_frames and readability is not None else None,
             best_is_poor=poor,
+            filter_prefers=prefers,
         )
 
     def _nothing(self, engine: str, words: tuple[str, str], outside: str | None = None) -> KeyframeResult:

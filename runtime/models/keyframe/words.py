@@ -33,8 +33,11 @@ def outside_words(reason: str, section: KeyframeSection) -> tuple[str, str]:
     )
 
 
-def run_words(side: RunSide, key_frames: Sequence[tuple[int, float]], *, poor: bool) -> tuple[str, str]:
-    """Of a run. key_frames: index and score, best first. poor: the first one is the best available, and poor."""
+def run_words(
+    side: RunSide, key_frames: Sequence[tuple[int, float]], *, poor: bool, filter_prefers: int | None = None
+) -> tuple[str, str]:
+    """Of a run. key_frames: index and score, best first. poor: the first one is the best available, and poor.
+    filter_prefers: the frame of the classical filter, where it disagrees."""
     if not side.shows_artery:
         return (
             "side unknown: too little of a coronary artery in view; no key frame",
@@ -48,9 +51,13 @@ def run_words(side: RunSide, key_frames: Sequence[tuple[int, float]], *, poor: b
     angle, angle_ja = "", ""
     if side.mismatch and side.laterality != "unknown":
         angle, angle_ja = "; C-arm angle unusual for this side", "、Cアーム角度はこの側では通常と異なる"
+    other, other_ja = "", ""
+    if filter_prefers is not None:
+        other = f"; look again: the vessel filter prefers frame {filter_prefers}"
+        other_ja = f"、要確認：血管フィルタはフレーム{filter_prefers}を選ぶ"
     return (
-        f"{of_side}; key frames, best first: {listed or 'none'}{best}{angle}",
-        f"{of_side_ja}、キーフレーム {listed or 'なし'}{best_ja}{angle_ja}",
+        f"{of_side}; key frames, best first: {listed or 'none'}{best}{angle}{other}",
+        f"{of_side_ja}、キーフレーム {listed or 'なし'}{best_ja}{angle_ja}{other_ja}",
     )
 
 

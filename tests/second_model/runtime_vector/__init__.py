@@ -85,7 +85,7 @@ class VectorRun:
         self._model = model
         self._judged: list[Judged] = []
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str) -> VectorFinding:
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> VectorFinding:  # noqa: ARG002
         values = tuple(float(value) for value in outputs[self._model.output].reshape(-1))
         return VectorFinding(values, engine=engine, score=min(max(*values, 0.0), 1.0))
 

@@ -1,0 +1,93 @@
+"""The classical filter beside the network: measured where asked for, told where it disagrees, never followed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cathrt.runtime.errors import EngineError
+from cathrt.runtime.frame import Grayscale
+from cathrt.runtime.model_kind import Judged
+from cathrt.runtime.models.keyframe.cross_check import VesselFilter, preferred_frame
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.records import keyframe_of
+from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
+from tests.lines import BUNDLE, ArraySource
+from tests.models.keyframe.courses import CONFIG, frames
+
+RUN = replace(ArraySource([]).run, rows=96, columns=96)
+CHECKED = replace(CONFIG, cross_check=True, smoothing_s=0.0)
+
+
+def measured(scores: list[float], vesselness: list[float | None]) -> list[Judged]:
+    return [
+        replace(frame, finding=replace(keyframe_of(frame), vesselness=value))
+        for frame, value in zip(frames(scores), vesselness, strict=True)
+    ]
+
+
+def lined(rows: int = 96, columns: int = 96, depth: int = 60) -> np.ndarray:
+    """A field that brightens from left to right, with a dark line across it."""
+    picture = np.tile(np.linspace(90, 160, columns).astype(np.uint8), (rows, 1))
+    picture[rows // 2 : rows // 2 + 4] -= depth
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("vesselness", "prefers"),
+    [
+        ([1.0, 2.0, 9.0, 3.0], 2),  # the chosen frame 1 lies in the lower half
+        ([1.0, 5.0, 9.0, 3.0], None),  # in the middle of the range: no strong disagreement
+        ([1.0, 9.0, 2.0, 3.0], None),
+        ([4.0, 4.0, 4.0, 4.0], None),  # the filter sees no difference
+        ([None, None, None, None], None),  # judged without a cross-check
+    ],
+)
+def test_the_filter_is_heard_only_where_it_strongly_disagrees(
+    vesselness: list[float | None], prefers: int | None
+) -> None:
+    run = measured([0.1, 0.9, 0.3, 0.2], vesselness)
+    assert preferred_frame(run, 1, CHECKED) == prefers
+
+
+def test_one_noisy_frame_does_not_make_the_filter_disagree() -> None:
+    values: list[float | None] = [1.0, 1.0, 1.0, 4.0, 1.0, 1.0, 2.6, 2.6, 2.6, 2.6, 1.0]
+    run = measured([0.1] * 7 + [0.9] + [0.1] * 3, values)
+    assert preferred_frame(run, 7, CHECKED) is None
+    assert preferred_frame(run, 7, replace(CHECKED, smoothing_s=0.2)) is None
+    assert preferred_frame(run, 1, CHECKED) == 3
+
+
+def test_a_dark_line_is_more_than_none_and_a_bright_one_is_for_monochrome1() -> None:
+    darker, lighter = VesselFilter(RUN)(lined()), VesselFilter(RUN)(lined(depth=0))
+    assert darker > 1.5 * lighter
+    grayscale: Grayscale = replace(RUN.grayscale, photometric_interpretation="MONOCHROME1")
+    inverted = VesselFilter(replace(RUN, grayscale=grayscale))
+    assert inverted(255 - lined()) == pytest.approx(darker, rel=1e-5)
+
+
+def test_pixels_on_a_device_are_refused_with_what_to_do() -> None:
+    with pytest.raises(EngineError, match=r"turn off policy\.keyframe\.cross_check"):
+        VesselFilter(RUN)(object())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_finding_has_a_vesselness_where_it_was_asked_for(asked: bool) -> None:
+    run = KeyframeOnFrames(BUNDLE, KeyframePolicyConfig(cross_check=asked)).begin(RUN)
+    section = KeyframeOnFrames(BUNDLE, None).section
+    outputs = {section.output: np.zeros((1, len(section.labels)), np.float32)}
+    finding = run.finding(outputs, "fake", lined())
+    assert (finding.vesselness is not None) == asked
+
+
+def test_the_run_says_which_frame_the_filter_prefers_and_keeps_its_own() -> None:
+    run = KeyframeOnFrames(BUNDLE, CHECKED).begin(RUN)
+    for frame in measured([0.1, 0.95, 0.9, 0.85, 0.1], [1.0, 1.0, 1.0, 1.0, 9.0]):
+        run.observe(replace(frame, finding=replace(keyframe_of(frame), class_scores=(0.95, 0.0, 0.05, 0, 0, 0))))
+    result = run.result("fake")
+    assert result.marked_frames[0] == 1
+    assert result.filter_prefers == 4
+    assert "the vessel filter prefers frame 4" in result.text
+    assert "フレーム4" in result.text_ja
