@@ -33,14 +33,14 @@ TYPED_TOLERANCE: Mapping[Element, float] = {"float16": 8 * 2.0**-11, "bfloat16":
 # How far a scale may be rounded, relative to itself: half a step at the end of the int8 range.
 SCALE_ROUNDING = 1 / 256
 
-# Operators that stay in float32, and why. Elementwise operators that read nothing but their results stay with them.
+# Operators that stay in float32, and why. Operators of FOLLOWING that read nothing but their results stay with them.
 KEPT: Mapping[str, str] = {
     "ReduceMean": "sums of 1,536 channels or all pixels: 11 or 8 bits of sum swallow the addends, squares overflow",
     "Sub": "value minus mean: of two near numbers, rounded ones leave no digits; its square passes 65,504 from 256 on",
     "LayerNormalization": "the same sums and squares in one operator, whose inner precision each engine chooses itself",
     "Gemm": "the head: its logits meet thresholds, and it is less than a thousandth of the arithmetic",
 }
-FOLLOWING = frozenset({"Mul", "Add", "Sqrt", "Div"})
+FOLLOWING = frozenset({"Mul", "Add", "Sqrt", "Div", "Split"})
 
 # The newest ai.onnx opset each CPU target reads in full; TensorRT's go by its version (targets/tensorrt.py). A bundle's
 # graphs must also lie within runtime/bundle/onnx_file.py's.

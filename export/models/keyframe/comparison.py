@@ -1,21 +1,20 @@
-"""Whether an engine answers as its reference does: the logits of both compared run by run.
+"""Whether an engine answers as its reference does: the outputs of both compared run by run.
 
 Pure functions on arrays and numbers; docs/export.md defines every figure. Not for: running networks
-(qualify/measure.py), how much may differ (gate.py), drawing (page.py), or how right the reference itself is
-(benchmarks.accuracy).
+(qualify/measure.py), the further outputs (further.py), key frames (key_frames.py), how much may differ (gate.py),
+drawing (page.py), or how right the reference itself is (benchmarks.accuracy).
 N frames of a run, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.differences import (
-    KEY_FRAME_TOLERANCE,
     Comparison,
     Flip,
     KeyFrameChange,
@@ -23,20 +22,19 @@ from cathrt.export.models.keyframe.differences import (
     LogitError,
     SideChange,
 )
+from cathrt.export.models.keyframe.findings import RunFindings, finding_of
+from cathrt.export.models.keyframe.further import domain_changes, readability_error
+from cathrt.export.models.keyframe.key_frames import FEWEST_FRAMES, KeyFrames, key_frames_of
+from cathrt.export.models.keyframe.outputs import outputs_of
 from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_counts
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.criteria import FrameName, RunAnswers
 from cathrt.export.qualify.intervals import Share, bootstrap
 from cathrt.runtime.errors import EngineError
-from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
 from cathrt.runtime.models.keyframe.section import KeyframeSection
-
-# In a run of one or two frames any choice lies within the tolerance of any other.
-_FEWEST_FRAMES_TO_CHOOSE_FROM = KEY_FRAME_TOLERANCE + 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +42,8 @@ class RunLogits:
     """One run as both networks answered it.
 
     frames: (N,) 0-based index in the run, rising. due_ms: (N,) from the run's first frame. sides: N true sides, None
-    where not known. reference, engine: (N, C) float64.
+    where not known. reference, engine: (N, C) float64, logits. further_reference, further_engine: further outputs by
+    name, (N, columns) float64.
     """
 
     name: str
@@ -53,23 +52,33 @@ class RunLogits:
     sides: tuple[Side | None, ...]
     reference: NDArray[np.float64]
     engine: NDArray[np.float64]
+    further_reference: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    further_engine: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def run_logits(run: RunAnswers, output: str, classes: int) -> RunLogits:
-    """The logits out of all that the networks gave. Raises EngineError for a truth that is no side."""
+def run_logits(run: RunAnswers, semantics: KeyframeSection) -> RunLogits:
+    """The outputs that have a meaning, out of all that the networks gave. Raises EngineError for a truth that is no
+    side, and for a network without one of these outputs."""
+    columns = outputs_of(semantics)
 
-    def rows(answers: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        return answers[output].reshape(len(run.frames), -1) if len(run.frames) else np.zeros((0, classes))
+    def rows(name: str, answers: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        if not len(run.frames):
+            return {output: np.zeros((0, count)) for output, count in columns.items()}
+        if missing := [output for output in columns if output not in answers]:
+            raise EngineError(f"{run.name}: the {name} gives {list(answers)}, expected {missing} too: export it again")
+        return {output: answers[output].reshape(len(run.frames), -1) for output in columns}
 
     sides = tuple(None if truth is None else _side(truth) for truth in run.truths)
-    return RunLogits(run.name, run.frames, run.due_ms, sides, rows(run.reference), rows(run.engine))
+    reference, engine = rows("reference", run.reference), rows("engine", run.engine)
+    logits = reference.pop(semantics.output), engine.pop(semantics.output)
+    return RunLogits(run.name, run.frames, run.due_ms, sides, *logits, reference, engine)
 
 
 def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> Comparison:
-    """Everything that differs between reference and engine, as the runtime would read either's logits.
+    """Everything that differs between reference and engine, as the runtime would read either's outputs.
 
     A frame on which the engine is not finite agrees with nothing, names no side and is no key frame, as in the line.
-    Raises ValueError where there is no frame at all, EngineError where logits have the wrong shape or the reference
+    Raises ValueError where there is no frame at all, EngineError where outputs have the wrong shape or the reference
     itself is not finite.
     """
     if not any(len(run.frames) for run in runs):
@@ -79,14 +88,13 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
     not_finite: list[FrameName] = []
     sides: list[SideChange] = []
     counts: list[NDArray[np.int64]] = []
-    keys: list[tuple[str, int | None, int | None]] = []
+    keys: list[KeyFrames] = []
+    answers: list[RunFindings] = []
     for number, run in enumerate(runs):
-        _check_shapes(run, len(labels))
-        before, after = (_findings(model, semantics.output, logits) for logits in (run.reference, run.engine))
-        names = [FrameName(number, run.name, int(frame)) for frame in run.frames]
+        _check_shapes(run, semantics)
+        answers.append(found := _run_findings(number, run, model, semantics.output))
+        names, before, after = found.frames, found.reference, found.engine
         for where, old, new in zip(names, before, after, strict=True):
-            if old is None:
-                raise EngineError(f"{where}: the reference gives logits that are not finite: check its weights")
             if new is None:
                 not_finite.append(where)
             elif _likeliest(old) != _likeliest(new):
@@ -96,11 +104,11 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
         sides += [SideChange(w, true, old, new) for w, true, old, new in known if old != new]
         if known:
             counts.append(_confusions(known))
-        if len(run.frames) >= _FEWEST_FRAMES_TO_CHOOSE_FROM:
-            old_key, new_key = (_key_frame(run, found, semantics, policy) for found in (before, after))
-            keys.append((run.name, old_key, new_key))
+        if len(run.frames) >= FEWEST_FRAMES:
+            keys.append(key_frames_of(found, semantics, policy))
     frames = sum(len(run.frames) for run in runs)
-    changes = tuple(KeyFrameChange(*key) for key in keys if not _same_key_frame(key[1], key[2]))
+    changes = tuple(KeyFrameChange(key.run, key.before, key.after) for key in keys if not key.same)
+    domain, outside = domain_changes(answers) if semantics.domain is not None else (None, ())
     by_run = np.stack(counts) if counts else np.zeros((0, 2, len(SIDES), len(SIDES) + 1), np.int64)
     left, right = (int(number) for number in by_run[:, 0].sum(axis=(0, 2)))
     return Comparison(
@@ -116,7 +124,11 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
         side_changes=tuple(sides),
         key_frames=Share(len(keys) - len(changes), len(keys)) if keys else None,
         key_frame_changes=changes,
-        runs_without_key_frame=sum(before is None and after is None for _, before, after in keys),
+        runs_without_key_frame=sum(key.before is None and key.after is None for key in keys),
+        readability=readability_error(answers) if semantics.readability is not None else None,
+        runs_as_readable=sum(key.as_readable and not key.near for key in keys),
+        domain=domain,
+        domain_changes=outside,
     )
 
 
@@ -139,18 +151,34 @@ def _side(truth: str) -> Side:
     raise EngineError(f"found {truth!r} as a frame's true side, expected left or right: mend its source")
 
 
-def _check_shapes(run: RunLogits, classes: int) -> None:
-    for name, logits in (("reference", run.reference), ("engine", run.engine)):
-        if logits.shape != (len(run.frames), classes):
-            raise EngineError(
-                f"{run.name}: the {name} gives logits {logits.shape}, expected {(len(run.frames), classes)}: "
-                "compare networks of the same labels"
-            )
+def _check_shapes(run: RunLogits, semantics: KeyframeSection) -> None:
+    expected = {output: (len(run.frames), columns) for output, columns in outputs_of(semantics).items()}
+    for name, logits, further in (
+        ("reference", run.reference, run.further_reference),
+        ("engine", run.engine, run.further_engine),
+    ):
+        found = {semantics.output: logits.shape, **{output: rows.shape for output, rows in further.items()}}
+        for output in expected.keys() | found.keys():
+            if found.get(output) != expected.get(output):
+                raise EngineError(
+                    f"{run.name}: the {name} gives {output} {found.get(output)}, expected {expected.get(output)}: "
+                    "compare networks of the same labels"
+                )
 
 
-def _findings(model: KeyframeModel, output: str, logits: NDArray[np.float64]) -> list[KeyframeFinding | None]:
-    """What the runtime says of each row; None where a logit is not finite."""
-    return [model.finding({output: row}, "") if np.isfinite(row).all() else None for row in logits]
+def _run_findings(number: int, run: RunLogits, model: KeyframeModel, output: str) -> RunFindings:
+    """What the runtime says of each frame. Raises EngineError where the reference is not finite."""
+    frames = [FrameName(number, run.name, int(frame)) for frame in run.frames]
+
+    def findings(rows: Mapping[str, NDArray[np.float64]]) -> list[KeyframeFinding | None]:
+        return [finding_of(model, {name: rows[name][place] for name in rows}) for place in range(len(frames))]
+
+    reference = []
+    for where, finding in zip(frames, findings({output: run.reference, **run.further_reference}), strict=True):
+        if finding is None:
+            raise EngineError(f"{where}: the reference gives outputs that are not finite: check its weights")
+        reference.append(finding)
+    return RunFindings(frames, run.due_ms, reference, findings({output: run.engine, **run.further_engine}))
 
 
 def _likeliest(finding: KeyframeFinding) -> int:
@@ -184,24 +212,6 @@ def _laterality_change(by_run: NDArray[np.int64]) -> LateralityChange:
         return f1[:, 1] - f1[:, 0]
 
     return LateralityChange(before, after, bootstrap(by_run, change))
-
-
-def _key_frame(
-    run: RunLogits, findings: Sequence[KeyframeFinding | None], semantics: KeyframeSection, policy: KeyframePolicyConfig
-) -> int | None:
-    scored = [
-        Judged(int(index), float(due), verdict_id="", finding=finding)
-        for index, due, finding in zip(run.frames, run.due_ms, findings, strict=True)
-        if finding is not None
-    ]
-    ranked = rank_key_frames(scored, semantics.key_frame_threshold, policy)
-    return ranked[0].index if ranked else None
-
-
-def _same_key_frame(before: int | None, after: int | None) -> bool:
-    if before is None or after is None:
-        return before is after
-    return abs(before - after) <= KEY_FRAME_TOLERANCE
 
 
 def _logit_error(runs: Sequence[RunLogits]) -> LogitError | None:

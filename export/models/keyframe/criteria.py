@@ -14,11 +14,13 @@ import numpy as np
 from cathrt.export.models.keyframe import page
 from cathrt.export.models.keyframe.comparison import compare, margin, run_logits
 from cathrt.export.models.keyframe.differences import Comparison
+from cathrt.export.models.keyframe.findings import finding_of
 from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
 from cathrt.export.qualify.criteria import Criteria, Outputs, RunAnswers, Shown
 from cathrt.export.qualify.evidence import share_figures, significant
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.config import Config
+from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import section_of
 
@@ -26,15 +28,26 @@ from cathrt.runtime.models.keyframe.section import section_of
 def compare_runs(runs: Sequence[RunAnswers], manifest: Manifest, config: Config) -> Comparison:
     """Everything that differs, as the runtime would read either's logits. Raises as `compare` does."""
     section = section_of(manifest)
-    logits = [run_logits(run, section.output, len(section.labels)) for run in runs]
-    return compare(logits, section, _policy(config))
+    return compare([run_logits(run, section) for run in runs], section, _policy(config))
 
 
 def int8_holds(manifest: Manifest, expected: Sequence[Outputs], found: Sequence[Outputs], gate: Gate) -> bool:
-    """Whether as many calibration frames keep their likeliest class as the gate asks of all frames."""
-    output = section_of(manifest).output
-    before, after = ([answer[output].argmax() for answer in answers] for answers in (expected, found))
-    return float(np.mean(np.equal(before, after))) >= gate.agreement
+    """Whether as many calibration frames keep their likeliest class as the gate asks of all frames; and where there are
+    further outputs, their verdict on the domain and their readability."""
+    section = section_of(manifest)
+    before, after = ([answer[section.output].argmax() for answer in answers] for answers in (expected, found))
+    if float(np.mean(np.equal(before, after))) < gate.agreement:
+        return False
+    if section.readability is None and section.domain is None:
+        return True
+    model = KeyframeModel(section)
+    pairs = [(finding_of(model, old), finding_of(model, new)) for old, new in zip(expected, found, strict=True)]
+    finite = [(old, new) for old, new in pairs if old is not None and new is not None]
+    if len(finite) < len(pairs):
+        return False
+    same = float(np.mean([old.outside == new.outside for old, new in finite]))
+    error = float(np.mean([abs(old.score - new.score) for old, new in finite]))
+    return same >= gate.domain and (section.readability is None or error <= gate.readability_error)
 
 
 def flip_margin(manifest: Manifest, reference: Outputs, engine: Outputs) -> float | None:
@@ -71,6 +84,17 @@ def figures(compared: Comparison) -> dict[str, Any]:
         }
     if compared.key_frames is not None:
         found["same_key_frame"] = share_figures(compared.key_frames)
+    readability = compared.readability
+    if readability is not None:
+        order = readability.same_order
+        found["readability_error"] = {
+            "largest": significant(readability.largest),
+            "mean": significant(readability.mean),
+            "same_order": None if order is None else round(order, 5),
+        }
+        found["runs_as_readable"] = compared.runs_as_readable
+    if compared.domain is not None:
+        found["same_domain"] = share_figures(compared.domain)
     return found
 
 

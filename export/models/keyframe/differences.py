@@ -1,4 +1,4 @@
-"""What two keyframe networks can differ in: flips, sides, key frames, logits.
+"""What two keyframe networks can differ in: flips, sides, key frames, logits, readability, domain.
 
 Not for: finding the differences (comparison.py), or how many may be (gate.py).
 C classes.
@@ -15,6 +15,8 @@ from cathrt.export.qualify.intervals import Interval, Share
 from cathrt.runtime.models.keyframe.records import Laterality
 
 KEY_FRAME_TOLERANCE = 1  # frames between two key frames that count as the same
+AS_READABLE = 0.02  # of readability by the reference: two key frames of a run so near count as the same, wherever
+INSIDE = "inside"  # what a frame inside the domain is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,33 @@ class LogitError:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadabilityError:
+    """|engine - reference| of the readability, in [0, 1], over frames with finite outputs. at: of the largest.
+
+    same_order: share of the pairs of frames of one run that the reference tells apart and the engine has in the same
+    order; None where there is no such pair.
+    """
+
+    largest: float
+    mean: float
+    at: FrameName
+    same_order: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainChange:
+    """A frame that is outside the domain, or inside it (None), for one network and not, or for another reason, for the
+    other."""
+
+    where: FrameName
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.before or INSIDE} → {self.after or INSIDE}"
+
+
+@dataclass(frozen=True, slots=True)
 class LateralityChange:
     """Macro F1 of both sides by the reference's and by the engine's findings; interval: of the engine's minus the
     reference's, paired, whole runs drawn anew."""
@@ -97,6 +126,9 @@ class Comparison:
     known_frames: of each of SIDES. laterality: None unless both sides are among them.
     key_frames: runs of the same key frame; None without a run long enough to choose from.
     runs_without_key_frame: of these, the ones where both sides choose none.
+    Of networks with further outputs, else None and nothing: readability: None also where no frame is finite.
+    runs_as_readable: of the runs of the same key frame, the ones where it is another frame, but as readable for the
+    reference. domain: frames of the same verdict.
     """
 
     runs: int
@@ -112,3 +144,7 @@ class Comparison:
     key_frames: Share | None
     key_frame_changes: tuple[KeyFrameChange, ...]
     runs_without_key_frame: int
+    readability: ReadabilityError | None = None
+    runs_as_readable: int = 0
+    domain: Share | None = None
+    domain_changes: tuple[DomainChange, ...] = ()

@@ -21,17 +21,21 @@ _ROUNDING = 1e-12
 @dataclass(frozen=True, slots=True)
 class Gate:
     """What must hold. agreement: least share of frames of the same class. logit_error: largest absolute one, or None
-    for no limit. laterality_f1_change: largest, either way. key_frames: least share of runs with the same one."""
+    for no limit. laterality_f1_change: largest, either way. key_frames: least share of runs with the same one.
+    Of networks with further outputs: readability_error: mean absolute one. domain: least share of frames of the same
+    verdict."""
 
     agreement: float
     logit_error: float | None
     laterality_f1_change: float = 0.005
     key_frames: float = 0.99
-    AT_LEAST: ClassVar[frozenset[str]] = frozenset({"agreement", "key_frames"})
+    readability_error: float = 0.02
+    domain: float = 0.999
+    AT_LEAST: ClassVar[frozenset[str]] = frozenset({"agreement", "key_frames", "domain"})
 
 
 GATES: Mapping[Precision, Gate] = {
-    "float32": Gate(agreement=1.0, logit_error=1e-4),
+    "float32": Gate(agreement=1.0, logit_error=1e-4, readability_error=1e-4, domain=1.0),
     "bfloat16": Gate(agreement=0.999, logit_error=None),
     "float16": Gate(agreement=0.999, logit_error=None),
     "int8": Gate(agreement=0.99, logit_error=None),
@@ -67,7 +71,21 @@ def failures_of(comparison: Comparison, gate: Gate, layers: Sequence[tuple[str, 
     if keys is not None and keys.value < gate.key_frames:
         required = f"a share of at least {gate.key_frames:g} within {KEY_FRAME_TOLERANCE} frame"
         failures.append(Failure("key frame", str(keys), required, first(comparison.key_frame_changes)))
-    return (*failures, *_too_few(comparison, gate))
+    return (*failures, *_further(comparison, gate, bad_layers), *_too_few(comparison, gate))
+
+
+def _further(comparison: Comparison, gate: Gate, bad_layers: tuple[str, ...]) -> list[Failure]:
+    """Of the further outputs, where there are any."""
+    failures = []
+    error, domain = comparison.readability, comparison.domain
+    if error is not None and error.mean > gate.readability_error:
+        found = f"a mean of {error.mean:.3g}, largest {error.largest:.3g}"
+        required = f"a mean of at most {gate.readability_error:g}"
+        failures.append(Failure("readability error", found, required, (str(error.at), *bad_layers)))
+    if domain is not None and domain.value < gate.domain:
+        seen = (*first(comparison.domain_changes), *bad_layers)
+        failures.append(Failure("domain", str(domain), f"a share of at least {gate.domain:g}", seen))
+    return failures
 
 
 def _kinds(flips: Sequence[Flip]) -> tuple[str, ...]:
@@ -81,8 +99,9 @@ def _too_few(comparison: Comparison, gate: Gate) -> list[Failure]:
     left, right = comparison.known_frames
     sided, runs = needed(1.0 - gate.laterality_f1_change), comparison.key_frames.of if comparison.key_frames else 0
     failures = []
-    if comparison.frames < needed(gate.agreement):
-        failures.append(Failure("frames compared", str(comparison.frames), f"at least {needed(gate.agreement)}"))
+    frames = max(needed(gate.agreement), needed(gate.domain) if comparison.domain is not None else 0)
+    if comparison.frames < frames:
+        failures.append(Failure("frames compared", str(comparison.frames), f"at least {frames}"))
     if left + right < sided or not left or not right:
         failures.append(Failure("frames of known side", f"{left} left, {right} right", f"{sided}, of both sides"))
     if runs < needed(gate.key_frames):

@@ -56,13 +56,14 @@ def keyframe_source(
     if (weights is None) == (not random_init):
         raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
     from cathrt.export.models.keyframe.checkpoint import load_checkpoint, random_checkpoint
+    from cathrt.export.models.keyframe.outputs import outputs_of
     from cathrt.export.models.keyframe.source import source_of
 
     meaning = _semantics_from(settings, like, semantics, random_init=random_init)
     if name is not None:
         meaning = replace(meaning, name=name)
-    labels = len(meaning.keyframe.labels)
-    checkpoint = load_checkpoint(weights, arch) if weights is not None else random_checkpoint(arch, labels, seed)
+    rows = sum(outputs_of(meaning.keyframe).values())
+    checkpoint = load_checkpoint(weights, arch) if weights is not None else random_checkpoint(arch, rows, seed)
     return source_of(checkpoint, meaning, seed=seed if random_init else None)
 
 

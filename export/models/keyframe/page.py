@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.differences import KEY_FRAME_TOLERANCE, Comparison, Flip
+from cathrt.export.models.keyframe.further import TOLD_APART
 from cathrt.export.models.keyframe.gate import Gate
 from cathrt.export.qualify.criteria import Pictures, Row
 from cathrt.export.qualify.html import ENGINE, REFERENCE, lines, listed, picture, section
@@ -40,7 +41,7 @@ def rows(compared: Comparison, gate: Gate) -> list[Row]:
     if error is not None:
         told = f"largest {error.largest:.3g} ({error.relative:.3g} of the largest logit) at {error.at}"
         found[5] = (found[5][0], f"{told}; mean {error.mean:.3g}", found[5][2])
-    return found
+    return [*found, *_further_rows(compared, gate)]
 
 
 def sections(compared: Comparison, pictures: Pictures) -> list[str]:
@@ -50,7 +51,27 @@ def sections(compared: Comparison, pictures: Pictures) -> list[str]:
         ("Sides that changed, of frames whose side is known", compared.side_changes),
         ("Frames on which the engine is not finite", compared.not_finite),
     )
-    return [_flips(compared, pictures), *(section(title, listed(found, _CHANGES)) for title, found in changes)]
+    shown = [_flips(compared, pictures), *(section(title, listed(found, _CHANGES)) for title, found in changes)]
+    if compared.domain is not None:
+        title = "Frames whose verdict on the domain changed"
+        shown.append(section(title, listed(compared.domain_changes, _CHANGES)))
+    return shown
+
+
+def _further_rows(compared: Comparison, gate: Gate) -> list[Row]:
+    """Of networks with further outputs; none of others."""
+    error, found = compared.readability, []
+    if error is not None:
+        told = f"mean {error.mean:.3g}, largest {error.largest:.3g} at {error.at}"
+        found.append(("readability error", told, f"mean at most {gate.readability_error:g}"))
+        order = (
+            "not measured: no two frames far enough apart" if error.same_order is None else f"{error.same_order:.5g}"
+        )
+        found.append((f"frames of a run in the same order, if {TOLD_APART:g} of readability apart", order, ""))
+        found.append(("runs of another key frame that is as readable", str(compared.runs_as_readable), ""))
+    if compared.domain is not None:
+        found.append(("frames of the same verdict on the domain", str(compared.domain), f"at least {gate.domain:g}"))
+    return found
 
 
 def _flips(compared: Comparison, pictures: Pictures) -> str:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Len
 
 from cathrt.export.bundle.sign import canonical_json
-from cathrt.export.models.keyframe.to_onnx import INPUT, OUTPUT
+from cathrt.export.models.keyframe.outputs import DOMAIN, OUTPUT, READABILITY, outputs_of
+from cathrt.export.models.keyframe.to_onnx import INPUT
 from cathrt.runtime.bundle.check import manifest_from_json
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
-# What the exported graph settles; a file that gives it could only contradict.
+# What the exported graph settles, by table; a file that gives it could only contradict.
 _SETTLED: Mapping[str, Mapping[str, str]] = {
     "preprocessing": {"input": INPUT, "layout": "NCHW"},
     "keyframe": {"output": OUTPUT},
+}
+# The same of the tables in [keyframe] that only networks with further outputs have.
+_SETTLED_FURTHER: Mapping[str, Mapping[str, str]] = {
+    "readability": {"output": READABILITY},
+    "domain": {"output": DOMAIN},
 }
 
 
@@ -57,12 +63,12 @@ def semantics_from_toml(path: Path) -> Semantics:
 
     document = toml_from_file(path)
     for table, settled in _SETTLED.items():
-        given = document.get(table)
-        if not isinstance(given, dict):
+        if not isinstance(document.get(table), dict):
             raise ConfigError(f"{path}: no table [{table}]: docs/export.md shows the form")
-        if both := sorted(given.keys() & settled.keys()):
-            raise ConfigError(f"{path}: {table}.{both[0]}: the exported graph settles it, remove the key")
-        document[table] = {**given, **settled}
+        document[table] = _with_settled(path, table, document[table], settled)
+    for table, settled in _SETTLED_FURTHER.items():
+        if isinstance(given := document["keyframe"].get(table), dict):
+            document["keyframe"][table] = _with_settled(path, f"keyframe.{table}", given, settled)
     try:
         # Through JSON, because strict validation takes tables and arrays for dataclasses and tuples only there.
         found = _adapter().validate_json(json.dumps(document, default=str))
@@ -81,12 +87,15 @@ def semantics_of_bundle(bundle: Bundle) -> Semantics:
             f"--like {bundle.path}: its network reads {preprocessing.layout}, exported networks read NCHW: "
             "give --semantics FILE.toml"
         )
-    found = Semantics(
-        manifest.name,
-        dataclasses.replace(preprocessing, input=INPUT),
-        dataclasses.replace(section_of(manifest), output=OUTPUT),
-        manifest.demonstration,
+    section = section_of(manifest)
+    readability, domain = section.readability, section.domain
+    section = dataclasses.replace(
+        section,
+        output=OUTPUT,
+        readability=None if readability is None else dataclasses.replace(readability, output=READABILITY),
+        domain=None if domain is None else dataclasses.replace(domain, output=DOMAIN),
     )
+    found = Semantics(manifest.name, dataclasses.replace(preprocessing, input=INPUT), section, manifest.demonstration)
     return _checked(found, str(bundle.path))
 
 
@@ -114,7 +123,9 @@ def manifest_of(
             CLASSIFIER: Network(
                 artifacts=dict(artifacts),
                 inputs=(DeclaredTensor(INPUT, (1, 3, given.height, given.width), "float32"),),
-                outputs=(DeclaredTensor(OUTPUT, (1, len(semantics.keyframe.labels)), "float32"),),
+                outputs=tuple(
+                    DeclaredTensor(name, (1, rows), "float32") for name, rows in outputs_of(semantics.keyframe).items()
+                ),
                 preprocessing=(given,),
             )
         },
@@ -123,6 +134,13 @@ def manifest_of(
         provenance=dict(provenance),
         evidence=dict(evidence),
     )
+
+
+def _with_settled(path: Path, table: str, given: dict[str, Any], settled: Mapping[str, str]) -> dict[str, Any]:
+    """A table of the file with what the graph settles. Raises ConfigError where the file gives that itself."""
+    if both := sorted(given.keys() & settled.keys()):
+        raise ConfigError(f"{path}: {table}.{both[0]}: the exported graph settles it, remove the key")
+    return {**given, **settled}
 
 
 def _checked(semantics: Semantics, origin: str) -> Semantics:

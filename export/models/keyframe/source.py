@@ -5,6 +5,7 @@ Not for: reading the weights (checkpoint.py) or their meaning (semantics.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cathrt.export.graph.fold import Feeds, Layout, canonical
 from cathrt.export.model_kind import NetworkSource, SourceModel
 from cathrt.export.models.keyframe.checkpoint import Checkpoint, load_checkpoint, random_checkpoint
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.outputs import SplitOutputs, outputs_of
 from cathrt.export.models.keyframe.semantics import Semantics, manifest_of
 from cathrt.export.models.keyframe.to_onnx import INPUT, check_against_torch, onnx_from_state
 from cathrt.export.qualify.reference import Network, reference_from_module
@@ -25,14 +27,11 @@ from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
 
 def source_of(checkpoint: Checkpoint, semantics: Semantics, *, seed: int | None) -> SourceModel:
-    """seed: what random weights were drawn with, None for trained ones. Raises ConfigError where the classes of both
-    are not as many."""
-    classes, labels = checkpoint.classes, len(semantics.keyframe.labels)
-    if classes != labels:
-        raise ConfigError(
-            f"the weights give {classes} classes, the semantics have {labels} labels: give --semantics FILE.toml with "
-            "a label for each class, in the network's own order"
-        )
+    """seed: what random weights were drawn with, None for trained ones. Raises ConfigError where the weights have more
+    or fewer rows than the semantics give a meaning to."""
+    rows, outputs = checkpoint.classes, outputs_of(semantics.keyframe)
+    if rows != sum(outputs.values()):
+        raise ConfigError(_other_rows(rows, outputs))
     return _source(checkpoint, manifest_of(semantics, {}, {}, {}), seed)
 
 
@@ -41,19 +40,19 @@ def source_of_bundle(bundle: Bundle, weights: Path | None) -> SourceModel | None
 
     Raises ConfigError where the checkpoint is another one.
     """
-    manifest, classes = bundle.manifest, len(section_of(bundle.manifest).labels)
+    manifest, rows = bundle.manifest, sum(outputs_of(section_of(bundle.manifest)).values())
     chain = manifest.provenance.get("chain")
     made_of = chain.get("weights") if isinstance(chain, dict) else None
     if weights is None and manifest.random_init and manifest.provenance.get("arch") in ARCHS:
-        checkpoint = random_checkpoint(manifest.provenance["arch"], classes, int(manifest.provenance["seed"]))
+        checkpoint = random_checkpoint(manifest.provenance["arch"], rows, int(manifest.provenance["seed"]))
     elif weights is not None:
         checkpoint = load_checkpoint(weights)
     else:
         return None
-    if checkpoint.classes != classes or made_of not in (None, checkpoint.sha256):
+    if checkpoint.classes != rows or made_of not in (None, checkpoint.sha256):
         raise ConfigError(
-            f"reference: weights {checkpoint.sha256[:16]} of {checkpoint.classes} classes, bundle {manifest.name} was "
-            f"made of {str(made_of)[:16]} and has {classes}: give --weights with the file it was exported from"
+            f"reference: weights {checkpoint.sha256[:16]} of {checkpoint.classes} rows, bundle {manifest.name} was "
+            f"made of {str(made_of)[:16]} and has {rows}: give --weights with the file it was exported from"
         )
     return _source(checkpoint, manifest, None)
 
@@ -71,24 +70,46 @@ def _source(checkpoint: Checkpoint, manifest: Manifest, seed: int | None) -> Sou
 
 def _classifier(checkpoint: Checkpoint, manifest: Manifest) -> NetworkSource:
     (made,) = manifest.network(CLASSIFIER).preprocessing
-    height, width = made.height, made.width
+    height, width, outputs = made.height, made.width, outputs_of(section_of(manifest))
 
     def plain(feeds: Feeds | None) -> bytes:
-        data = onnx_from_state(checkpoint.state, height=height, width=width)
+        data = onnx_from_state(checkpoint.state, height=height, width=width, outputs=outputs)
         if feeds is not None:
-            check_against_torch(checkpoint.state, onnx.load_from_string(data), feeds[INPUT])
+            check_against_torch(checkpoint.state, onnx.load_from_string(data), feeds[INPUT], outputs=outputs)
         return data
 
     def folded(model: onnx.ModelProto, layout: Layout, feeds: Feeds | None) -> onnx.ModelProto:
         found = canonical(model, layout, feeds=feeds)
         if feeds is not None:
-            check_against_torch(checkpoint.state, found, feeds[INPUT])
+            check_against_torch(checkpoint.state, found, feeds[INPUT], outputs=outputs)
         return found
 
     def reference() -> Network:
         module = ConvNext(ARCHS[checkpoint.arch], classes=checkpoint.classes)
         module.load_state_dict(dict(checkpoint.state))
-        return reference_from_module(module, [made.input], [section_of(manifest).output])
+        return reference_from_module(SplitOutputs(module, outputs), [made.input], list(outputs))
 
-    identity = {"weights": checkpoint.sha256, "arch": checkpoint.arch, "height": height, "width": width}
+    identity = {
+        "weights": checkpoint.sha256,
+        "arch": checkpoint.arch,
+        "height": height,
+        "width": width,
+        "outputs": [[name, rows] for name, rows in outputs.items()],
+    }
     return NetworkSource(identity, plain, folded, reference, for_turing=head_as_convolution)
+
+
+def _other_rows(rows: int, outputs: Mapping[str, int]) -> str:
+    """What to do about weights of so many rows where the semantics speak of others."""
+    classes, *further = outputs.values()
+    if not further:
+        return (
+            f"the weights give {rows} classes, the semantics have {classes} labels: give --semantics FILE.toml with "
+            "a label for each class, in the network's own order, and with the tables for further outputs where the "
+            "network has any (docs/export.md)"
+        )
+    taken = ", ".join(f"{name} {count}" for name, count in outputs.items())
+    return (
+        f"the weights give {rows} rows, the semantics' outputs take {sum(outputs.values())} ({taken}): give a label "
+        "for each class, and the tables for further outputs only where the network has them (docs/export.md)"
+    )

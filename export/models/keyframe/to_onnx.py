@@ -18,24 +18,39 @@ from torch import Tensor
 
 from cathrt.export.graph.fold import TOLERANCE, check_outputs
 from cathrt.export.models.keyframe.convnext import ARCHS, DEPTHWISE_KERNEL, LAYER_NORM_EPS, ConvNext, arch_of
+from cathrt.export.models.keyframe.outputs import OUTPUT, SplitOutputs
+from cathrt.runtime.errors import EngineError
 
 OPSET = 20  # the first with Gelu; LayerNormalization came with 17
 IR_VERSION = 9  # of the same ONNX release (1.15), so that older engines of that opset still read the file
-INPUT, OUTPUT = "image", "logits"
+INPUT = "image"
 TO_CHANNELS_LAST, TO_CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 Storage = Literal["float32", "float16"]
 
 
-def onnx_from_state(state: Mapping[str, Tensor], *, height: int, width: int, storage: Storage = "float32") -> bytes:
-    """The ONNX file of a ConvNeXt state in timm's names: image (1, 3, height, width) to logits (1, classes), float32.
+def onnx_from_state(
+    state: Mapping[str, Tensor],
+    *,
+    height: int,
+    width: int,
+    storage: Storage = "float32",
+    outputs: Mapping[str, int] | None = None,
+) -> bytes:
+    """The ONNX file of a ConvNeXt state in timm's names: image (1, 3, height, width) to its outputs, float32.
 
+    outputs: rows of the last layer by the name of the output (1, rows) that they make, in order, as outputs_of gives
+    them; None: all rows are the logits.
     storage: "float16" stores the weights as half floats, each behind a Cast to float32, so the file halves and engines
     fold the casts when they load it; all arithmetic stays float32. It equals the float32 graph of the rounded weights.
-    Raises ValueError if the names or shapes are not those of a published size, or height, width no multiples of 32.
+    Raises ValueError if the names or shapes are not those of a published size, the outputs take more or fewer rows than
+    there are, or height, width are no multiples of 32.
     """
-    arch_name, classes = arch_of(state)
-    _require_complete(state, arch_name, classes)
+    arch_name, rows = arch_of(state)
+    _require_complete(state, arch_name, rows)
+    outputs = {OUTPUT: rows} if outputs is None else outputs
+    if sum(outputs.values()) != rows or min(outputs.values()) < 1:
+        raise ValueError(f"head.fc has {rows} rows, the outputs take {dict(outputs)}: give each row to one output")
     if height % 32 or width % 32:
         raise ValueError(f"input {height}x{width}: ConvNeXt halves its input five times, give multiples of 32")
     graph = _Graph(state, storage)
@@ -51,23 +66,47 @@ def onnx_from_state(state: Mapping[str, Tensor], *, height: int, width: int, sto
             x = _block(graph, x, f"stages.{s}.blocks.{i}", arch.widths[s])
     pooled = graph.add("head.pool", "ReduceMean", [x, graph.constant("head.pool.axes", np.array([2, 3]))], keepdims=0)
     normed = graph.layer_norm(pooled, "head.norm")
-    graph.add("head.fc", "Gemm", [normed, *graph.weights("head.fc")], transB=1, output=OUTPUT)
-    return _serialised(graph, arch_name, (1, 3, height, width), (1, classes))
+    only = next(iter(outputs)) if len(outputs) == 1 else None
+    logits = graph.add("head.fc", "Gemm", [normed, *graph.weights("head.fc")], transB=1, output=only)
+    if only is None:
+        graph.split(logits, "head.split", outputs)
+    return _serialised(graph, arch_name, (1, 3, height, width), outputs)
+
+
+def state_from_onnx(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """The state that onnx_from_state made this graph of, as float32. Raises ValueError if another program made it."""
+    state = {}
+    for initializer in model.graph.initializer:
+        name = initializer.name.removesuffix(".half")
+        if name.endswith((".weight", ".bias", ".gamma")):
+            values = numpy_helper.to_array(initializer).astype(np.float32)
+            state[name] = torch.from_numpy(values.T.copy() if ".mlp." in name and values.ndim == 2 else values.copy())
+    arch_name, classes = arch_of(state)
+    _require_complete(state, arch_name, classes)
+    return state
 
 
 def check_against_torch(
-    state: Mapping[str, Tensor], model: onnx.ModelProto, image: NDArray[np.float32], tolerance: float = TOLERANCE
+    state: Mapping[str, Tensor],
+    model: onnx.ModelProto,
+    image: NDArray[np.float32],
+    tolerance: float = TOLERANCE,
+    outputs: Mapping[str, int] | None = None,
 ) -> float:
-    """The largest difference of a graph's logits and the PyTorch network's with these weights, relative to the largest.
+    """The largest difference of a graph's outputs and the PyTorch network's, relative to the largest value.
 
-    Raises EngineError beyond `tolerance`.
+    state: the weights of that network. outputs: as for onnx_from_state.
+    Raises EngineError beyond `tolerance`, or if the graph's outputs are others.
     """
-    arch_name, classes = arch_of(state)
-    network = ConvNext(ARCHS[arch_name], classes=classes).eval()
+    arch_name, rows = arch_of(state)
+    network = ConvNext(ARCHS[arch_name], classes=rows)
     network.load_state_dict(dict(state))
+    outputs = {OUTPUT: rows} if outputs is None else outputs
+    if (found := [port.name for port in model.graph.output]) != list(outputs):
+        raise EngineError(f"the graph gives {found}, expected {list(outputs)}: do not use it, correct the pass")
     with torch.no_grad():
-        expected = network(torch.from_numpy(image)).numpy()
-    return check_outputs("all passes", model, {model.graph.input[0].name: image}, [expected], tolerance)
+        expected = [values.numpy() for values in SplitOutputs(network, outputs).eval()(torch.from_numpy(image))]
+    return check_outputs("all passes", model, {model.graph.input[0].name: image}, expected, tolerance)
 
 
 def _block(graph: _Graph, x: str, name: str, width: int) -> str:
@@ -127,6 +166,11 @@ class _Graph:
         product = self.add(f"{name}.matmul", "MatMul", [x, self.weight(f"{name}.weight", transposed=True)])
         return self.add(name, "Add", [product, self.weight(f"{name}.bias")])
 
+    def split(self, x: str, name: str, parts: Mapping[str, int]) -> None:
+        """Columns of a (1, columns) tensor as outputs of the graph."""
+        sizes = self.constant(f"{name}.sizes", np.array(list(parts.values()), np.int64))
+        self.nodes.append(helper.make_node("Split", [x, sizes], list(parts), name=name, axis=1))
+
     def layer_norm(self, x: str, name: str) -> str:
         return self.add(name, "LayerNormalization", [x, *self.weights(name)], axis=-1, epsilon=LAYER_NORM_EPS)
 
@@ -157,13 +201,13 @@ def _require_complete(state: Mapping[str, Tensor], arch_name: str, classes: int)
         raise ValueError(f"not the weights of {arch_name}: " + "; ".join(wrong))
 
 
-def _serialised(graph: _Graph, name: str, image: tuple[int, ...], logits: tuple[int, ...]) -> bytes:
+def _serialised(graph: _Graph, name: str, image: tuple[int, ...], outputs: Mapping[str, int]) -> bytes:
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             name,
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, image)],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, logits)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, (1, rows)) for output, rows in outputs.items()],
             graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -197,7 +197,7 @@ def test_a_better_engine_fails_the_gate_of_laterality_as_a_worse_one_does() -> N
 @pytest.mark.parametrize(("shift", "same"), [(0, 1), (1, 1), (2, 0)])
 def test_key_frames_one_frame_apart_are_the_same_and_two_apart_are_not(shift: int, same: int) -> None:
     before, after = logits_of(["LCA-bad"] * 12), logits_of(["LCA-bad"] * 12)
-    before[4], after[4 + shift] = logits_of(["LCA-better"] * 2)
+    before[3:6] = after[3 + shift : 6 + shift] = logits_of(["LCA-better"] * 3)  # one frame alone is no key frame
     found = compared(run_of(before, after))
     assert found.key_frames is not None
     assert (found.key_frames.hits, found.key_frames.of) == (same, 1)
@@ -217,9 +217,9 @@ def test_a_still_is_no_run_to_choose_a_key_frame_from() -> None:
 
 
 def test_the_default_gates_are_those_of_the_issue() -> None:
-    assert GATES["float32"] == Gate(1.0, 1e-4, 0.005, 0.99)
-    assert GATES["float16"] == GATES["bfloat16"] == Gate(0.999, None, 0.005, 0.99)
-    assert GATES["int8"] == Gate(0.99, None, 0.005, 0.99)
+    assert GATES["float32"] == Gate(1.0, 1e-4, 0.005, 0.99, readability_error=1e-4, domain=1.0)
+    assert GATES["float16"] == GATES["bfloat16"] == Gate(0.999, None, 0.005, 0.99, 0.02, 0.999)
+    assert GATES["int8"] == Gate(0.99, None, 0.005, 0.99, 0.02, 0.999)
 
 
 def test_a_gate_may_be_tightened_and_then_refuses_more() -> None:

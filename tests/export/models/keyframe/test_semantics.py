@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.export.models.keyframe.semantics import demonstration_semantics, semantics_from_toml, semantics_of_bundle
+from cathrt.export.models.keyframe.outputs import outputs_of
+from cathrt.export.models.keyframe.semantics import (
+    demonstration_semantics,
+    manifest_of,
+    semantics_from_toml,
+    semantics_of_bundle,
+)
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
+from tests.export.further_outputs import FURTHER, OUTPUTS
 from tests.export.small_export import SEMANTICS, semantics_file
 
 
@@ -57,3 +64,54 @@ def test_a_file_that_does_not_fit_is_refused_by_its_key(tmp_path: Path, old: str
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
         semantics_from_toml(tmp_path / "none.toml")
+
+
+def test_tables_of_further_outputs_give_them_under_the_graphs_own_names(tmp_path: Path) -> None:
+    section = semantics_from_toml(semantics_file(tmp_path, FURTHER)).keyframe
+    assert outputs_of(section) == OUTPUTS
+    assert section.readability is not None
+    assert section.readability.poor_below == 0.3
+    assert section.domain is not None
+    assert [reason.name for reason in section.domain.reasons][:2] == ["inverted", "drawing"]
+    assert section.run_visible_threshold is None
+
+
+def test_the_manifest_declares_every_output(tmp_path: Path) -> None:
+    manifest = manifest_of(semantics_from_toml(semantics_file(tmp_path, FURTHER)), {}, {}, {})
+    declared = [(tensor.name, tensor.shape, tensor.dtype) for tensor in manifest.network(CLASSIFIER).outputs]
+    assert declared == [(name, (1, rows), "float32") for name, rows in OUTPUTS.items()]
+
+
+def test_one_further_output_alone_is_enough(tmp_path: Path) -> None:
+    text = SEMANTICS + "run_visible_threshold = 0.4\n[keyframe.readability]\npoor_below = 0.3\n"
+    section = semantics_from_toml(semantics_file(tmp_path, text)).keyframe
+    assert outputs_of(section) == {"logits": 6, "readability": 1}
+    assert section.run_visible_threshold == 0.4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "poor_below = 0.3",
+            'output = "x"\npoor_below = 0.3',
+            r"keyframe\.readability\.output: the exported graph settles",
+        ),
+        ("poor_below = 0.3", "poor_below = 3", r"keyframe\.readability\.poor_below: found 3"),
+        ("poor_below = 0.3", "", r"keyframe\.readability\.poor_below: missing"),
+        ("[keyframe.readability]", "[keyframe.readable]", r"keyframe\.readable: unknown key"),
+        (
+            "[keyframe.domain]",
+            '[keyframe.domain]\noutput = "x"',
+            r"keyframe\.domain\.output: the exported graph settles",
+        ),
+        ('name = "drawing"', 'name = "inverted"', "expected each once"),
+        ('text = "a drawing", ', "", r"reasons\.\d+\.text: missing"),
+    ],
+)
+def test_a_table_of_a_further_output_that_does_not_fit_is_refused_by_its_key(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in FURTHER
+    with pytest.raises(ConfigError, match=message):
+        semantics_from_toml(semantics_file(tmp_path, FURTHER.replace(old, new, 1)))
