@@ -32,7 +32,7 @@ from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
 PHANTOM_RUNS, QUICK_PHANTOM_RUNS = 400, 12
-OUTSIDERS, QUICK_OUTSIDERS = 40, 4  # pictures a kind that are no angiograms
+OUTSIDERS, QUICK_OUTSIDERS = 20, 2  # pictures a kind that are no angiograms
 STILLS_FOLDER, CINE_FOLDER = "arcade_syntax", "xa_cine"  # where --data keeps them
 CHOSEN_FOLDERS = (STILLS_FOLDER, "arcade_stenosis/images", "danilov_lca_sequence")  # stills chosen for reading
 
