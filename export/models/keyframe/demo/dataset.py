@@ -61,6 +61,7 @@ class PhantomFrames:
     images: (N, H, W) uint8, grey in [0, 1] times 255.   targets: (N, 6) float32, each row sums to 1.
     scene: (N,) int64, the seed.   frame: (N,) int64, 0-based index in its run.
     coronary: (N,) bool, False for every frame of a run that shows no coronary artery.
+    readability: (N,) float32, as phantom/readability.py defines it; 0 in runs without coronaries.
     vessels: (N, 28, 28) uint8, the longest path through opacified coronary artery in each cell, tenths of a millimetre.
     """
 
@@ -69,6 +70,7 @@ class PhantomFrames:
     scene: NDArray[np.int64]
     frame: NDArray[np.int64]
     coronary: NDArray[np.bool_]
+    readability: NDArray[np.float32]
     vessels: NDArray[np.uint8]
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class PhantomFrames:
 
 
 def target_of(label: FrameLabel) -> NDArray[np.float32]:
-    """(6,) float32: one label, or half and half over the two "others" where the phantom shows no side."""
+    """(6,) float32: one label, or half and half over the two of its quality where the frame shows no side."""
     target = np.zeros(len(LABELS), np.float32)
     columns = [
         column
@@ -121,8 +123,15 @@ def render_scene(seed: int, rendering: Rendering) -> PhantomFrames:
         scene=np.full(len(indices), seed, np.int64),
         frame=np.array(indices, np.int64),
         coronary=np.full(len(indices), any(label.laterality is not None for label in labels)),
+        readability=np.array([labels[index].readability for index in indices], np.float32),
         vessels=vessels,
     )
+
+
+def rate_of(frames: PhantomFrames) -> float:
+    """Frames a second of the run that these are of. Raises ValueError where they are of several."""
+    (seed,) = set(frames.scene.tolist())
+    return sample_scene(seed, kind=None, matrix=64).frame_rate_hz
 
 
 def vessel_cells(path_mm: NDArray[np.float32]) -> NDArray[np.uint8]:

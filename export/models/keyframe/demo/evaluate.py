@@ -1,30 +1,41 @@
 """What the weights are worth on phantom frames they have not seen: scores counted.
 
-Findings come from the runtime's own KeyframeModel, so a score here means what an alert means there. F1 and calibration
-are defined here for benchmarks.accuracy too, which evaluates the finished bundle through the whole line, also on real
-angiograms; nothing here does. N frames; logits (N, 6) in the order of dataset.LABELS.
+Findings and key frames come from the runtime's own reader and policy, so a score here means what an alert means there.
+F1 and calibration are defined here for benchmarks.accuracy too, which evaluates the finished bundle through the whole
+line, also on real angiograms; nothing here does.
+N frames; rows (N, 6 + 1 + 1 + reasons): the last layer's, in the order of dataset.LABELS, readability, domain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.models.keyframe.demo.dataset import LABELS, QUALITIES, PhantomFrames
+from cathrt.export.models.keyframe.demo.dataset import LABELS, QUALITIES, PhantomFrames, rate_of
+from cathrt.export.models.keyframe.demo.outsiders import OUTSIDER_REASONS
 from cathrt.export.models.keyframe.scores import SIDES, f1_macro
+from cathrt.runtime.frame import Geometry
+from cathrt.runtime.model_kind import Judged
+from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding
-from cathrt.runtime.models.keyframe.section import KeyframeSection
+from cathrt.runtime.models.keyframe.section import DomainOutput, DomainReason, KeyframeSection, ReadabilityOutput
+from cathrt.runtime.models.keyframe.side import run_outside, run_side
 
-OUTPUT = "logits"
-# A key frame counts if the run's best frame by score lies this near one that the phantom calls "better".
-HIT_FRAMES = 2
+OUTPUT, READABILITY, DOMAIN = "logits", "readability", "domain"
+POOR_BELOW = 0.3  # a twentieth of generated runs has no frame above it
+# A key frame counts if it lies this near a best frame: one that has this share of the run's best readability.
+HIT_FRAMES = 3
+BEST_SHARE = 0.95
+NOTHING_TO_READ = 0.05  # a run whose best frame is below it has no key frame to find
 CALIBRATION_BINS = 15
 
-Logits = NDArray[np.float32]
+Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,8 @@ class FrameScores:
 
     quality_f1_macro: better, bad, others by the largest of the three sums. expected_calibration_error: of the
     likeliest class, 15 equal bins. unknown_when_opacified: share of "unknown" where there is an artery.
-    named_when_empty: share of a named side where there is none.
+    named_when_empty: share of a named side where there is none. readability_error: mean distance from the truth.
+    refused: share of frames taken for no angiogram.
     """
 
     frames: int
@@ -42,22 +54,38 @@ class FrameScores:
     unknown_when_opacified: float
     named_when_empty: float
     quality_f1_macro: float
+    readability_error: float
+    refused: float
     expected_calibration_error: float
 
 
 @dataclass(frozen=True, slots=True)
 class RunScores:
-    """Per run. key_frame_hit: share of runs with a "better" frame whose best-scored frame lies within HIT_FRAMES of one
-    and reaches the threshold. false_key_frame_runs: share of runs without coronaries with any frame at the threshold.
-    laterality_right: share of coronary runs whose side by sum of opacified frames' votes is right.
+    """Per run, of the runtime's policy. key_frame_hit: share of coronary runs with something to read whose first-ranked
+    key frame lies within HIT_FRAMES of a best frame. regret: 1 - its readability by the run's best, mean; a run without
+    a key frame counts 1. without_key_frame: share of these runs. laterality_right: of coronary runs, unknown is wrong.
+    false_key_frame_runs, named_side_runs: share of the runs without coronaries in which a key frame is announced or
+    ranked, or a side named.
     """
 
     coronary_runs: int
-    runs_with_better: int
+    readable_runs: int
     other_runs: int
     key_frame_hit: float
-    false_key_frame_runs: float
+    regret: float
+    without_key_frame: float
     laterality_right: float
+    false_key_frame_runs: float
+    named_side_runs: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """What the runtime makes of one run: places in it of the frames announced and ranked, and the side."""
+
+    announced: tuple[int, ...]
+    ranked: tuple[int, ...]
+    side: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +100,71 @@ class CalibrationBin:
     right: float
 
 
-def semantics(laterality: float, visible: float, key_frame: float) -> KeyframeSection:
-    """The manifest's section with these three thresholds."""
-    return KeyframeSection(OUTPUT, LABELS, laterality, visible, key_frame)
+def semantics(
+    laterality: float,
+    visible: float,
+    key_frame: float,
+    run_visible: float | None = None,
+    domain: float | None = None,
+) -> KeyframeSection:
+    """The manifest's section with these thresholds; without one for the domain, that of a network of six classes."""
+    plain = KeyframeSection(OUTPUT, LABELS, laterality, visible, key_frame, run_visible)
+    if domain is None:
+        return plain
+    reasons = tuple(DomainReason(*reason) for reason in OUTSIDER_REASONS)
+    return replace(
+        plain,
+        readability=ReadabilityOutput(READABILITY, POOR_BELOW),
+        domain=DomainOutput(DOMAIN, reasons, domain),
+    )
 
 
-def findings_of(logits: Logits, meaning: KeyframeSection) -> list[KeyframeFinding]:
-    """What the runtime would say of each row."""
+def findings_of(rows: Rows, meaning: KeyframeSection) -> list[KeyframeFinding]:
+    """What the runtime would say of each frame."""
     model = KeyframeModel(meaning)
-    return [model.finding({OUTPUT: row}, "") for row in logits]
+    ends = len(LABELS), len(LABELS) + 1
+    return [
+        model.finding({OUTPUT: row[: ends[0]], READABILITY: row[ends[0] : ends[1]], DOMAIN: row[ends[1] :]}, "")
+        for row in rows
+    ]
 
 
-def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSection) -> FrameScores:
+def judged_run(
+    findings: Sequence[KeyframeFinding],
+    rate_hz: float,
+    meaning: KeyframeSection,
+    policy: KeyframePolicyConfig,
+    geometry: Geometry | None = None,
+) -> JudgedRun:
+    """Take a whole run through the runtime's policy. geometry: None for a run that tells no angles."""
+    reader = KeyframeModel(meaning)
+    frames = [Judged(index, 1000.0 * index / rate_hz, "", finding) for index, finding in enumerate(findings)]
+    announcer = KeyFrameAnnouncer(meaning.key_frame_threshold, policy)
+    raised = []
+    for frame, finding in zip(frames, findings, strict=True):
+        visible = reader.visibility(finding) >= meaning.visible_threshold
+        raised.append(announcer.observe(frame, eligible=finding.laterality != "unknown" or visible))
+    announced = tuple(frame.index for frame in [*raised, announcer.finish()] if frame is not None)
+    if run_outside(findings) is not None:
+        return JudgedRun(announced, (), "unknown")
+    side = run_side(findings, reader, meaning, policy, geometry or Geometry())
+    ranked = []
+    if side.shows_artery:
+        at_least_one = side.voted != "unknown"
+        ranked = rank_key_frames(frames, meaning.key_frame_threshold, policy, at_least_one=at_least_one)
+    return JudgedRun(announced, tuple(frame.index for frame in ranked), side.laterality)
+
+
+def frame_scores(rows: Rows, frames: PhantomFrames, meaning: KeyframeSection) -> FrameScores:
     """Count over single frames."""
-    found = np.array([finding.laterality for finding in findings_of(logits, meaning)])
+    findings = findings_of(rows, meaning)
+    found = np.array([finding.laterality for finding in findings])
     side, quality = truth(frames.targets)
-    opacified = quality != "others"
-    scores = softmax(logits)
+    opacified = (quality != "others") & (side != "none")
+    scores = softmax(rows[:, : len(LABELS)])
     by_quality = np.stack([scores[:, [label.quality == q for label in LABELS]].sum(axis=1) for q in QUALITIES], axis=1)
     found_quality = np.array(QUALITIES)[by_quality.argmax(axis=1)]
+    readable = np.array([finding.score for finding in findings])
     return FrameScores(
         frames=len(frames),
         opacified_frames=int(opacified.sum()),
@@ -98,37 +172,47 @@ def frame_scores(logits: Logits, frames: PhantomFrames, meaning: KeyframeSection
         unknown_when_opacified=share_of(found[opacified] == "unknown"),
         named_when_empty=share_of(found[~opacified] != "unknown"),
         quality_f1_macro=f1_macro(found_quality, quality, QUALITIES),
+        readability_error=float(np.abs(readable - frames.readability).mean()),
+        refused=share_of([finding.outside is not None for finding in findings]),
         expected_calibration_error=_calibration_error(scores, frames.targets),
     )
 
 
-def run_scores(runs: Iterable[tuple[PhantomFrames, Logits]], meaning: KeyframeSection) -> RunScores:
+def run_scores(
+    runs: Iterable[tuple[PhantomFrames, Rows]], meaning: KeyframeSection, policy: KeyframePolicyConfig
+) -> RunScores:
     """Count over whole runs, frames in order."""
-    hits, false_alerts, sides_right = [], [], []
-    for frames, logits in runs:
-        findings = findings_of(logits, meaning)
-        key_scores = np.array([finding.score for finding in findings])
-        side, quality = truth(frames.targets)
+    hits, regrets, without, false, named, right = [], [], [], [], [], []
+    for frames, rows in runs:
+        judged = judged_run(findings_of(rows, meaning), rate_of(frames), meaning, policy)
         if not frames.coronary.any():
-            false_alerts.append(bool((key_scores >= meaning.key_frame_threshold).any()))
+            false.append(bool(judged.announced or judged.ranked))
+            named.append(judged.side != "unknown")
             continue
-        better = np.flatnonzero(quality == "better")
-        if len(better):
-            best = int(key_scores.argmax())
-            near = bool(np.abs(better - best).min() <= HIT_FRAMES)
-            hits.append(near and key_scores[best] >= meaning.key_frame_threshold)
-        votes = {name: sum(finding.laterality == name for finding in findings) for name in SIDES}
-        true_side = next(name for name in side if name != "none") if (side != "none").any() else None
-        if true_side:
-            sides_right.append(votes[true_side] > sum(votes.values()) / 2)
+        side, _ = truth(frames.targets)
+        right.append(judged.side in side)
+        best = float(frames.readability.max())
+        if best >= NOTHING_TO_READ:
+            without.append(not judged.ranked)
+            hits.append(is_hit(judged.ranked[:1], frames.readability))
+            regrets.append(1.0 - float(frames.readability[judged.ranked[0]]) / best if judged.ranked else 1.0)
     return RunScores(
-        coronary_runs=len(sides_right),
-        runs_with_better=len(hits),
-        other_runs=len(false_alerts),
+        coronary_runs=len(right),
+        readable_runs=len(hits),
+        other_runs=len(false),
         key_frame_hit=share_of(hits),
-        false_key_frame_runs=share_of(false_alerts),
-        laterality_right=share_of(sides_right),
+        regret=float(np.mean(regrets)) if regrets else 0.0,
+        without_key_frame=share_of(without),
+        laterality_right=share_of(right),
+        false_key_frame_runs=share_of(false),
+        named_side_runs=share_of(named),
     )
+
+
+def is_hit(frames: Sequence[int], readability: NDArray[np.float32]) -> bool:
+    """Whether any of these frames lies within HIT_FRAMES of a best one."""
+    best = np.flatnonzero(readability >= BEST_SHARE * readability.max())
+    return any(int(np.abs(best - frame).min()) <= HIT_FRAMES for frame in frames)
 
 
 def as_evidence(scores: FrameScores | RunScores) -> dict[str, float | int]:
@@ -144,7 +228,7 @@ def truth(targets: NDArray[np.float32]) -> tuple[NDArray[np.str_], NDArray[np.st
     return side, quality
 
 
-def softmax(logits: Logits) -> NDArray[np.float64]:
+def softmax(logits: Rows) -> NDArray[np.float64]:
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 

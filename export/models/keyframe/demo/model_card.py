@@ -21,6 +21,10 @@ def model_card(manifest: Manifest) -> str:
     plan, meaning = made["plan"], section_of(manifest)
     labels = ", ".join(shown(label.name) for label in meaning.labels)
     (preprocessing,) = manifest.network(CLASSIFIER).preprocessing
+    assert meaning.readability is not None
+    assert meaning.domain is not None
+    poor, domain = meaning.readability.poor_below, meaning.domain.threshold
+    reasons = ", ".join(shown(reason.text) for reason in meaning.domain.reasons)
     return f"""# Model card: {shown(manifest.name)}
 
 > {NOTICE}
@@ -30,20 +34,27 @@ They were trained on generated images only and are not fit to read an angiogram,
 
 ## What it is
 {plan["arch"]}, {made["parameters"]:,} parameters, one {preprocessing.height}x{preprocessing.width} \
-frame in, six scores out: {labels}.
-"better" is an artery well filled and sharp, "bad" one partly filled, washing out, blurred or badly projected, "others"
-a frame with no opacified coronary. The side is the sum over its three scores; the key-frame score is P(better).
+frame in. Out come
+- six scores: {labels}. "better" is a frame nearly as readable as the best of its run, "bad" one partly filled, washing
+  out or blurred, "others" a frame in which no coronary artery can be read. The side is the sum over its three scores;
+- the readability, 0 to 1: which share of the tree can be read (docs/phantom.md). Key frames are ranked by it; a run
+  whose best frame is below {poor:.2f} is called poor;
+- the domain: whether it is an angiogram at all, or else {reasons}.
 
 ## How it was made
 - Frames: {made["frames"]["training"]:,} of {_count(made["scenes"]["training"]):,} generated runs (phantom scenes \
 {_span(made["scenes"]["training"])}), through the runtime's own preprocessing. No real image took part.
-- Training: `python -m {shown(made["made_by"])}`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
+- Beside them {made["frames"]["outsiders"]:,} drawn pictures that are no angiograms.
+- Training began with {"random weights" if plan["start"] == "random" else "the weights " + plan["start"][:16]}:
+  `python -m {shown(made["made_by"])}`, seed {plan["seed"]}, {plan["steps"]:,} steps of \
 {plan["batch"]} frames, {", ".join(f"{share:.0%} at {side}x{side}" for side, share in plan["resolutions"])};
   AdamW in {plan["arithmetic"]}, moving average of the weights, strong randomisation of contrast, sharpness, noise and \
 framing, no mirroring.
-- Temperature {found["temperature"]:.3f} and the three thresholds (side {meaning.laterality_threshold:.2f}, artery \
-visible {meaning.visible_threshold:.2f}, key frame {meaning.key_frame_threshold:.2f}) were set on scenes \
-{_span(made["scenes"]["validation"])} only.
+- Temperature {found["temperature"]:.3f} and the thresholds (side {meaning.laterality_threshold:.2f}, artery \
+visible {meaning.visible_threshold:.2f}, in a run {meaning.run_visible_threshold:.2f}, key frame \
+{meaning.key_frame_threshold:.2f}, domain {domain:.2f})
+  were set on scenes {_span(made["scenes"]["validation"])} and those without coronaries of \
+{_span(made["scenes"]["negatives"])} only.
 
 ## What was measured
 Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["frames"]:,} frames, \
@@ -56,10 +67,14 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 | a side named where there is none | {frames["named_when_empty"]:.1%} |
 | better / bad / others, F1 macro | {frames["quality_f1_macro"]:.3f} |
 | expected calibration error | {frames["expected_calibration_error"]:.3f} |
+| readability, mean error | {frames["readability_error"]:.3f} |
+| frames taken for no angiogram | {frames["refused"]:.2%} |
 | side of the run right | {runs["laterality_right"]:.1%} |
-| key frame within 2 frames of a "better" one ({runs["runs_with_better"]} runs that have one) | \
-{runs["key_frame_hit"]:.1%} |
+| first key frame within 3 frames of a best one ({runs["readable_runs"]} runs) | {runs["key_frame_hit"]:.1%} |
+| readability lost by it, mean share of the run's best | {runs["regret"]:.1%} |
+| of these runs, without a key frame | {runs["without_key_frame"]:.1%} |
 | runs without coronaries that get a key frame | {runs["false_key_frame_runs"]:.1%} |
+| runs without coronaries that get a side | {runs["named_side_runs"]:.1%} |
 
 {_real_section(real)}
 {_engines_section(manifest)}
@@ -67,7 +82,7 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 - The phantom is a simplification; scores on it say that the training worked, not that the model does.
 - Bypass grafts, anomalous origins and most pathology were never shown to it; devices only as the phantom draws them.
 - Its scores are calibrated on the phantom and nowhere else.
-- The label rules for "better" and "bad" are the phantom's, not a physician's.
+- Readability and "better" are the phantom's, by a formula of ours, not a physician's.
 """
 
 
@@ -77,11 +92,14 @@ _REAL_ROWS = (
     ("real_laterality_f1", 'side, F1 macro ("unknown" is a miss)', ".3f"),
     ("real_laterality_f1_forced", "side, F1 macro, were it always to answer", ".3f"),
     ("real_unknown_rate", '"unknown"', ".1%"),
+    ("real_better_recall", "stills chosen for reading that pass as key frames", ".1%"),
+    ("real_out_of_domain_rate", "stills and runs taken for no angiogram", ".1%"),
+    ("domain_rejected", "drawn pictures of other kinds, no angiograms, that are refused", ".1%"),
     ("real_calibration_error", "expected calibration error of the side", ".3f"),
     ("cine_runs", "cine runs", ",d"),
     ("cine_laterality_correct", "side of the run right", ".1%"),
     ("cine_keyframes_inside", "key frames shown that lie where the artery is opacified", ".1%"),
-    ("cine_keyframe_hit", "first key frame within 2 frames of one a reader would keep", ".1%"),
+    ("cine_keyframe_hit", "first key frame near one a reader would keep", ".1%"),
     ("cine_false_keyframe_rate", "runs without coronaries that get a key frame", ".1%"),
 )
 

@@ -1,44 +1,79 @@
 """Temperature and thresholds, set on whole validation runs: each by a rule of its own, none by a real angiogram.
 
-Not for: counting how good they turn out (evaluate.py). Logits (N, 6) in the order of dataset.LABELS.
+Not for: counting how good they turn out (evaluate.py). N frames; rows (N, 6 + 1 + 1 + reasons), see evaluate.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from cathrt.export.models.keyframe.demo.dataset import LABELS, PhantomFrames
-from cathrt.export.models.keyframe.demo.evaluate import HIT_FRAMES, Logits, semantics, share_of, softmax, truth
+from cathrt.export.models.keyframe.demo.dataset import LABELS, PhantomFrames, rate_of
+from cathrt.export.models.keyframe.demo.evaluate import (
+    Rows,
+    findings_of,
+    judged_run,
+    semantics,
+    share_of,
+    softmax,
+    truth,
+)
+from cathrt.export.models.keyframe.demo.network import ROWS, rows_of
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
 NAMED_WHEN_EMPTY = 0.1
 LATERALITY_PRECISION = 0.98
-FALSE_KEY_FRAME_RUNS = 0.005
+NAMED_RUNS, FALSE_KEY_FRAME_RUNS = 0.01, 0.005
+REFUSED_FRAMES = 0.0005
+DOMAIN_GRID = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 
-Runs = Sequence[tuple[PhantomFrames, Logits]]
+Runs = Sequence[tuple[PhantomFrames, Rows]]
 
 
-def fit_temperature(logits: Logits, targets: NDArray[np.float32]) -> float:
+def calibrated(
+    averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames], policy: KeyframePolicyConfig
+) -> tuple[dict[str, Tensor], KeyframeSection, float]:
+    """The weights that ship (temperature folded into the rows of the classes, then rounded to half floats), and their
+    thresholds."""
+    state = {key: value.half().float() for key, value in averaged.items()}
+    rows = [rows_of(state, arch, run) for run in runs]
+    classes = slice(None, ROWS.classes)
+    temperature = fit_temperature(
+        np.concatenate([found[:, classes] for found in rows]), np.concatenate([run.targets for run in runs])
+    )
+    for found in rows:
+        found[:, classes] /= temperature
+    for key in ("head.fc.weight", "head.fc.bias"):
+        state[key][classes] = (averaged[key][classes] / temperature).half().float()
+    return state, choose_thresholds(list(zip(runs, rows, strict=True)), policy), temperature
+
+
+def fit_temperature(logits: Rows, targets: NDArray[np.float32]) -> float:
     """The divisor of the logits, 0.3 to 3, that makes the targets likeliest (Guo et al. 2017)."""
     candidates = np.geomspace(0.3, 3.0, 231)
     return float(candidates[np.argmin([_cross_entropy(logits / divisor, targets) for divisor in candidates])])
 
 
-def choose_thresholds(runs: Runs) -> KeyframeSection:
-    """Thresholds from whole runs.
+def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSection:
+    """Thresholds from whole runs, each in its turn.
 
     visible: the lowest that at most NAMED_WHEN_EMPTY of the frames without an opacified artery reach; a side too many
     before contrast costs a run's vote little, since votes weigh by visibility. laterality: the lowest from 0.5 at which
-    LATERALITY_PRECISION of the named sides are right. key frame: see choose_key_frame_threshold.
+    LATERALITY_PRECISION of the named sides are right. domain: the highest of DOMAIN_GRID under which at most
+    REFUSED_FRAMES of the frames fall. run_visible: the lowest from `visible` at which at most NAMED_RUNS of the runs
+    without coronaries get a side. key frame: the lowest at which at most FALSE_KEY_FRAME_RUNS of them get one announced
+    or ranked: what ranks frames is their order, the threshold is there to keep quiet.
     """
-    logits = np.concatenate([found for _, found in runs])
-    scores = softmax(logits)
+    rows = np.concatenate([found for _, found in runs])
+    scores = softmax(rows[:, : len(LABELS)])
     side, quality = truth(np.concatenate([frames.targets for frames, _ in runs]))
-    opacified = quality != "others"
+    opacified = (quality != "others") & (side != "none")
     visible_score = scores[:, [label.quality != "others" for label in LABELS]].sum(axis=1)
     visible = next((t for t in GRID if share_of(visible_score[~opacified] >= t) <= NAMED_WHEN_EMPTY), GRID[-1])
 
@@ -47,39 +82,30 @@ def choose_thresholds(runs: Runs) -> KeyframeSection:
     right_side = np.where(left >= 0.5, "left", "right") == side
     side_score = np.maximum(left, 1.0 - left)
     sides = [t for t in GRID if t >= 0.5 and share_of(right_side[named & (side_score >= t)]) >= LATERALITY_PRECISION]
-    return semantics(sides[0] if sides else GRID[-1], visible, choose_key_frame_threshold(runs))
+
+    angiogram = softmax(rows[:, len(LABELS) + 1 :])[:, 0]
+    domain = next((t for t in DOMAIN_GRID if share_of(angiogram < t) <= REFUSED_FRAMES), DOMAIN_GRID[-1])
+    meaning = semantics(sides[0] if sides else GRID[-1], visible, GRID[-1], GRID[-1], domain)
+    # Neither of the two thresholds that are still to be set changes what is found on a frame.
+    others = [(findings_of(found, meaning), rate_of(frames)) for frames, found in runs if not frames.coronary.any()]
+
+    def share_with(tried: KeyframeSection, told: Callable[[str, tuple[int, ...]], bool]) -> float:
+        judged = [judged_run(found, rate, tried, policy) for found, rate in others]
+        return share_of([told(run.side, (*run.announced, *run.ranked)) for run in judged])
+
+    candidates = (replace(meaning, run_visible_threshold=t) for t in GRID if t >= visible)
+    meaning = next(
+        (tried for tried in candidates if share_with(tried, lambda side, _: side != "unknown") <= NAMED_RUNS),
+        meaning,
+    )
+    candidates = (replace(meaning, key_frame_threshold=t) for t in GRID)
+    return next(
+        (tried for tried in candidates if share_with(tried, lambda _, frames: bool(frames)) <= FALSE_KEY_FRAME_RUNS),
+        meaning,
+    )
 
 
-def choose_key_frame_threshold(runs: Runs) -> float:
-    """Best F1 over runs, among the thresholds that let through a key frame on at most FALSE_KEY_FRAME_RUNS of the runs
-    without coronaries.
-
-    A run is found if its best-scored frame reaches the threshold within HIT_FRAMES of a "better" one. One that has a
-    "better" frame and is not found is missed; any other run that reaches the threshold is a false find.
-    """
-    best, near, has_better, coronary = [], [], [], []
-    better_columns = [label.quality == "better" for label in LABELS]
-    for frames, logits in runs:
-        score = softmax(logits)[:, better_columns].sum(axis=1)
-        better = np.flatnonzero(truth(frames.targets)[1] == "better")
-        at = int(score.argmax())
-        best.append(float(score[at]))
-        has_better.append(len(better) > 0)
-        near.append(len(better) > 0 and int(np.abs(better - at).min()) <= HIT_FRAMES)
-        coronary.append(bool(frames.coronary.any()))
-    reached = {t: np.array(best) >= t for t in GRID}
-    other = ~np.array(coronary)
-    quiet = [t for t in GRID if share_of(reached[t][other]) <= FALSE_KEY_FRAME_RUNS] or [GRID[-1]]
-
-    def f1_of_runs(t: float) -> float:
-        found = int((reached[t] & np.array(near)).sum())
-        false, missed = int(reached[t].sum()) - found, int((np.array(has_better) & ~(reached[t] & near)).sum())
-        return 2.0 * found / max(1, 2 * found + false + missed)
-
-    return max(quiet, key=f1_of_runs)
-
-
-def _cross_entropy(logits: Logits, targets: NDArray[np.float32]) -> float:
+def _cross_entropy(logits: Rows, targets: NDArray[np.float32]) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return float(-(targets * log_scores).sum(axis=1).mean())

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,11 +24,12 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import Tensor
 
 from cathrt.export.bundle.sign import load_key, public_key, write_bundle
-from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
+from cathrt.export.models.keyframe.convnext import ARCHS
+from cathrt.export.models.keyframe.demo.bundle import engine_errors, manifest_of
 from cathrt.export.models.keyframe.demo.dataset import (
     LABELS,
     PREPROCESSING,
@@ -37,37 +38,47 @@ from cathrt.export.models.keyframe.demo.dataset import (
     join,
     load_scenes,
 )
-from cathrt.export.models.keyframe.demo.evaluate import OUTPUT, Logits, as_evidence, frame_scores, run_scores
+from cathrt.export.models.keyframe.demo.evaluate import (
+    as_evidence,
+    frame_scores,
+    run_scores,
+)
 from cathrt.export.models.keyframe.demo.model_card import model_card
-from cathrt.export.models.keyframe.demo.thresholds import choose_thresholds, fit_temperature
-from cathrt.export.models.keyframe.demo.training import Arithmetic, Plan, Progress, Training, TrainingFrames
+from cathrt.export.models.keyframe.demo.network import OUTPUTS, ROWS, rows_of, start_of
+from cathrt.export.models.keyframe.demo.outsiders import render_outsiders
+from cathrt.export.models.keyframe.demo.plan import Arithmetic, Plan
+from cathrt.export.models.keyframe.demo.thresholds import calibrated
+from cathrt.export.models.keyframe.demo.training import Progress, Training, TrainingFrames
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network
-from cathrt.runtime.errors import CathrtError, ConfigError, EngineError
-from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection
+from cathrt.runtime.errors import CathrtError, ConfigError
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.phantom import sample_scene
 
-BUNDLE_NAME = "keyframe-demonstration"
-# Three sets of scenes that can never meet: seeds far apart, whatever the options.
-VALIDATION_START, TEST_START = 10_000_000, 20_000_000
+# Sets of scenes that can never meet: seeds far apart, whatever the options.
+VALIDATION_START, NEGATIVES_START, TEST_START = 10_000_000, 11_000_000, 20_000_000
+OUTSIDERS_START = 40_000_000  # pictures that are no angiograms
 MATRIX = 512
 CHECKPOINT_EVERY = 200
 STOPPED = 75  # exit code: the work is kept, call again
-ENGINE_TOLERANCE = 1e-4  # relative, single precision on both sides
-ENGINE_CHECK_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """How many generated runs for what, and how many frames of each to train on; all others are taken whole."""
+    """How many generated runs for what, and how many frames of each to train on; all others are taken whole.
+
+    outsiders: pictures that are no angiograms, to train on.
+    """
 
     training: int
     validation: int
+    negatives: int
     test: int
     frames_per_scene: int
+    outsiders: int
 
     def spans(self) -> dict[str, list[int]]:
-        """First seed and the one after the last."""
-        starts = {"training": 0, "validation": VALIDATION_START, "test": TEST_START}
+        """First seed and the one after the last; of "negatives" those that fill no coronary artery are taken."""
+        starts = {"training": 0, "validation": VALIDATION_START, "negatives": NEGATIVES_START, "test": TEST_START}
         return {name: [start, start + int(getattr(self, name))] for name, start in starts.items()}
 
 
@@ -76,9 +87,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     plan = Plan(
-        arch=options.arch, arithmetic=options.arithmetic, steps=options.steps, batch=options.batch, seed=options.seed
+        arch=options.arch,
+        arithmetic=options.arithmetic,
+        steps=options.steps,
+        batch=options.batch,
+        seed=options.seed,
+        learning_rate=options.learning_rate,
     )
-    scenes = Scenes(options.scenes, options.validation_scenes, options.test_scenes, options.frames_per_scene)
+    scenes = Scenes(
+        options.scenes,
+        options.validation_scenes,
+        options.negative_scenes,
+        options.test_scenes,
+        options.frames_per_scene,
+        options.outsiders,
+    )
     try:
         return _train_and_write(options, plan, scenes)
     except CathrtError as exc:
@@ -96,28 +119,33 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     spans = scenes.spans()
 
     def frames_of(name: str, frames_per_scene: int | None) -> list[PhantomFrames]:
-        first, end = spans[name]
-        rendering = Rendering(frames_per_scene, MATRIX)
-        rendered = load_scenes(range(first, end), frames_folder, rendering, workers=options.workers)
-        return [frames for count, frames in enumerate(rendered) if _told(f"{name} scenes", count + 1, end - first)]
+        seeds = [seed for seed in range(*spans[name]) if name != "negatives" or not _is_coronary(seed)]
+        rendered = load_scenes(seeds, frames_folder, Rendering(frames_per_scene, MATRIX), workers=options.workers)
+        return [frames for count, frames in enumerate(rendered) if _told(f"{name} scenes", count + 1, len(seeds))]
 
-    training = Training(plan, classes=len(LABELS))
+    start = start_of(options.start) if options.start else None
+    plan = replace(plan, start=start.sha256 if start else plan.start)
+    training = Training(plan, ROWS, start.state if start else None)
     if options.resume and checkpoint.exists():
         training.load(checkpoint)
     deadline_s = time.monotonic() + 60.0 * options.minutes
     frames = join(frames_of("training", scenes.frames_per_scene))
-    if not _train(training, frames, checkpoint, deadline_s):
-        print(f"stopped at step {training.step} of {plan.steps}: go on with --resume", file=sys.stderr)
-        return STOPPED
+    if training.step < plan.steps:
+        others = render_outsiders(range(OUTSIDERS_START, OUTSIDERS_START + scenes.outsiders))
+        if not _train(training, training_frames(frames, *others), checkpoint, deadline_s):
+            print(f"stopped at step {training.step} of {plan.steps}: go on with --resume", file=sys.stderr)
+            return STOPPED
 
-    validation_runs = frames_of("validation", None)
-    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation_runs)
+    validation_runs = [*frames_of("validation", None), *frames_of("negatives", None)]
+    policy = KeyframePolicyConfig()
+    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation_runs, policy)
     test_runs = frames_of("test", None)
-    test_logits = [logits_of(state, plan.arch, run) for run in test_runs]
-    onnx_bytes = onnx_from_state(state, height=PREPROCESSING.height, width=PREPROCESSING.width, storage="float16")
+    test_rows = [rows_of(state, plan.arch, run) for run in test_runs]
+    size = {"height": PREPROCESSING.height, "width": PREPROCESSING.width}
+    onnx_bytes = onnx_from_state(state, **size, storage="float16", outputs=OUTPUTS)
     evidence: dict[str, Any] = {
-        "phantom_frames": as_evidence(frame_scores(np.concatenate(test_logits), join(test_runs), meaning)),
-        "phantom_runs": as_evidence(run_scores(zip(test_runs, test_logits, strict=True), meaning)),
+        "phantom_frames": as_evidence(frame_scores(np.concatenate(test_rows), join(test_runs), meaning)),
+        "phantom_runs": as_evidence(run_scores(zip(test_runs, test_rows, strict=True), meaning, policy)),
         "temperature": round(temperature, 4),
         "engine_relative_error": {
             engine: {"error": error, "artifact_sha256": hashlib.sha256(onnx_bytes).hexdigest()}
@@ -131,7 +159,11 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
         "made_by": "cathrt.export.models.keyframe.demo.train_keyframe",
         "plan": json.loads(json.dumps(asdict(plan))),
         "scenes": spans,
-        "frames": {"training": len(frames), "validation": sum(map(len, validation_runs))},
+        "frames": {
+            "training": len(frames),
+            "validation": sum(map(len, validation_runs)),
+            "outsiders": scenes.outsiders,
+        },
         "parameters": sum(value.numel() for value in state.values()),
         "tools": {name: version(name) for name in ("torch", "onnx", "numpy")},
     }
@@ -142,7 +174,7 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
     return 0
 
 
-def _train(training: Training, frames: PhantomFrames, checkpoint: Path, deadline_s: float) -> bool:
+def _train(training: Training, frames: TrainingFrames, checkpoint: Path, deadline_s: float) -> bool:
     """Steps until the plan is done or the clock is past the deadline; a checkpoint either way."""
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
@@ -161,113 +193,38 @@ def _train(training: Training, frames: PhantomFrames, checkpoint: Path, deadline
                 flush=True,
             )
 
-    finished = training.run(training_frames(frames), deadline_s=deadline_s, report=report)
+    finished = training.run(frames, deadline_s=deadline_s, report=report)
     training.save(checkpoint)
     return finished
 
 
-def training_frames(frames: PhantomFrames) -> TrainingFrames:
+def training_frames(frames: PhantomFrames, outsiders: NDArray[np.uint8], reasons: NDArray[np.int64]) -> TrainingFrames:
     """Frames as tensors, in pools that are drawn equally often: one per label, one for frames of coronary runs that
-    show no side, one for runs that never do."""
+    show no side, one for runs that never do. outsiders: (M, H, H); reasons: (M,) from 0."""
     images, targets = torch.from_numpy(frames.images), torch.from_numpy(frames.targets)
     one_hot = targets.max(dim=1).values == 1.0
     pools = [torch.nonzero(one_hot & (targets.argmax(dim=1) == column)).flatten() for column in range(len(LABELS))]
     coronary = torch.from_numpy(frames.coronary)
     pools += [torch.nonzero(~one_hot & coronary).flatten(), torch.nonzero(~one_hot & ~coronary).flatten()]
     side = torch.from_numpy((frames.targets[:, len(LABELS) // 2 :].sum(axis=1) > 0.5).astype(np.int64))
-    vessels = torch.from_numpy(frames.vessels)
-    return TrainingFrames(images, targets, vessels, side, tuple(pool for pool in pools if len(pool)))
-
-
-def calibrated(
-    averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames]
-) -> tuple[dict[str, Tensor], KeyframeSection, float]:
-    """The weights that ship (temperature folded into the head, then rounded to half floats), and their thresholds."""
-    logits = [logits_of(averaged, arch, run) for run in runs]
-    temperature = fit_temperature(np.concatenate(logits), np.concatenate([run.targets for run in runs]))
-    scaled = {key: value / temperature if key.startswith("head.fc.") else value for key, value in averaged.items()}
-    state = {key: value.half().float() for key, value in scaled.items()}
-    return state, choose_thresholds([(run, logits_of(state, arch, run)) for run in runs]), temperature
-
-
-def logits_of(state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> Logits:
-    """(N, 6) float32, as PyTorch computes them."""
-    model = ConvNext(ARCHS[arch], classes=len(LABELS)).eval()
-    model.load_state_dict(dict(state))
-    with torch.inference_mode():
-        parts = [model(torch.from_numpy(network_input(images))) for images in _batches(frames.images)]
-    return np.asarray(torch.cat(parts).numpy())
-
-
-def network_input(images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """(N, H, W) stored grey to (N, 3, H, W) normalised, as the runtime's preprocessing would leave it."""
-    grey = images[:, None].astype(np.float32) / np.float32(255.0)
-    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (PREPROCESSING.mean, PREPROCESSING.std))
-    return np.asarray((grey - mean) / std, dtype=np.float32)
-
-
-def _batches(images: np.ndarray[Any, np.dtype[np.uint8]]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-    return np.array_split(images, max(1, math.ceil(len(images) / 32)))
-
-
-def engine_errors(onnx_bytes: bytes, state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> dict[str, float]:
-    """Largest difference of each engine from PyTorch on phantom frames, relative to the largest logit.
-
-    Raises EngineError if an engine strays beyond ENGINE_TOLERANCE: such a file must not be signed.
-    """
-    first = replace(frames, images=frames.images[:ENGINE_CHECK_FRAMES])
-    expected = logits_of(state, arch, first)
-    engines = {"onnxruntime": _run_onnxruntime(onnx_bytes), "openvino": _run_openvino(onnx_bytes)}
-    errors = {}
-    for name, infer in engines.items():
-        found = np.concatenate([infer(network_input(image[None])) for image in first.images])
-        errors[name] = float(f"{np.abs(found - expected).max() / np.abs(expected).max():.1e}")
-        if not errors[name] <= ENGINE_TOLERANCE:
-            raise EngineError(
-                f"{name} differs from PyTorch by {errors[name]:g} of the largest logit, expected at most "
-                f"{ENGINE_TOLERANCE:g}: compare layer by layer before signing anything"
-            )
-    return errors
-
-
-Infer = Callable[[np.ndarray[Any, np.dtype[np.float32]]], np.ndarray[Any, np.dtype[np.float32]]]
-
-
-def _run_onnxruntime(onnx_bytes: bytes) -> Infer:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
-    return lambda image: np.asarray(session.run([OUTPUT], {PREPROCESSING.input: image})[0])
-
-
-def _run_openvino(onnx_bytes: bytes) -> Infer:
-    from cathrt.runtime.engines.silent_openvino import ov
-
-    core = ov.Core()
-    compiled = core.compile_model(core.read_model(onnx_bytes), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda image: np.array(compiled({PREPROCESSING.input: image})[OUTPUT])
-
-
-def manifest_of(meaning: KeyframeSection, provenance: dict[str, Any], evidence: dict[str, Any]) -> KeyframeManifest:
-    """The manifest but for its files."""
-    artifact = Artifact("model.onnx", "float32")
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        name=BUNDLE_NAME,
-        files={},
-        networks={
-            CLASSIFIER: Network(
-                artifacts={"openvino": artifact, "onnxruntime": artifact},
-                inputs=(DeclaredTensor(PREPROCESSING.input, PREPROCESSING.shape, "float32"),),
-                outputs=(DeclaredTensor(OUTPUT, (1, len(LABELS)), "float32"),),
-                preprocessing=(PREPROCESSING,),
-            )
-        },
-        model=meaning,
-        demonstration=True,
-        provenance=provenance,
-        evidence=evidence,
+    begins = np.flatnonzero(np.r_[True, np.diff(frames.scene) != 0])
+    lengths = np.diff(np.r_[begins, len(frames)])
+    runs = np.stack([np.repeat(begins, lengths), np.repeat(lengths, lengths)], axis=1)
+    return TrainingFrames(
+        images=images,
+        targets=targets,
+        vessels=torch.from_numpy(frames.vessels),
+        side=side,
+        readability=torch.from_numpy(frames.readability),
+        runs=torch.from_numpy(runs),
+        outsiders=torch.from_numpy(outsiders),
+        reasons=torch.from_numpy(reasons) + 1,
+        pools=tuple(pool for pool in pools if len(pool)),
     )
+
+
+def _is_coronary(seed: int) -> bool:
+    return sample_scene(seed, kind=None, matrix=64).kind == "coronary"
 
 
 def _told(what: str, count: int, total: int) -> bool:
@@ -288,15 +245,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder for rendered frames and the checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long")
+    parser.add_argument("--start", type=Path, help="bundle whose weights training begins with; default: random ones")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--arch", choices=sorted(ARCHS), default=defaults.arch)
     parser.add_argument("--arithmetic", choices=get_args(Arithmetic), default=defaults.arithmetic)
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate, help="its highest value")
     parser.add_argument("--scenes", type=int, default=3000, help="generated runs to train on")
-    parser.add_argument("--validation-scenes", type=int, default=120, help="runs that set temperature and thresholds")
+    parser.add_argument("--validation-scenes", type=int, default=240, help="runs that set temperature and thresholds")
+    parser.add_argument(
+        "--negative-scenes", type=int, default=500, help="as many more, of which those without coronaries"
+    )
     parser.add_argument("--test-scenes", type=int, default=60, help="whole runs to measure on")
-    parser.add_argument("--frames-per-scene", type=int, default=9)
+    parser.add_argument("--frames-per-scene", type=int, default=8)
+    parser.add_argument("--outsiders", type=int, default=3000, help="pictures that are no angiograms, to train on")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
     parser.add_argument("--workers", type=int, default=2, help="rendering processes")
     return parser

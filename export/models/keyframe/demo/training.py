@@ -1,5 +1,9 @@
 """The training loop: AdamW and a moving average of the weights; the same result whether or not it was interrupted.
 
+Learnt are the six classes, how readable a frame is, which of two frames of one run is the more readable, where arteries
+lie, and what is no angiogram. The network has one linear layer at its end; its rows are the classes, then one row for
+readability, then the domain's: "angiogram" and each reason why a picture is none (dataset.py has the numbers).
+
 Everything random in step n comes from a generator seeded with (seed, n), so a checkpoint is weights, moments and a
 step number, kept in one safetensors file that appears whole or not at all. Not for: where frames come from.
 """
@@ -9,72 +13,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.demo.augment import augment
+from cathrt.export.models.keyframe.demo.losses import Truth, cell_loss, last_layer_loss
+from cathrt.export.models.keyframe.demo.plan import LastLayer, Plan
 from cathrt.runtime.errors import ConfigError
-
-# A cell shows an artery if the beam crosses this much contrast medium in it: 0.4 mm at 350 mg iodine per ml.
-VESSEL_TENTHS_MM = 4
-IGNORED = -100
-
-Arithmetic = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that decides the result besides the frames and the machine's arithmetic.
-
-    resolutions: (side in pixels, share of the steps), in order. Most steps are taken at 160, half the work of 224,
-    where the network will run; much below that the arteries are thinner than a pixel and nothing is learnt.
-    warmup_share: of the steps. layer_scale: first value of gamma, see ConvNext. average: weight of the past in the
-    moving average of the weights. cell_weight: of the cells' loss beside that of the labels. arithmetic: of products
-    and convolutions; bfloat16 halves the time of a step where the CPU multiplies it (AVX-512 BF16, AMX) and multiplies
-    the time elsewhere. Weights, moments and losses are single precision in either.
-    """
-
-    arch: str = "convnext_atto"
-    arithmetic: Arithmetic = "float32"
-    steps: int = 6000
-    batch: int = 32
-    seed: int = 0
-    resolutions: tuple[tuple[int, float], ...] = ((160, 0.72), (224, 0.28))
-    learning_rate: float = 1.5e-3
-    warmup_share: float = 0.06
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
-    layer_scale: float = 0.5
-    average: float = 0.995
-    cell_weight: float = 1.0
-    gradient_norm: float = 1.0
-    mean: float = 0.5
-    std: float = 0.25
-
-    def side_at(self, step: int) -> int:
-        reached = 0.0
-        for side, share in self.resolutions:
-            reached += share
-            if step < reached * self.steps:
-                return side
-        return self.resolutions[-1][0]
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear rise, then a straight line to zero: over few steps it leaves more for the last, largest resolution
-        than a cosine does."""
-        rising = max(1, round(self.warmup_share * self.steps))
-        if step < rising:
-            return self.learning_rate * (step + 1) / rising
-        return self.learning_rate * (self.steps - step) / max(1, self.steps - rising)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +34,19 @@ class TrainingFrames:
     """images: (N, H, H) uint8. targets: (N, classes) float32. pools: indices of frames; each pool is drawn as often.
 
     vessels: (N, h, h) uint8, path through opacified artery, tenths of a millimetre. side: (N,) int64, 0 left, 1 right;
-    without meaning where vessels is zero all over.
+    without meaning where vessels is zero all over. readability: (N,) float32. runs: (N, 2) int64, the first frame of
+    each frame's run and how many frames it has; frames of a run lie together. outsiders: (M, H, H) uint8, pictures that
+    are no angiograms. reasons: (M,) int64, the number of the reason, 1 and above.
     """
 
     images: Tensor
     targets: Tensor
     vessels: Tensor
     side: Tensor
+    readability: Tensor
+    runs: Tensor
+    outsiders: Tensor
+    reasons: Tensor
     pools: tuple[Tensor, ...]
 
 
@@ -106,12 +64,23 @@ class Progress:
 class Training:
     """A model on its way. step counts the steps taken; `averaged` is the state to evaluate and export."""
 
-    def __init__(self, plan: Plan, classes: int) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, rows: LastLayer, start: Mapping[str, Tensor] | None = None) -> None:
+        """start: weights to begin with, in timm's names; its last layer may have fewer rows than `rows`.
+
+        Raises ConfigError for weights of another size, and for a batch without room for a pair of frames.
+        """
+        if plan.batch - plan.outsiders < 2:
+            raise ConfigError(
+                f"batch {plan.batch}: {plan.outsiders} of it are outsiders, which leaves no pair of frames: "
+                f"give at least {plan.outsiders + 2}"
+            )
+        self.plan, self.rows = plan, rows
         self.step = 0
         torch.manual_seed(plan.seed)
-        self.model = ConvNext(ARCHS[plan.arch], classes=classes, layer_scale=plan.layer_scale)
+        self.model = ConvNext(ARCHS[plan.arch], classes=rows.total, layer_scale=plan.layer_scale)
         _wake(self.model)
+        if start is not None:
+            _begin_with(self.model, start)
         # Left behind once training is over: does a cell of 16 x 16 pixels show an artery, and of which side?
         self.cells = torch.nn.Conv2d(ARCHS[plan.arch].widths[2], 3, 1)
         self.averaged = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
@@ -145,18 +114,25 @@ class Training:
 
     def _take_step(self, frames: TrainingFrames) -> float:
         plan, generator = self.plan, _generator_of(self.plan.seed, self.step)
-        chosen = _draw_balanced(frames.pools, plan.batch, generator)
+        chosen = _draw_pairs(frames, (plan.batch - plan.outsiders) // 2, generator)
+        other = torch.randint(len(frames.outsiders), (plan.outsiders,), generator=generator)
+        side = plan.side_at(self.step)
         vessels = frames.vessels[chosen][:, None].float()
-        images, vessels = augment(frames.images[chosen][:, None], vessels, plan.side_at(self.step), generator)
-        images = ((images - plan.mean) / plan.std).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        targets = frames.targets[chosen] * (1.0 - plan.label_smoothing) + plan.label_smoothing / frames.targets.shape[1]
+        images, vessels = augment(frames.images[chosen][:, None], vessels, side, generator, alike=2)
+        outsiders, _ = augment(
+            frames.outsiders[other][:, None], vessels[:1].expand(len(other), -1, -1, -1), side, generator
+        )
+        images = (torch.cat([images, outsiders]) - plan.mean) / plan.std
+        images = images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         for group in self.optimizer.param_groups:
             group["lr"] = plan.learning_rate_at(self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.arithmetic == "bfloat16"):
             features = self.model.stages[:3](self.model.stem(images))
-            logits, cells = self.model.head(self.model.stages[3](features)), self.cells(features)
-        loss = F.cross_entropy(logits.float(), targets)
-        loss = loss + plan.cell_weight * _cell_loss(cells.float(), vessels, frames.side[chosen])
+            found, cells = self.model.head(self.model.stages[3](features)), self.cells(features[: len(chosen)])
+        domain = torch.cat([torch.zeros(len(chosen), dtype=torch.int64), frames.reasons[other]])
+        truth = Truth(frames.targets[chosen], frames.readability[chosen], domain)
+        loss = last_layer_loss(found.float(), truth, plan, self.rows)
+        loss = loss + plan.cell_weight * cell_loss(cells.float(), vessels, frames.side[chosen])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in self._named_parameters()], plan.gradient_norm)
@@ -209,12 +185,18 @@ class Training:
                 }
 
 
-def _cell_loss(scores: Tensor, vessels: Tensor, side: Tensor) -> Tensor:
-    """Cross entropy of each cell: 0 no artery, 1 left, 2 right; cells that hold a little of one are left out."""
-    path = F.adaptive_max_pool2d(vessels, scores.shape[-2:])[:, 0]
-    truth = torch.where(path >= VESSEL_TENTHS_MM, side[:, None, None] + 1, 0)
-    truth[(path > 0.3 * VESSEL_TENTHS_MM) & (path < VESSEL_TENTHS_MM)] = IGNORED
-    return F.cross_entropy(scores, truth, ignore_index=IGNORED)
+def _begin_with(model: ConvNext, start: Mapping[str, Tensor]) -> None:
+    """Copy weights; rows that the start's last layer lacks keep their own. Raises ConfigError where others differ."""
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, value in own.items():
+            given = start.get(name)
+            if given is None or given.shape[1:] != value.shape[1:] or len(given) > len(value):
+                found = None if given is None else tuple(given.shape)
+                raise ConfigError(
+                    f"start: {name}: found {found}, expected {tuple(value.shape)}: give weights of this size"
+                )
+            value[: len(given)].copy_(given)
 
 
 def _wake(model: ConvNext) -> None:
@@ -238,8 +220,12 @@ def _generator_of(seed: int, step: int) -> Generator:
     return torch.Generator().manual_seed((seed << 32) + step)
 
 
-def _draw_balanced(pools: tuple[Tensor, ...], count: int, generator: Generator) -> Tensor:
-    """`count` indices: a pool drawn evenly for each, then one of its frames, with replacement."""
+def _draw_pairs(frames: TrainingFrames, count: int, generator: Generator) -> Tensor:
+    """(2 count,) indices, neighbours of one run: a pool drawn evenly, one of its frames, and any frame of that run."""
+    pools = frames.pools
     which = torch.randint(len(pools), (count,), generator=generator)
     where = torch.rand(count, generator=generator)
-    return torch.stack([pools[pool][int(share * len(pools[pool]))] for pool, share in zip(which, where, strict=True)])
+    first = torch.stack([pools[pool][int(share * len(pools[pool]))] for pool, share in zip(which, where, strict=True)])
+    begin, length = frames.runs[first].T
+    second = begin + (torch.rand(count, generator=generator) * length).long()
+    return torch.stack([first, second], dim=1).flatten()

@@ -15,12 +15,15 @@ from cathrt.export.models.keyframe.demo.dataset import (
     Rendering,
     join,
     load_scenes,
+    rate_of,
     render_scene,
     target_of,
 )
-from cathrt.export.models.keyframe.demo.train_keyframe import network_input, training_frames
+from cathrt.export.models.keyframe.demo.network import network_input
+from cathrt.export.models.keyframe.demo.train_keyframe import training_frames
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
+from tests.export.made_up import frames_of
 
 SMALL = Rendering(frames_per_scene=5, matrix=128)
 CORONARY_SEED = next(seed for seed in range(100) if sample_scene(seed, kind=None).kind == "coronary")
@@ -75,6 +78,7 @@ def test_frames_from_the_cache_are_those_of_a_fresh_rendering(cache: Path) -> No
     fresh = join(render_scene(seed, SMALL) for seed in range(2))
     assert np.array_equal(cached.images, fresh.images)
     assert np.array_equal(cached.targets, fresh.targets)
+    assert np.array_equal(cached.readability, fresh.readability)
     assert stamps == {path: path.stat().st_mtime_ns for path in cache.iterdir()}
 
 
@@ -89,9 +93,36 @@ def test_a_scene_that_fails_ends_the_loading_with_its_error(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.npz"))
 
 
+def test_frames_carry_the_readability_of_the_phantom() -> None:
+    frames = render_scene(CORONARY_SEED, SMALL)
+    labels = PhantomSource(sample_scene(CORONARY_SEED, kind=None, matrix=SMALL.matrix)).labels
+    assert frames.readability.dtype == np.float32
+    assert frames.readability == pytest.approx([labels[index].readability for index in frames.frame], abs=1e-6)
+    assert frames.readability.max() > 0.2
+
+
+def test_the_rate_of_a_run_is_that_of_its_scene_and_of_two_runs_there_is_none() -> None:
+    one, other = (frames_of([None] * 3) for _ in range(2))
+    one.scene[:], other.scene[:] = CORONARY_SEED, CORONARY_SEED + 1
+    assert rate_of(one) == sample_scene(CORONARY_SEED, kind=None).frame_rate_hz
+    with pytest.raises(ValueError, match="too many values"):
+        rate_of(join([one, other]))
+
+
+def test_training_frames_know_their_runs_and_the_reasons_of_outsiders() -> None:
+    runs = [frames_of(["LCA-better", None, "LCA-bad"]), frames_of(["RCA-others", "RCA-better"])]
+    runs[1].scene[:] = 7
+    images, reasons = np.zeros((2, 1, 1), np.uint8), np.array([0, 3])
+    frames = training_frames(join(runs), images, reasons)
+    assert frames.runs.tolist() == [[0, 3]] * 3 + [[3, 2]] * 2
+    assert frames.reasons.tolist() == [1, 4], "0 is an angiogram"
+    assert frames.readability.tolist() == pytest.approx([0.8, 0.0, 0.4, 0.0, 0.8])
+    assert frames.side.tolist()[3:] == [1, 1]
+
+
 def test_pools_hold_every_frame_once_and_keep_the_sideless_apart(cache: Path) -> None:
     frames = join(load_scenes(range(2), cache, SMALL, workers=1))
-    pools = training_frames(frames).pools
+    pools = training_frames(frames, np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.int64)).pools
     assert sorted(int(index) for pool in pools for index in pool) == list(range(len(frames)))
     for pool in pools:
         assert len(np.unique(frames.targets[pool.numpy()], axis=0)) == 1

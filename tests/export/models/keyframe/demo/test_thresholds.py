@@ -1,16 +1,39 @@
-"""Temperature and thresholds, on logits made up so that the answer is known."""
+"""Temperature and thresholds, on rows made up so that the answer is known."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.demo.dataset import PhantomFrames
-from cathrt.export.models.keyframe.demo.thresholds import choose_key_frame_threshold, choose_thresholds, fit_temperature
-from tests.export.made_up import COLUMN, frames_of, logits_for
+from cathrt.export.models.keyframe.demo.thresholds import choose_thresholds, fit_temperature
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.section import KeyframeSection
+from tests.export.made_up import COLUMN, course, filling, frames_of, logits_for, rows_for
 
 Run = tuple[PhantomFrames, NDArray[np.float32]]
+
+
+def chosen(*runs: Run) -> KeyframeSection:
+    return choose_thresholds(runs, KeyframePolicyConfig())
+
+
+def coronary(side: str = "RCA", angiogram: float = 0.999) -> Run:
+    frames = frames_of(filling(course(30), side), readability=course(30))
+    return frames, rows_for(frames, angiogram=angiogram)
+
+
+def negative(visible: float | NDArray[np.float32] = 0.002, readability: Sequence[float] = (0.0,) * 60) -> Run:
+    """A run without coronaries of which a model thinks this: visibility of a left artery, readability by frame."""
+    frames = frames_of([None] * 60, coronary=False)
+    logits = np.full((60, 6), -30.0, np.float32)
+    logits[:, COLUMN["LCA-better"]] = np.log(visible)
+    logits[:, COLUMN["LCA-others"]] = np.log(0.99 - visible)
+    logits[:, COLUMN["RCA-others"]] = np.log(0.01)
+    return frames, rows_for(frames, logits=logits, readability=readability)
 
 
 def test_temperature_undoes_a_known_overconfidence() -> None:
@@ -22,35 +45,32 @@ def test_temperature_undoes_a_known_overconfidence() -> None:
     assert fit_temperature(logits * 1.8, targets) == pytest.approx(1.8, rel=0.07)
 
 
-def run_that_peaks(names: list[str | None], at: int, score: float, *, coronary: bool = True) -> Run:
-    """A run whose best frame by P(better) is `at`, with that score."""
-    frames = frames_of(names, coronary=coronary)
-    logits = np.zeros((len(names), 6), np.float32)
-    logits[:, COLUMN["RCA-others"]] = 9.0
-    logits[at] = 0.0
-    logits[at, COLUMN["LCA-better"]], logits[at, COLUMN["RCA-better"]] = -30.0, np.log(4.0 * score / (1.0 - score))
-    return frames, logits
+def test_the_key_frame_threshold_lies_above_what_runs_without_coronaries_reach() -> None:
+    seen = np.where(np.abs(np.arange(60) - 30) <= 3, np.float32(0.9), np.float32(0.002))  # in seven frames
+    loud = [0.6 * value / 0.9 for value in course(30)]
+    quiet, risen = (chosen(coronary(), negative(seen, values)) for values in ([0.0] * 60, loud))
+    assert quiet.key_frame_threshold == 0.02
+    # A run that rises from 0 to 0.6 is announced below 0.6 / relative_floor.
+    floor = KeyframePolicyConfig().relative_floor
+    assert 0.8 * 0.6 / floor < risen.key_frame_threshold <= 0.98
 
 
-def test_the_key_frame_threshold_lies_above_the_best_of_runs_without_coronaries() -> None:
-    filled: list[str | None] = [None, "RCA-bad", "RCA-better", "RCA-bad"]
-    runs = [run_that_peaks(filled, 2, score) for score in (0.35, 0.6, 0.9)]
-    runs += [run_that_peaks([None] * 4, 1, score, coronary=False) for score in (0.05, 0.5)]
-    assert 0.5 < choose_key_frame_threshold(runs) <= 0.6
+def test_no_side_is_named_in_runs_without_coronaries() -> None:
+    none, some = chosen(coronary(), negative()), chosen(coronary(), negative(0.6))
+    assert none.run_visible_threshold == none.visible_threshold
+    assert some.run_visible_threshold is not None
+    assert some.run_visible_threshold == pytest.approx(0.61, abs=0.011)
 
 
-def test_without_false_finds_the_key_frame_threshold_lets_every_found_run_through() -> None:
-    filled: list[str | None] = [None, "RCA-bad", "RCA-better", "RCA-bad"]
-    runs = [run_that_peaks(filled, 2, score) for score in (0.35, 0.6, 0.9)]
-    runs.append(run_that_peaks([None] * 4, 1, 0.1, coronary=False))
-    assert 0.1 < choose_key_frame_threshold(runs) <= 0.35
-
-
-def test_a_best_frame_far_from_a_better_one_is_a_false_find() -> None:
-    late: list[str | None] = ["RCA-better", *["RCA-bad"] * 5]
-    runs = [run_that_peaks(late, 5, 0.7) for _ in range(3)]
-    runs += [run_that_peaks([None, "RCA-better"], 1, 0.8)]
-    assert 0.7 < choose_key_frame_threshold(runs) <= 0.8
+def test_an_artery_seen_in_a_tenth_of_empty_frames_is_allowed_and_in_more_is_not() -> None:
+    frames, rows = coronary()
+    empty = np.flatnonzero(frames.targets.max(axis=1) < 1.0)
+    assert len(empty) > 20
+    few, many = rows.copy(), rows.copy()
+    seen = logits_for(frames_of(["RCA-bad"]), sharpness=3.0)[0]  # visible at 0.83
+    few[empty[: len(empty) // 12], :6], many[empty[: len(empty) // 5], :6] = seen, seen
+    assert chosen((frames, few)).visible_threshold < 0.5
+    assert chosen((frames, many)).visible_threshold > 0.8
 
 
 def test_a_side_that_is_often_wrong_raises_the_laterality_threshold() -> None:
@@ -59,5 +79,12 @@ def test_a_side_that_is_often_wrong_raises_the_laterality_threshold() -> None:
     unsure = sure.copy()
     unsure[:10] = 0.0
     unsure[:10, COLUMN["RCA-better"]], unsure[:10, COLUMN["LCA-better"]] = 4.0, 3.2  # wrong, at 0.68
-    assert choose_thresholds([(frames, sure)]).laterality_threshold == 0.5
-    assert 0.66 < choose_thresholds([(frames, unsure)]).laterality_threshold < 0.8
+    assert chosen((frames, rows_for(frames, logits=sure))).laterality_threshold == 0.5
+    assert 0.66 < chosen((frames, rows_for(frames, logits=unsure))).laterality_threshold < 0.8
+
+
+def test_the_domain_threshold_refuses_next_to_no_angiogram() -> None:
+    for angiogram, most in ((0.999, 0.5), (0.25, 0.2), (0.03, 0.02)):
+        domain = chosen(coronary(angiogram=angiogram)).domain
+        assert domain is not None
+        assert domain.threshold == most

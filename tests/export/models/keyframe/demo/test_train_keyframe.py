@@ -12,8 +12,8 @@ from cathrt.export.models.keyframe.demo.train_keyframe import STOPPED, main
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import open_bundle
 
-SCENES = ["--scenes", "3", "--validation-scenes", "3", "--test-scenes", "2", "--frames-per-scene", "3"]
-SMALL = [*SCENES, "--steps", "2", "--batch", "2", "--workers", "1"]
+SCENES = ["--scenes", "3", "--validation-scenes", "3", "--test-scenes", "2", "--negative-scenes", "3"]
+SMALL = [*SCENES, "--frames-per-scene", "3", "--outsiders", "8", "--steps", "2", "--batch", "8", "--workers", "1"]
 
 
 @pytest.fixture
