@@ -47,12 +47,12 @@ def with_policy(policy: KeyframePolicyConfig) -> Config:
 
 
 def test_one_pass_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime")) == "b785a2a1-7eff-5c57-81cb-c9f2b21102b5"
+    assert pass_id(values("realtime")) == "9c671eac-a4ff-5061-bf43-3f31180c09d5"
     assert pass_id(values("max")) == "e9be9bde-746d-5bf4-a8f7-aa318a2d9add"
 
 
 def test_one_pass_of_two_models_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "a7cbff51-b3f6-5751-82f6-ed87b2b3c305"
+    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "4c3f80a9-e03f-5e4c-8b87-bb249914a2c1"
     assert pass_id(values("max", models=[keyframe(), SECOND])) == "af51f6bd-d8a8-5e0c-87af-9b271d9d1142"
 
 
@@ -144,7 +144,8 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
     "policy.keyframe.min_visible_frames": RATES,
     "policy.keyframe.run_laterality_threshold": RATES,
     "policy.keyframe.overwhelming": RATES,
-    "policy.keyframe.cross_check": RATES,
+    "policy.keyframe.ranking_smoothing_s": RATES,
+    "policy.keyframe.vessel_filter": RATES,
 }
 
 

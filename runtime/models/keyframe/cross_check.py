@@ -1,7 +1,7 @@
-"""A classical filter beside the network: does the vesselness of the frames agree with the choice of key frames?
+"""A classical filter beside the network: the vesselness of each frame, and where it disagrees with the first key frame.
 
-It ranks frames by how much in them looks like dark lines, and knows nothing of arteries: where it disagrees strongly,
-someone should look, and nothing else changes. Not for: the filter itself (kernels/reference/vesselness.py).
+It ranks frames by how much in them looks like dark lines, and knows nothing of arteries. ranking.py takes both into
+account; where they disagree strongly, someone should look. Not for: the filter itself (kernels/).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import Vesselness
-from cathrt.runtime.errors import EngineError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -29,27 +28,22 @@ class VesselFilter:
         inverted = grayscale.photometric_interpretation == "MONOCHROME1"
         self._vesselness = Vesselness((run.rows, run.columns), grayscale.bits_stored, grayscale.exposed, inverted)
 
-    def __call__(self, pixels: Any) -> float:
-        """pixels: (rows, columns) stored values. Raises EngineError for those that lie on a device."""
-        if not isinstance(pixels, np.ndarray):
-            raise EngineError(
-                f"cross_check: pixels are {type(pixels).__qualname__}, expected an array in host memory: turn off "
-                "policy.keyframe.cross_check where frames lie on a GPU"
-            )
-        return self._vesselness(pixels)
+    def __call__(self, pixels: Any) -> float | None:
+        """pixels: (rows, columns) stored values. None for those that lie on a device, where the host does not look."""
+        return self._vesselness(pixels) if isinstance(pixels, np.ndarray) else None
 
 
 def preferred_frame(frames: Sequence[Judged], chosen: int, config: KeyframePolicyConfig) -> int | None:
     """The frame of the greatest vesselness, where that of the chosen one lies in the lower half of the run's range.
 
     None where they agree, or the frames have no vesselness. frames: in order of time; their vesselness is averaged as
-    scores are. chosen: index of the first-ranked key frame.
+    for the ranking. chosen: index of the first-ranked key frame.
     """
     measured = [(frame, value) for frame in frames if (value := keyframe_of(frame).vesselness) is not None]
     if not measured:
         return None
     due_ms: NDArray[np.float64] = np.array([frame.due_ms for frame, _ in measured])
-    means = means_around(np.array([value for _, value in measured]), due_ms, config.smoothing_s)
+    means = means_around(np.array([value for _, value in measured]), due_ms, config.ranking_smoothing_s)
     at = next((place for place, (frame, _) in enumerate(measured) if frame.index == chosen), None)
     if at is None or means[at] >= 0.5 * (min(means) + max(means)):
         return None

@@ -30,8 +30,8 @@ class KeyframePolicyConfig(Policy):
     beat_s, other_beat_ratio: a further ranked frame lies beat_s from the others, if one there has this share of the
     best mean. min_visible_frames: frames that must show an artery, and must vote, for a run to have a side.
     run_laterality_threshold: vote below it is "unknown". overwhelming: vote from which on an unusual C-arm angle does
-    not make it "unknown". cross_check: measure each frame's vesselness too, under a millisecond, and tell where that
-    filter would have chosen another frame.
+    not make it "unknown". ranking_smoothing_s: as smoothing_s, for the ranking at the run's end. vessel_filter: measure
+    each frame's vesselness too, under a millisecond, rank with it, and tell where it would have chosen another frame.
     """
 
     smoothing_s: Annotated[float, Ge(0.0), Le(2.0)] = 0.2
@@ -48,4 +48,5 @@ class KeyframePolicyConfig(Policy):
     min_visible_frames: Annotated[int, Ge(1)] = 3
     run_laterality_threshold: Annotated[float, Ge(0.5), Le(1.0)] = 0.6
     overwhelming: Annotated[float, Ge(0.5), Le(1.0)] = 0.97
-    cross_check: bool = False
+    ranking_smoothing_s: Annotated[float, Ge(0.0), Le(2.0)] = 0.3
+    vessel_filter: bool = True

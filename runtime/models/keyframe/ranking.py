@@ -15,34 +15,40 @@ from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import keyframe_of
 
+_SURE = 1e-6  # log-odds of nearer scores than this to 0 and 1 are noise
 _DIGITS = 9  # of a mean: on a plateau of equal scores the order of frames decides, not a rounding
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A frame and the mean of the scores around it."""
+    """A frame, the mean of the scores around it, and its rank: what frames are ordered by."""
 
     frame: Judged
     mean: float
+    rank: float
 
     @property
     def order(self) -> tuple[float, float, int]:
-        """Best first: by mean, then by own score, then the earlier frame."""
-        return -self.mean, -self.frame.finding.score, self.frame.index
+        """Best first: by rank, then by own score, then the earlier frame."""
+        return -self.rank, -self.frame.finding.score, self.frame.index
 
 
 def rank_key_frames(
     frames: Sequence[Judged], threshold: float, config: KeyframePolicyConfig, *, at_least_one: bool = False
 ) -> list[Judged]:
-    """The run's key frames, best first by the mean around them: at most K, each min_gap_s from the others.
+    """The run's key frames, best first by rank: at most K, each min_gap_s from the others.
+
+    The rank is the mean around a frame of its score's log-odds and of its vesselness, each in units of its spread in
+    this run; of the score alone where frames have no vesselness. The network knows arteries, the filter sees small
+    changes of a whole field: beside each other they lose least (benchmarks/results/keyframe_tries.jsonl).
 
     A key frame and the mean around it score at least `threshold`. Where no frame does, at_least_one gives the single
     best one. The best comes first; the next ones lie in other heart beats where frames there are nearly as good,
     else in the same beat. Frames outside the domain are never key frames. frames: in order of time.
     """
     inside = [frame for frame in frames if keyframe_of(frame).outside is None]
-    means = centred_means(inside, config.smoothing_s)
-    ranked = sorted(map(_Placed, inside, means), key=lambda placed: placed.order)
+    means = centred_means(inside, config.ranking_smoothing_s)
+    ranked = sorted(map(_Placed, inside, means, _ranks(inside, means, config)), key=lambda placed: placed.order)
     good = [placed for placed in ranked if min(placed.mean, placed.frame.finding.score) >= threshold]
     if not good:
         return [ranked[0].frame] if at_least_one and ranked else []
@@ -51,6 +57,22 @@ def rank_key_frames(
     chosen = _spread(in_other_beats, [], max(config.beat_s * 1000.0, gap_ms), config.max_per_run)
     chosen = _spread(good, chosen, gap_ms, config.max_per_run)
     return [placed.frame for placed in sorted(chosen, key=lambda placed: placed.order)]
+
+
+def _ranks(frames: Sequence[Judged], means: Sequence[float], config: KeyframePolicyConfig) -> Sequence[float]:
+    """What frames are ordered by. means: of their scores."""
+    vesselness = [value for frame in frames if (value := keyframe_of(frame).vesselness) is not None]
+    if not frames or len(vesselness) < len(frames):
+        return means
+    scores = np.clip([frame.finding.score for frame in frames], _SURE, 1.0 - _SURE)
+    both = _in_spreads(np.log(scores / (1.0 - scores))) + _in_spreads(np.array(vesselness))
+    return means_around(both, np.array([frame.due_ms for frame in frames]), config.ranking_smoothing_s)
+
+
+def _in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance from the mean in standard deviations; 0 where all are equal."""
+    spread = float(values.std())
+    return np.asarray((values - values.mean()) / spread if spread > 1e-12 else np.zeros_like(values))
 
 
 def centred_means(frames: Sequence[Judged], smoothing_s: float) -> list[float]:

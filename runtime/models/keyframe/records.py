@@ -22,7 +22,8 @@ class KeyframeFinding(Finding):
     laterality: "unknown" is a legal answer. laterality_score: score of the likelier side, whatever is answered.
     class_scores: one per label, in the manifest's order. outside: the reason's name in the manifest where the frame is
     outside the domain, and so names no side and is no key frame; else None. vesselness: of the classical filter, at
-    least 0, comparable within the run only; None where the policy asks for no cross-check.
+    least 0, comparable within the run only; None without policy.vessel_filter, or for a frame
+    that lies on a device.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)

@@ -56,7 +56,8 @@ class KeyframeOnFrames:
             "min_visible_frames": policy.min_visible_frames,
             "run_laterality_threshold": float(policy.run_laterality_threshold),
             "overwhelming": float(policy.overwhelming),
-            "cross_check": float(policy.cross_check),
+            "ranking_smoothing_s": float(policy.ranking_smoothing_s),
+            "vessel_filter": float(policy.vessel_filter),
         }
 
     def begin(self, run: Run) -> KeyframeRun:
@@ -71,7 +72,7 @@ class KeyframeRun:
         self._geometry = run.geometry
         self._announcer = KeyFrameAnnouncer(model.section.key_frame_threshold, model.policy)
         self._judged: list[Judged] = []
-        self._filter = VesselFilter(run) if model.policy.cross_check else None
+        self._filter = VesselFilter(run) if model.policy.vessel_filter else None
 
     def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> KeyframeFinding:
         finding = self._model.reader.finding(outputs, engine)

@@ -81,7 +81,7 @@ def test_one_noisy_frame_is_no_key_frame(fps: float) -> None:
     (best,) = rank_key_frames(spiked, THRESHOLD, CONFIG, at_least_one=True)
     assert 2.0 <= best.due_ms / 1000.0 <= 3.0
     assert rank_key_frames(spiked, THRESHOLD, CONFIG) == []
-    without = rank_key_frames(spiked, THRESHOLD, replace(CONFIG, smoothing_s=0.0))
+    without = rank_key_frames(spiked, THRESHOLD, replace(CONFIG, ranking_smoothing_s=0.0))
     assert [frame.finding.score for frame in without] == [1.0]
 
 
@@ -95,7 +95,7 @@ def test_the_mean_decides_first_then_the_own_score_then_the_earlier_frame() -> N
     plateau = frames([0.8] * 30)
     assert rank_key_frames(plateau, THRESHOLD, CONFIG)[0].index == 0
     own = frames([0.6, 0.8, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6])
-    assert rank_key_frames(own, THRESHOLD, replace(CONFIG, smoothing_s=0.0))[0].index == 1
+    assert rank_key_frames(own, THRESHOLD, replace(CONFIG, ranking_smoothing_s=0.0))[0].index == 1
     around = frames([0.0] * 5 + [0.9, 0.9, 0.9] + [0.0] * 5 + [0.95, 0.0, 0.0])
     assert rank_key_frames(around, THRESHOLD, CONFIG)[0].index == 6
 
@@ -121,7 +121,8 @@ def test_no_run_breaks_the_promises_of_the_ranking(
     run = [judged(i, i * 1000.0 / fps, score, "bars" if outside else None) for i, (score, outside) in enumerate(drawn)]
     ranked = rank_key_frames(run, threshold, config, at_least_one=at_least_one)
     inside = [frame for frame in run if keyframe_of(frame).outside is None]
-    means = {frame.index: mean for frame, mean in zip(inside, centred_means(inside, config.smoothing_s), strict=True)}
+    around = centred_means(inside, config.ranking_smoothing_s)
+    means = {frame.index: mean for frame, mean in zip(inside, around, strict=True)}
 
     assert len(ranked) <= k
     assert all(frame in inside for frame in ranked)
