@@ -6,10 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.gpu import why_no_gpu
 
 ROOT = Path(__file__).resolve().parent.parent
+# Time is pytest-timeout's matter: an example that waits for a busy core is no failure.
+settings.register_profile("cathrt", deadline=None)
+settings.load_profile("cathrt")
 _WITHOUT_GPU = pytest.StashKey[tuple[int, str]]()
 
 
