@@ -48,6 +48,7 @@ def test_an_existing_bundle_is_refused_before_any_work(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_bundle_opens_and_the_same_work_gives_the_same_bytes(tmp_path: Path, key: Path) -> None:
     assert run(tmp_path, key, "first") == 0
     assert run(tmp_path, key, "second", "--resume") == 0
