@@ -58,7 +58,9 @@ def key_frames_of(run: RunFindings, semantics: KeyframeSection, policy: Keyframe
     as_readable = False
     if semantics.readability is not None and old is not None and new is not None:
         inside = [frame for frame in before if keyframe_of(frame).outside is None]
-        means = dict(zip((frame.index for frame in inside), centred_means(inside, policy.smoothing_s), strict=True))
+        means = dict(
+            zip((frame.index for frame in inside), centred_means(inside, policy.ranking_smoothing_s), strict=True)
+        )
         as_readable = new in means and means[old] - means[new] <= AS_READABLE
     return KeyFrames(run.frames[0].run, old, new, as_readable)
 
@@ -79,6 +81,5 @@ def _first_ranked(frames: Sequence[Judged], semantics: KeyframeSection, policy: 
 
 def _has_side(frames: Sequence[Judged], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> bool:
     """By the vote of the frames: the C-arm's angle decides nothing about key frames."""
-    findings = [keyframe_of(frame) for frame in frames]
-    side = run_side(findings, KeyframeModel(semantics), semantics, policy, Geometry())
+    side = run_side(frames, KeyframeModel(semantics), semantics, policy, Geometry())
     return side.shows_artery and side.voted != "unknown"

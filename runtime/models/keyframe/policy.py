@@ -36,7 +36,7 @@ class KeyframePolicyConfig(Policy):
 
     smoothing_s: Annotated[float, Ge(0.0), Le(2.0)] = 0.2
     relative_floor: Annotated[float, Gt(0.0), Le(1.0)] = 0.6
-    min_rise: Score = 0.2
+    min_rise: Score = 0.3
     baseline_s: Annotated[float, Gt(0.0), Le(10.0)] = 0.5
     release_ratio: Annotated[float, Gt(0.0), Le(1.0)] = 0.7
     confirm_s: Annotated[float, Ge(0.0)] = 0.33

@@ -15,7 +15,6 @@ from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import keyframe_of
 
-_SURE = 1e-6  # log-odds of nearer scores than this to 0 and 1 are noise
 _DIGITS = 9  # of a mean: on a plateau of equal scores the order of frames decides, not a rounding
 
 
@@ -38,8 +37,8 @@ def rank_key_frames(
 ) -> list[Judged]:
     """The run's key frames, best first by rank: at most K, each min_gap_s from the others.
 
-    The rank is the mean around a frame of its score's log-odds and of its vesselness, each in units of its spread in
-    this run; of the score alone where frames have no vesselness. The network knows arteries, the filter sees small
+    The rank is the mean around a frame of its score and of its vesselness, each in units of its spread in this run; of
+    the score alone where frames have no vesselness. The network knows arteries, the filter sees small
     changes of a whole field: beside each other they lose least (benchmarks/results/keyframe_tries.jsonl).
 
     A key frame and the mean around it score at least `threshold`. Where no frame does, at_least_one gives the single
@@ -64,8 +63,7 @@ def _ranks(frames: Sequence[Judged], means: Sequence[float], config: KeyframePol
     vesselness = [value for frame in frames if (value := keyframe_of(frame).vesselness) is not None]
     if not frames or len(vesselness) < len(frames):
         return means
-    scores = np.clip([frame.finding.score for frame in frames], _SURE, 1.0 - _SURE)
-    both = _in_spreads(np.log(scores / (1.0 - scores))) + _in_spreads(np.array(vesselness))
+    both = _in_spreads(np.array([frame.finding.score for frame in frames])) + _in_spreads(np.array(vesselness))
     return means_around(both, np.array([frame.due_ms for frame in frames]), config.ranking_smoothing_s)
 
 
@@ -73,6 +71,25 @@ def _in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance from the mean in standard deviations; 0 where all are equal."""
     spread = float(values.std())
     return np.asarray((values - values.mean()) / spread if spread > 1e-12 else np.zeros_like(values))
+
+
+def stands_out(frames: Sequence[Judged], config: KeyframePolicyConfig) -> float:
+    """How far a run's best frame stands out: the best mean around a frame less half of the run's baseline, its lowest
+    mean over baseline_s. In [-0.5, 1]; of a run without a frame inside the domain 0.
+
+    What looks like an artery all the time (a wire, a rib, a sheath) stands out half as much as what fills and empties.
+    """
+    inside = [frame for frame in frames if keyframe_of(frame).outside is None]
+    if not inside:
+        return 0.0
+    means = centred_means(inside, config.ranking_smoothing_s)
+    due_ms = np.array([frame.due_ms for frame in inside])
+    scores = np.array([frame.finding.score for frame in inside])
+    span_ms = config.baseline_s * 1000.0
+    ends = np.searchsorted(due_ms, due_ms + span_ms, "left")
+    whole = [(one, end) for one, end in enumerate(ends) if due_ms[-1] - due_ms[one] >= span_ms - 1e-3]
+    baseline = min((float(scores[one:end].mean()) for one, end in whole), default=float(scores.mean()))
+    return max(means) - 0.5 * baseline
 
 
 def centred_means(frames: Sequence[Judged], smoothing_s: float) -> list[float]:

@@ -94,7 +94,7 @@ class KeyframeRun:
             return self._nothing(engine, NOTHING_JUDGED)
         if (outside := run_outside(findings)) is not None:
             return self._nothing(engine, outside_words(outside, section), outside)
-        side = run_side(findings, model.reader, section, model.policy, self._geometry)
+        side = run_side(self._judged, model.reader, section, model.policy, self._geometry)
         ranked = []
         if side.shows_artery:
             named = side.voted != "unknown"

@@ -68,6 +68,7 @@ class KeyframeSection(Section):
     key_frame_threshold: a score at or above it makes a key frame. The score is the readability, or P(better) where the
     bundle has no such output.
     run_visible_threshold: P(better)+P(bad) that a run needs to have a side and key frames; None: visible_threshold.
+    run_evidence: how far a run must stand out to have a side and key frames (ranking.stands_out); None: not asked.
     readability, domain: further outputs of the network; None where it has none, as a plain CAG-VLM network.
     """
 
@@ -78,6 +79,7 @@ class KeyframeSection(Section):
     visible_threshold: Score
     key_frame_threshold: Score
     run_visible_threshold: Score | None = None
+    run_evidence: Score | None = None
     readability: ReadabilityOutput | None = None
     domain: DomainOutput | None = None
 

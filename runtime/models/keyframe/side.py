@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cathrt.runtime.frame import Geometry
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
+from cathrt.runtime.models.keyframe.ranking import stands_out
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality, keyframe_of
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
 # Views a C-arm angle makes unlikely for a side (degrees; LAO > 0, CRA > 0). Caudal tilts are chosen to unfold the left
@@ -46,7 +48,7 @@ def run_outside(frames: Sequence[KeyframeFinding]) -> str | None:
 
 
 def run_side(
-    frames: Sequence[KeyframeFinding],
+    frames: Sequence[Judged],
     reader: KeyframeModel,
     section: KeyframeSection,
     config: KeyframePolicyConfig,
@@ -54,22 +56,27 @@ def run_side(
 ) -> RunSide:
     """The side of a run by vote of its frames inside the domain that show an artery.
 
-    The run shows an artery if min_visible_frames frames do; of a shorter run, all. A C-arm angle that is unusual for
+    frames: in order of time. The run shows an artery if min_visible_frames frames do, of a shorter run all, and if it
+    stands out as far as the bundle asks; else it has no side. A C-arm angle that is unusual for
     the voted side makes the side unknown, unless the vote is overwhelming; it never names the other side.
     """
     least = section.visible_threshold if section.run_visible_threshold is None else section.run_visible_threshold
-    inside = [(reader.left_score(frame), reader.visibility(frame)) for frame in frames if frame.outside is None]
+    findings = [keyframe_of(frame) for frame in frames]
+    inside = [(reader.left_score(found), reader.visibility(found)) for found in findings if found.outside is None]
     shown = sorted((visibility for _, visibility in inside), reverse=True)[: config.min_visible_frames]
     votes = [
         (left, visibility)
         for left, visibility in inside
         if visibility >= least and max(left, 1.0 - left) >= section.laterality_threshold
     ]
-    voted, score = vote_laterality(votes, config)
+    evident = section.run_evidence is None or stands_out(frames, config) >= section.run_evidence
+    voted, score = vote_laterality(votes if evident else [], config)
     primary, secondary = geometry.positioner_primary_angle_deg, geometry.positioner_secondary_angle_deg
     mismatch = laterality_mismatch(voted, primary, secondary)
     withdrawn = mismatch is True and score < config.overwhelming
-    return RunSide("unknown" if withdrawn else voted, voted, score, bool(shown) and shown[-1] >= least, mismatch)
+    return RunSide(
+        "unknown" if withdrawn else voted, voted, score, bool(shown) and shown[-1] >= least and evident, mismatch
+    )
 
 
 def vote_laterality(votes: list[tuple[float, float]], config: KeyframePolicyConfig) -> tuple[Laterality, float]:

@@ -184,4 +184,4 @@ def test_no_run_breaks_the_promises_of_live_alerts(
 
 
 def test_the_threshold_of_the_tables_is_the_one_they_were_written_for() -> None:
-    assert (THRESHOLD, CONFIG.relative_floor, CONFIG.min_rise) == (0.5, 0.6, 0.2)
+    assert (THRESHOLD, CONFIG.relative_floor, CONFIG.min_rise) == (0.5, 0.6, 0.3)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.ranking import centred_means, rank_key_frames
+from cathrt.runtime.models.keyframe.ranking import centred_means, rank_key_frames, stands_out
 from cathrt.runtime.models.keyframe.records import keyframe_of
 from tests.models.keyframe.courses import (
     CONFIG,
@@ -137,3 +137,13 @@ def test_no_run_breaks_the_promises_of_the_ranking(
         assert means[ranked[0].index] == max(means[frame.index] for frame in good)
     else:
         assert len(ranked) == int(at_least_one and bool(inside))
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_what_looks_like_an_artery_all_the_time_stands_out_half_as_much(fps: float) -> None:
+    steady, risen = taken(lambda at_s: 0.6, fps), taken(injection(0.6, low=0.0), fps)
+    assert stands_out(steady, CONFIG) == pytest.approx(0.3)
+    assert stands_out(risen, CONFIG) == pytest.approx(0.6, abs=0.05)
+    assert stands_out([], CONFIG) == 0.0
+    assert stands_out([judged(0, 0.0, 0.9, "bars")], CONFIG) == 0.0
+    assert stands_out([judged(0, 0.0, 0.8)], CONFIG) == pytest.approx(0.4), "a run shorter than the baseline's time"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cathrt.runtime.frame import Geometry
+from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, Laterality
@@ -31,7 +32,8 @@ def shown(visibility: float, left: float = 0.9, outside: str | None = None) -> K
 def side(
     frames: list[KeyframeFinding], section: KeyframeSection = SECTION, geometry: Geometry | None = None
 ) -> RunSide:
-    return run_side(frames, KeyframeModel(section), section, CONFIG, geometry or Geometry())
+    judged = [Judged(index, index * 1000.0 / 15.0, f"v{index}", found) for index, found in enumerate(frames)]
+    return run_side(judged, KeyframeModel(section), section, CONFIG, geometry or Geometry())
 
 
 def test_a_run_shows_an_artery_if_enough_frames_do() -> None:
@@ -131,3 +133,10 @@ def test_mismatch_is_about_views_that_are_chosen_for_the_other_side() -> None:
     assert laterality_mismatch("left", 90.0, 0.0) is False  # so does the lateral view
     assert laterality_mismatch("unknown", 50.0, 0.0) is None
     assert laterality_mismatch("left", None, 0.0) is None
+
+
+@pytest.mark.parametrize(("asked", "voted"), [(None, "left"), (0.4, "left"), (0.5, "unknown")])
+def test_a_run_that_does_not_stand_out_has_no_side(asked: float | None, voted: str) -> None:
+    steady = side([shown(0.9)] * 30, replace(SECTION, run_evidence=asked))  # stands out by 0.9 - 0.45
+    assert steady.voted == steady.laterality == voted
+    assert steady.shows_artery == (voted == "left")

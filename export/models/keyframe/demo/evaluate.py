@@ -104,11 +104,11 @@ def semantics(
     laterality: float,
     visible: float,
     key_frame: float,
-    run_visible: float | None = None,
+    run_evidence: float | None = None,
     domain: float | None = None,
 ) -> KeyframeSection:
     """The manifest's section with these thresholds; without one for the domain, that of a network of six classes."""
-    plain = KeyframeSection(OUTPUT, LABELS, laterality, visible, key_frame, run_visible)
+    plain = KeyframeSection(OUTPUT, LABELS, laterality, visible, key_frame, run_evidence=run_evidence)
     if domain is None:
         return plain
     reasons = tuple(DomainReason(*reason) for reason in OUTSIDER_REASONS)
@@ -147,7 +147,7 @@ def judged_run(
     announced = tuple(frame.index for frame in [*raised, announcer.finish()] if frame is not None)
     if run_outside(findings) is not None:
         return JudgedRun(announced, (), "unknown")
-    side = run_side(findings, reader, meaning, policy, geometry or Geometry())
+    side = run_side(frames, reader, meaning, policy, geometry or Geometry())
     ranked = []
     if side.shows_artery:
         at_least_one = side.voted != "unknown"

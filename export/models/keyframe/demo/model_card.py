@@ -51,7 +51,7 @@ frame in. Out come
   AdamW in {plan["arithmetic"]}, moving average of the weights, strong randomisation of contrast, sharpness, noise and \
 framing, no mirroring.
 - Temperature {found["temperature"]:.3f} and the thresholds (side {meaning.laterality_threshold:.2f}, artery \
-visible {meaning.visible_threshold:.2f}, in a run {meaning.run_visible_threshold:.2f}, key frame \
+visible {meaning.visible_threshold:.2f}, evidence of a run {meaning.run_evidence:.2f}, key frame \
 {meaning.key_frame_threshold:.2f}, domain {domain:.2f})
   were set on scenes {_span(made["scenes"]["validation"])} and those without coronaries of \
 {_span(made["scenes"]["negatives"])} only.
@@ -70,7 +70,8 @@ Phantom scenes {_span(made["scenes"]["test"])}, never seen before ({frames["fram
 | readability, mean error | {frames["readability_error"]:.3f} |
 | frames taken for no angiogram | {frames["refused"]:.2%} |
 | side of the run right | {runs["laterality_right"]:.1%} |
-| first key frame within 3 frames of a best one ({runs["readable_runs"]} runs) | {runs["key_frame_hit"]:.1%} |
+| first key frame within 3 frames of a best one, by readability alone ({runs["readable_runs"]} runs) | \
+{runs["key_frame_hit"]:.1%} |
 | readability lost by it, mean share of the run's best | {runs["regret"]:.1%} |
 | of these runs, without a key frame | {runs["without_key_frame"]:.1%} |
 | runs without coronaries that get a key frame | {runs["false_key_frame_runs"]:.1%} |

@@ -26,12 +26,14 @@ from cathrt.export.models.keyframe.demo.network import ROWS, rows_of
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
-GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
+GRID = (*(round(0.02 * step, 2) for step in range(1, 50)), 0.99, 0.995)
 NAMED_WHEN_EMPTY = 0.1
 LATERALITY_PRECISION = 0.98
-NAMED_RUNS, FALSE_KEY_FRAME_RUNS = 0.01, 0.005
-REFUSED_FRAMES = 0.0005
+NAMED_RUNS, FALSE_KEY_FRAME_RUNS = 0.01, 0.01
+REFUSED_FRAMES = 0.003
 DOMAIN_GRID = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
+
+DOMAIN_ROWS = slice(len(LABELS) + 1, None)
 
 Runs = Sequence[tuple[PhantomFrames, Rows]]
 
@@ -66,9 +68,10 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
     visible: the lowest that at most NAMED_WHEN_EMPTY of the frames without an opacified artery reach; a side too many
     before contrast costs a run's vote little, since votes weigh by visibility. laterality: the lowest from 0.5 at which
     LATERALITY_PRECISION of the named sides are right. domain: the highest of DOMAIN_GRID under which at most
-    REFUSED_FRAMES of the frames fall. run_visible: the lowest from `visible` at which at most NAMED_RUNS of the runs
-    without coronaries get a side. key frame: the lowest at which at most FALSE_KEY_FRAME_RUNS of them get one announced
-    or ranked: what ranks frames is their order, the threshold is there to keep quiet.
+    REFUSED_FRAMES of the frames of coronary runs fall; what shows no artery may look like no angiogram. run_evidence:
+    the lowest at which at most NAMED_RUNS of the runs without coronaries get a side. key frame: the
+    lowest at which at most FALSE_KEY_FRAME_RUNS of them get one announced or ranked: what ranks frames is their order,
+    the threshold is there to keep quiet.
     """
     rows = np.concatenate([found for _, found in runs])
     scores = softmax(rows[:, : len(LABELS)])
@@ -83,7 +86,9 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
     side_score = np.maximum(left, 1.0 - left)
     sides = [t for t in GRID if t >= 0.5 and share_of(right_side[named & (side_score >= t)]) >= LATERALITY_PRECISION]
 
-    angiogram = softmax(rows[:, len(LABELS) + 1 :])[:, 0]
+    angiogram = softmax(np.concatenate([found for frames, found in runs if frames.coronary.any()])[:, DOMAIN_ROWS])[
+        :, 0
+    ]
     domain = next((t for t in DOMAIN_GRID if share_of(angiogram < t) <= REFUSED_FRAMES), DOMAIN_GRID[-1])
     meaning = semantics(sides[0] if sides else GRID[-1], visible, GRID[-1], GRID[-1], domain)
     # Neither of the two thresholds that are still to be set changes what is found on a frame.
@@ -93,7 +98,7 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
         judged = [judged_run(found, rate, tried, policy) for found, rate in others]
         return share_of([told(run.side, (*run.announced, *run.ranked)) for run in judged])
 
-    candidates = (replace(meaning, run_visible_threshold=t) for t in GRID if t >= visible)
+    candidates = (replace(meaning, run_evidence=t) for t in GRID)
     meaning = next(
         (tried for tried in candidates if share_with(tried, lambda side, _: side != "unknown") <= NAMED_RUNS),
         meaning,

@@ -30,7 +30,7 @@ from cathrt.runtime.models.keyframe.run import KeyframeOnFrames, KeyframeRun
 from tests.export.made_up import RATE_HZ, course, filling, frames_of, logits_for, rows_for
 from tests.lines import BUNDLE, ArraySource
 
-MEANING = semantics(0.6, 0.5, 0.5, 0.5, 0.5)
+MEANING = semantics(0.6, 0.5, 0.5, 0.3, 0.5)
 POLICY = KeyframePolicyConfig()
 
 

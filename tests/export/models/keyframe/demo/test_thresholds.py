@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.demo.dataset import PhantomFrames
-from cathrt.export.models.keyframe.demo.thresholds import choose_thresholds, fit_temperature
+from cathrt.export.models.keyframe.demo.thresholds import GRID, choose_thresholds, fit_temperature
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 from tests.export.made_up import COLUMN, course, filling, frames_of, logits_for, rows_for
@@ -56,10 +56,12 @@ def test_the_key_frame_threshold_lies_above_what_runs_without_coronaries_reach()
 
 
 def test_no_side_is_named_in_runs_without_coronaries() -> None:
-    none, some = chosen(coronary(), negative()), chosen(coronary(), negative(0.6))
-    assert none.run_visible_threshold == none.visible_threshold
-    assert some.run_visible_threshold is not None
-    assert some.run_visible_threshold == pytest.approx(0.61, abs=0.011)
+    seen = np.where(np.abs(np.arange(60) - 30) <= 3, np.float32(0.9), np.float32(0.002))  # in seven frames
+    rising = [0.6 * value / 0.9 for value in course(30)]
+    none, some = chosen(coronary(), negative()), chosen(coronary(), negative(seen, rising))
+    assert none.run_evidence == GRID[0]
+    assert some.run_evidence is not None
+    assert 0.3 < some.run_evidence < 0.9, "a run that rises by 0.6 must not have a side"
 
 
 def test_an_artery_seen_in_a_tenth_of_empty_frames_is_allowed_and_in_more_is_not() -> None:

@@ -1,0 +1,234 @@
+"""What each idea buys in finding key frames: `python -m benchmarks.keyframe_tries --work DIR --json`.
+
+Ways to rank the frames of a run, on the trainer's own validation runs (it chose nothing by this table but what
+docs/status.md says): outputs of one network, and averages over time, each beside the others on the same frames.
+DIR is the --work folder of the trainer, with its frames and checkpoint. Not for: the finished bundle (accuracy.py).
+N frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import measure
+from cathrt.runtime.errors import CathrtError, SourceError
+
+Score = NDArray[np.float64]
+SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """One run. readability: (N,) truth. ways: name of each way to score its frames, (N,)."""
+
+    rate_hz: float
+    readability: NDArray[np.float32]
+    ways: dict[str, Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Of one way over all runs. hit3: share whose best-scored frame lies within 3 frames of a best one; regret: mean
+    share of the best readability that it loses; order: mean rank correlation with readability within a run."""
+
+    way: str
+    smoothing_s: float
+    runs: int
+    hit3: float
+    regret: float
+    order: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 measured, else those of cathrt.runtime.errors."""
+    options = _parser().parse_args(arguments)
+    try:
+        rows = tried(scored_runs(options.work, options.runs, options.before))
+    except CathrtError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return exc.exit_code
+    for row in rows:
+        told = {"bench": "keyframe_tries", **asdict(row), "commit": measure.commit()}
+        print(json.dumps(told) if options.json else "  ".join(f"{key} {value}" for key, value in told.items()))
+    return 0
+
+
+def tried(runs: Sequence[RunScores]) -> list[Try]:
+    """Every way at every smoothing."""
+    return [_try(runs, way, smoothing_s) for way in runs[0].ways for smoothing_s in SMOOTHING_S]
+
+
+def _try(runs: Sequence[RunScores], way: str, smoothing_s: float) -> Try:
+    from cathrt.export.models.keyframe.demo.evaluate import is_hit
+
+    hits, regrets, orders = [], [], []
+    for run in runs:
+        scores = smoothed(run.ways[way], run.rate_hz, smoothing_s)
+        chosen = int(scores.argmax())
+        hits.append(is_hit([chosen], run.readability))
+        regrets.append(1.0 - float(run.readability[chosen] / run.readability.max()))
+        orders.append(_rank_correlation(scores, run.readability))
+    return Try(
+        way,
+        smoothing_s,
+        len(runs),
+        round(float(np.mean(hits)), 4),
+        round(float(np.mean(regrets)), 4),
+        round(float(np.mean(orders)), 4),
+    )
+
+
+def smoothed(scores: Score, rate_hz: float, smoothing_s: float) -> Score:
+    """(N,) centred mean with weights that fall to 0 at smoothing_s on either side; 0 leaves the scores as they are."""
+    reach = int(np.ceil(smoothing_s * rate_hz)) - 1
+    if reach < 1:
+        return scores
+    away = np.abs(np.arange(-reach, reach + 1)) / rate_hz
+    weights = 1.0 - away / smoothing_s
+    of_ones = np.convolve(np.ones_like(scores), weights, "same")
+    return np.asarray(np.convolve(scores, weights, "same") / of_ones)
+
+
+def _rank_correlation(scores: Score, truth: NDArray[np.float32]) -> float:
+    """Spearman's, ties in order of time."""
+    ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (scores, truth)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def scored_runs(work: Path, count: int, before: Path | None) -> list[RunScores]:
+    """The first `count` coronary validation runs. before: an earlier bundle, for its P(better). Raises SourceError."""
+    import torch
+
+    from cathrt.export.models.keyframe.demo import train_keyframe as trainer
+    from cathrt.export.models.keyframe.demo.dataset import Rendering, load_scenes, rate_of
+    from cathrt.export.models.keyframe.demo.evaluate import NOTHING_TO_READ
+
+    checkpoint = work / "checkpoint.safetensors"
+    if not checkpoint.is_file():
+        raise SourceError(f"{checkpoint}: no such file: give the --work folder of a training")
+    ways = _ways(checkpoint, before)
+    first, runs = trainer.VALIDATION_START, []
+    seeds = range(first, first + 2 * count)
+    with torch.inference_mode():
+        for frames in load_scenes(seeds, work / "frames", Rendering(None, trainer.MATRIX), workers=1):
+            if frames.readability.max() >= NOTHING_TO_READ and len(runs) < count:
+                scores: dict[str, Score] = {"vesselness": _vesselness(frames.images)}
+                for way in ways:
+                    scores |= way(frames.images)
+                readable = _standard(scores["readability"])
+                scores["readability_and_vesselness"] = readable + _standard(scores["vesselness"])
+                scores["readability_and_cells"] = readable + _standard(scores["vessel_cells"])
+                scores["readability_and_p_better"] = readable + _standard(scores["p_better"])
+                runs.append(RunScores(rate_of(frames), frames.readability, scores))
+    return runs
+
+
+def _ways(checkpoint: Path, before: Path | None) -> list[Callable[[NDArray[np.uint8]], dict[str, Score]]]:
+    """Functions of (N, H, W) frames that give named scores, (N,) each."""
+    from safetensors.torch import load_file
+
+    from cathrt.export.models.keyframe.demo.network import start_of
+
+    stored = load_file(checkpoint)
+    state = {key.removeprefix("averaged."): value for key, value in stored.items() if key.startswith("averaged.")}
+    cells = {name: stored[f"model.cells.{name}"] for name in ("weight", "bias")}
+    found = [_network(state, cells)]
+    if before is not None:
+        earlier = start_of(before).state
+
+        def p_better(images: NDArray[np.uint8]) -> dict[str, Score]:
+            return {"p_better_before": _p_better(_rows(earlier, images))}
+
+        found.append(p_better)
+    return found
+
+
+def _network(state: dict[str, Any], cells: dict[str, Any]) -> Callable[[NDArray[np.uint8]], dict[str, Score]]:
+    """Scores of one network's outputs, and of the map that only training has."""
+    import torch
+    from torch.nn import functional as F
+
+    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
+    from cathrt.export.models.keyframe.demo.network import network_input
+
+    arch, classes = arch_of(state)
+    model = ConvNext(ARCHS[arch], classes=classes).eval()
+    model.load_state_dict(state)
+
+    def scores(images: NDArray[np.uint8]) -> dict[str, Score]:
+        rows, lit = [], []
+        for part in np.array_split(images, max(1, len(images) // 16)):
+            features = model.stages[:3](model.stem(torch.from_numpy(network_input(part))))
+            rows.append(model.head(model.stages[3](features)).numpy())
+            seen = 1.0 - F.conv2d(features, cells["weight"], cells["bias"]).softmax(dim=1)[:, 0]
+            lit.append(seen.sum(dim=(1, 2)).numpy())
+        row, cell = np.concatenate(rows), np.concatenate(lit).astype(np.float64)
+        return {
+            "readability": row[:, 6].astype(np.float64),
+            "p_better": _p_better(row),
+            "visible": _visible(row),
+            "vessel_cells": cell,
+        }
+
+    return scores
+
+
+def _vesselness(images: NDArray[np.uint8]) -> Score:
+    """Our own kernel's, of the pictures that the network reads."""
+    from cathrt.kernels._kernels import Vesselness
+
+    vesselness = Vesselness(images.shape[1:], 8, None, False)
+    return np.array([vesselness(image) for image in images])
+
+
+def _rows(state: dict[str, Any], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    import torch
+
+    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
+    from cathrt.export.models.keyframe.demo.network import network_input
+
+    arch, classes = arch_of(state)
+    model = ConvNext(ARCHS[arch], classes=classes).eval()
+    model.load_state_dict(state)
+    parts = np.array_split(images, max(1, len(images) // 16))
+    return np.concatenate([model(torch.from_numpy(network_input(part))).numpy() for part in parts])
+
+
+def _p_better(rows: NDArray[np.float32]) -> Score:
+    return _softmax(rows)[:, [0, 3]].sum(axis=1)
+
+
+def _visible(rows: NDArray[np.float32]) -> Score:
+    return _softmax(rows)[:, [0, 1, 3, 4]].sum(axis=1)
+
+
+def _softmax(rows: NDArray[np.float32]) -> Score:
+    from cathrt.export.models.keyframe.demo.evaluate import softmax
+
+    return softmax(rows[:, :6])
+
+
+def _standard(scores: Score) -> Score:
+    return np.asarray((scores - scores.mean()) / max(float(scores.std()), 1e-9))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.keyframe_tries", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="the --work folder of the trainer")
+    parser.add_argument("--runs", type=int, default=150, help="coronary runs to try on")
+    parser.add_argument("--before", type=Path, help="an earlier demonstration bundle, for its P(better)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
