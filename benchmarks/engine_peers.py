@@ -143,7 +143,12 @@ def _open_openvino(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
     digest = hashlib.sha256((folder / peer.file).read_bytes()).hexdigest()
     listed = {peer.file: digest}
     artifact = Artifact(peer.file, precision)  # type: ignore[arg-type]
-    manifest = dataclasses.replace(_shipped().manifest, files=listed).with_artifacts(CLASSIFIER, {"openvino": artifact})
+    shipped = _shipped().manifest
+    network = shipped.network(CLASSIFIER)
+    classes_alone = tuple(tensor for tensor in network.outputs if tensor.name == OUTPUT)  # as all peers compute them
+    networks = {CLASSIFIER: dataclasses.replace(network, outputs=classes_alone)}
+    manifest = dataclasses.replace(shipped, files=listed, networks=networks)
+    manifest = manifest.with_artifacts(CLASSIFIER, {"openvino": artifact})
     with opened_folder(folder) as opened:
         files = verified_files(opened, listed, hard_links=True)
     bundle = Bundle(folder, manifest, "0" * 64, "0" * 64, files)
