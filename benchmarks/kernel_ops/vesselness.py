@@ -54,7 +54,7 @@ def opencv(case: Case) -> Variant:
         cv2.filter2D(smooth, -1, second, dst=across)
         cv2.filter2D(smooth, -1, twice_mixed, dst=mixed)
         cv2.subtract(down, across, dst=difference)
-        cv2.magnitude(difference, mixed, dst=difference)
+        cv2.magnitude(difference, mixed, difference)
         cv2.add(down, across, dst=across)
         cv2.min(across, difference, dst=difference)
         cv2.max(difference, (0.0,), dst=difference)
