@@ -88,14 +88,10 @@ def _try(runs: Sequence[RunScores], way: str, smoothing_s: float) -> Try:
 
 
 def smoothed(scores: Score, rate_hz: float, smoothing_s: float) -> Score:
-    """(N,) centred mean with weights that fall to 0 at smoothing_s on either side; 0 leaves the scores as they are."""
-    reach = int(np.ceil(smoothing_s * rate_hz)) - 1
-    if reach < 1:
-        return scores
-    away = np.abs(np.arange(-reach, reach + 1)) / rate_hz
-    weights = 1.0 - away / smoothing_s
-    of_ones = np.convolve(np.ones_like(scores), weights, "same")
-    return np.asarray(np.convolve(scores, weights, "same") / of_ones)
+    """(N,) as the runtime smooths scores for its ranking; 0 leaves them as they are."""
+    from cathrt.runtime.models.keyframe.ranking import means_around
+
+    return np.array(means_around(scores, np.arange(len(scores)) * 1000.0 / rate_hz, smoothing_s))
 
 
 def _rank_correlation(scores: Score, truth: NDArray[np.float32]) -> float:
@@ -111,6 +107,7 @@ def scored_runs(work: Path, count: int, before: Path | None) -> list[RunScores]:
     from cathrt.export.models.keyframe.demo import train_keyframe as trainer
     from cathrt.export.models.keyframe.demo.dataset import Rendering, load_scenes, rate_of
     from cathrt.export.models.keyframe.demo.evaluate import NOTHING_TO_READ
+    from cathrt.runtime.models.keyframe.ranking import in_spreads
 
     checkpoint = work / "checkpoint.safetensors"
     if not checkpoint.is_file():
@@ -124,10 +121,10 @@ def scored_runs(work: Path, count: int, before: Path | None) -> list[RunScores]:
                 scores: dict[str, Score] = {"vesselness": _vesselness(frames.images)}
                 for way in ways:
                     scores |= way(frames.images)
-                readable = _standard(scores["readability"])
-                scores["readability_and_vesselness"] = readable + _standard(scores["vesselness"])
-                scores["readability_and_cells"] = readable + _standard(scores["vessel_cells"])
-                scores["readability_and_p_better"] = readable + _standard(scores["p_better"])
+                readable = in_spreads(scores["readability"])
+                scores["readability_and_vesselness"] = readable + in_spreads(scores["vesselness"])
+                scores["readability_and_cells"] = readable + in_spreads(scores["vessel_cells"])
+                scores["readability_and_p_better"] = readable + in_spreads(scores["p_better"])
                 runs.append(RunScores(rate_of(frames), frames.readability, scores))
     return runs
 
@@ -143,10 +140,10 @@ def _ways(checkpoint: Path, before: Path | None) -> list[Callable[[NDArray[np.ui
     cells = {name: stored[f"model.cells.{name}"] for name in ("weight", "bias")}
     found = [_network(state, cells)]
     if before is not None:
-        earlier = start_of(before).state
+        earlier = _loaded(start_of(before).state)
 
         def p_better(images: NDArray[np.uint8]) -> dict[str, Score]:
-            return {"p_better_before": _p_better(_rows(earlier, images))}
+            return {"p_better_before": _p_better(np.concatenate([earlier(part).numpy() for part in _parts(images)]))}
 
         found.append(p_better)
     return found
@@ -154,20 +151,14 @@ def _ways(checkpoint: Path, before: Path | None) -> list[Callable[[NDArray[np.ui
 
 def _network(state: dict[str, Any], cells: dict[str, Any]) -> Callable[[NDArray[np.uint8]], dict[str, Score]]:
     """Scores of one network's outputs, and of the map that only training has."""
-    import torch
     from torch.nn import functional as F
 
-    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
-    from cathrt.export.models.keyframe.demo.network import network_input
-
-    arch, classes = arch_of(state)
-    model = ConvNext(ARCHS[arch], classes=classes).eval()
-    model.load_state_dict(state)
+    model = _loaded(state)
 
     def scores(images: NDArray[np.uint8]) -> dict[str, Score]:
         rows, lit = [], []
-        for part in np.array_split(images, max(1, len(images) // 16)):
-            features = model.stages[:3](model.stem(torch.from_numpy(network_input(part))))
+        for part in _parts(images):
+            features = model.stages[:3](model.stem(part))
             rows.append(model.head(model.stages[3](features)).numpy())
             seen = 1.0 - F.conv2d(features, cells["weight"], cells["bias"]).softmax(dim=1)[:, 0]
             lit.append(seen.sum(dim=(1, 2)).numpy())
@@ -182,25 +173,31 @@ def _network(state: dict[str, Any], cells: dict[str, Any]) -> Callable[[NDArray[
     return scores
 
 
+def _loaded(state: dict[str, Any]) -> Any:
+    """The network of a state in timm's names, to be called."""
+    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
+
+    arch, rows = arch_of(state)
+    model = ConvNext(ARCHS[arch], classes=rows).eval()
+    model.load_state_dict(state)
+    return model
+
+
+def _parts(images: NDArray[np.uint8]) -> list[Any]:
+    """The frames as the network's input, some 16 at a time."""
+    import torch
+
+    from cathrt.export.models.keyframe.demo.network import network_input
+
+    return [torch.from_numpy(network_input(part)) for part in np.array_split(images, max(1, len(images) // 16))]
+
+
 def _vesselness(images: NDArray[np.uint8]) -> Score:
     """Our own kernel's, of the pictures that the network reads."""
     from cathrt.kernels._kernels import Vesselness
 
     vesselness = Vesselness(images.shape[1:], 8, None, False)
     return np.array([vesselness(image) for image in images])
-
-
-def _rows(state: dict[str, Any], images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    import torch
-
-    from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, arch_of
-    from cathrt.export.models.keyframe.demo.network import network_input
-
-    arch, classes = arch_of(state)
-    model = ConvNext(ARCHS[arch], classes=classes).eval()
-    model.load_state_dict(state)
-    parts = np.array_split(images, max(1, len(images) // 16))
-    return np.concatenate([model(torch.from_numpy(network_input(part))).numpy() for part in parts])
 
 
 def _p_better(rows: NDArray[np.float32]) -> Score:
@@ -215,10 +212,6 @@ def _softmax(rows: NDArray[np.float32]) -> Score:
     from cathrt.export.models.keyframe.demo.evaluate import softmax
 
     return softmax(rows[:, :6])
-
-
-def _standard(scores: Score) -> Score:
-    return np.asarray((scores - scores.mean()) / max(float(scores.std()), 1e-9))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,6 +66,10 @@ class KeyframeModel:
         """P(better) + P(bad): how sure the model is that an opacified artery is in the picture, in [0, 1]."""
         return float(np.asarray(finding.class_scores)[self._visible].sum())
 
+    def may_be_key_frame(self, finding: KeyframeFinding) -> bool:
+        """Whether an alert may be about the frame: it names a side, or shows an artery."""
+        return finding.laterality != "unknown" or self.visibility(finding) >= self._visible_threshold
+
     def left_score(self, finding: KeyframeFinding) -> float:
         """Score of the left side, whatever the frame's answer was, in [0, 1]."""
         return float(np.asarray(finding.class_scores)[self._left].sum())

@@ -63,11 +63,11 @@ def _ranks(frames: Sequence[Judged], means: Sequence[float], config: KeyframePol
     vesselness = [value for frame in frames if (value := keyframe_of(frame).vesselness) is not None]
     if not frames or len(vesselness) < len(frames):
         return means
-    both = _in_spreads(np.array([frame.finding.score for frame in frames])) + _in_spreads(np.array(vesselness))
+    both = in_spreads(np.array([frame.finding.score for frame in frames])) + in_spreads(np.array(vesselness))
     return means_around(both, np.array([frame.due_ms for frame in frames]), config.ranking_smoothing_s)
 
 
-def _in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance from the mean in standard deviations; 0 where all are equal."""
     spread = float(values.std())
     return np.asarray((values - values.mean()) / spread if spread > 1e-12 else np.zeros_like(values))

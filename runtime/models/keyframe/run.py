@@ -22,8 +22,8 @@ from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, keyframe_of
-from cathrt.runtime.models.keyframe.section import section_of
-from cathrt.runtime.models.keyframe.side import run_outside, run_side
+from cathrt.runtime.models.keyframe.section import KeyframeSection, section_of
+from cathrt.runtime.models.keyframe.side import RunSide, run_outside, run_side
 from cathrt.runtime.models.keyframe.words import NOTHING_JUDGED, key_frame_words, outside_words, run_words
 
 
@@ -81,8 +81,7 @@ class KeyframeRun:
     def observe(self, judged: Judged) -> Sequence[Raised]:
         finding, model = keyframe_of(judged), self._model
         self._judged.append(judged)
-        visible = model.reader.visibility(finding) >= model.section.visible_threshold
-        return _raised(self._announcer.observe(judged, eligible=finding.laterality != "unknown" or visible))
+        return _raised(self._announcer.observe(judged, eligible=model.reader.may_be_key_frame(finding)))
 
     def finish(self) -> Sequence[Raised]:
         return _raised(self._announcer.finish())
@@ -95,10 +94,7 @@ class KeyframeRun:
         if (outside := run_outside(findings)) is not None:
             return self._nothing(engine, outside_words(outside, section), outside)
         side = run_side(self._judged, model.reader, section, model.policy, self._geometry)
-        ranked = []
-        if side.shows_artery:
-            named = side.voted != "unknown"
-            ranked = rank_key_frames(self._judged, section.key_frame_threshold, model.policy, at_least_one=named)
+        ranked = key_frames_of_run(self._judged, side, section, model.policy)
         key_frames = [(judged.index, judged.finding.score) for judged in ranked]
         readability = section.readability
         poor_below = section.key_frame_threshold if readability is None else readability.poor_below
@@ -136,6 +132,16 @@ class KeyframeRun:
             laterality_mismatch=None,
             outside=outside,
         )
+
+
+def key_frames_of_run(
+    frames: Sequence[Judged], side: RunSide, section: KeyframeSection, policy: KeyframePolicyConfig
+) -> list[Judged]:
+    """The run's key frames, best first: none where it shows no artery, at least one where its pictures name a side."""
+    if not side.shows_artery:
+        return []
+    at_least_one = side.voted != "unknown"
+    return rank_key_frames(frames, section.key_frame_threshold, policy, at_least_one=at_least_one)
 
 
 def _raised(key: Judged | None) -> Sequence[Raised]:

@@ -22,8 +22,8 @@ from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding
+from cathrt.runtime.models.keyframe.run import key_frames_of_run
 from cathrt.runtime.models.keyframe.section import DomainOutput, DomainReason, KeyframeSection, ReadabilityOutput
 from cathrt.runtime.models.keyframe.side import run_outside, run_side
 
@@ -140,18 +140,15 @@ def judged_run(
     reader = KeyframeModel(meaning)
     frames = [Judged(index, 1000.0 * index / rate_hz, "", finding) for index, finding in enumerate(findings)]
     announcer = KeyFrameAnnouncer(meaning.key_frame_threshold, policy)
-    raised = []
-    for frame, finding in zip(frames, findings, strict=True):
-        visible = reader.visibility(finding) >= meaning.visible_threshold
-        raised.append(announcer.observe(frame, eligible=finding.laterality != "unknown" or visible))
+    raised = [
+        announcer.observe(frame, eligible=reader.may_be_key_frame(finding))
+        for frame, finding in zip(frames, findings, strict=True)
+    ]
     announced = tuple(frame.index for frame in [*raised, announcer.finish()] if frame is not None)
     if run_outside(findings) is not None:
         return JudgedRun(announced, (), "unknown")
     side = run_side(frames, reader, meaning, policy, geometry or Geometry())
-    ranked = []
-    if side.shows_artery:
-        at_least_one = side.voted != "unknown"
-        ranked = rank_key_frames(frames, meaning.key_frame_threshold, policy, at_least_one=at_least_one)
+    ranked = key_frames_of_run(frames, side, meaning, policy)
     return JudgedRun(announced, tuple(frame.index for frame in ranked), side.laterality)
 
 
