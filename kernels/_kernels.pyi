@@ -1,7 +1,7 @@
 """CPU twins of the cathrt preprocessing kernels; truth and meaning: cathrt.kernels.reference."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +53,31 @@ class Window:
     def invert(self) -> bool:
         """Whether grey becomes 1 - grey after the window."""
 
+Quantity = Literal["grey", "contrast", "change"]
+
+class History:
+    """What each channel shows of a pixel, and how fast its memory follows; meaning: kernels/reference/ingest.py.
+
+    rise, fall, recent: the weight of one frame, above 0 and at most 1.
+    """
+
+    def __init__(
+        self, channels: tuple[Quantity, Quantity, Quantity], rise: float, fall: float, recent: float
+    ) -> None: ...
+    @property
+    def channels(self) -> tuple[Quantity, Quantity, Quantity]: ...
+    @property
+    def rise(self) -> float: ...
+    @property
+    def fall(self) -> float: ...
+    @property
+    def recent(self) -> float: ...
+
 class TensorLayout:
     """Shape, normalisation and element type of the tensor.
 
     element: "float32", "float16" or "int8". scale: the engine's quantisation step, of int8 only:
-    clamp(rint((grey - mean) / std / scale), -128, 127).
+    clamp(rint((grey - mean) / std / scale), -128, 127). history: what the channels show; None: all three grey.
     """
 
     def __init__(
@@ -70,6 +90,7 @@ class TensorLayout:
         masked_value: float,
         element: str = "float32",
         scale: float = 1.0,
+        history: History | None = None,
     ) -> None: ...
     @property
     def height(self) -> int: ...
@@ -87,6 +108,8 @@ class TensorLayout:
     def element(self) -> str: ...
     @property
     def scale(self) -> float: ...
+    @property
+    def history(self) -> History | None: ...
 
 class Ingest:
     """The plan and scratch of one run: frames in, tensor out. Not thread-safe."""
@@ -101,6 +124,9 @@ class Ingest:
     ) -> None: ...
     def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
         """Fill out; False where no pixel of the run is exposed and everything became masked_value."""
+
+    def reset(self) -> None:
+        """Forget the frames so far: the next one is the first of a run. Does nothing without a history."""
 
 class TemporalSettings:
     """Detector noise, motion gain and ghosting limit; meaning and units: kernels/reference/temporal.py."""
@@ -185,7 +211,8 @@ def same_pixels(previous: NDArray[Any], current: NDArray[Any], bits_stored: int)
 class Clip:
     """The plan and scratch of one run's clips: sampled frames in, one clip of a batch out. Not thread-safe.
 
-    window: linear or table; one found from each frame would make the clip flicker. tensor: of one frame.
+    window: linear or table; one found from each frame would make the clip flicker. tensor: of one frame, without a
+    history.
     """
 
     def __init__(

@@ -42,9 +42,12 @@ class FrameStep(Protocol):
 
     pixels: (rows, columns) uint8 or uint16 stored values, as the run declares.
     Raises ValueError where they are not, EngineError where the engine fails, EngineLostError where it is gone.
+    remember: takes a frame into the history that later frames are compared with. For frames that another engine or an
+    earlier process has judged. Does nothing where no input shows a history. Raises as the call does.
     """
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped: ...
+    def remember(self, pixels: NDArray[Any]) -> None: ...
 
 
 @runtime_checkable
@@ -70,13 +73,10 @@ class CpuFrameStep:
         self._infer = engine.infer
         self._engine = engine.name
         self._now_ns = now_ns
+        self._remembering = [made for made, spec in zip(self._made, specs, strict=True) if spec.history is not None]
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
-        if not isinstance(pixels, np.ndarray):
-            raise ValueError(
-                f"pixels are {type(pixels).__qualname__}, which {self._engine} cannot read: expected an array in host "
-                "memory; frames on a device need an engine on that device"
-            )
+        self._require_host(pixels)
         started = self._now_ns()
         exposed = True
         for preprocess, tensor in self._made:
@@ -88,6 +88,24 @@ class CpuFrameStep:
         outputs = self._infer(self._feeds)
         infer_ms = (self._now_ns() - preprocessed) / 1e6
         return Stepped(outputs, (preprocessed - started) / 1e6, infer_ms, self._engine)
+
+    def remember(self, pixels: NDArray[Any]) -> None:
+        if self._remembering:
+            self._require_host(pixels)
+        for preprocess, tensor in self._remembering:
+            preprocess(pixels, tensor)
+
+    def _require_host(self, pixels: Any) -> None:
+        if not isinstance(pixels, np.ndarray):
+            raise ValueError(
+                f"pixels are {type(pixels).__qualname__}, which {self._engine} cannot read: expected an array in host "
+                "memory; frames on a device need an engine on that device"
+            )
+
+
+def any_history(specs: Sequence[Preprocessing]) -> bool:
+    """Whether what a frame shows rests on the frames before it."""
+    return any(spec.history is not None for spec in specs)
 
 
 def frame_step(engine: Engine, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:

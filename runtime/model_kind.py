@@ -49,6 +49,9 @@ class ModelRun(Protocol):
         pixels: the frame's own, as the source gave them (Frame.pixels), for what a model measures beside its network.
         """
 
+    def remember(self, pixels: Any) -> None:
+        """Take note of a frame that an earlier process judged, for what is measured from one frame to the next."""
+
     def observe(self, judged: Judged) -> Sequence[Raised]:
         """Take the next judged frame; returns the news to raise now."""
 

@@ -5,14 +5,16 @@ Not for: formulae (kernels/reference/ingest.py), pixels (kernels/src) or finding
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from cathrt.kernels._kernels import History, Ingest, TensorLayout, Window
 from cathrt.kernels.reference import ingest as reference
+from cathrt.runtime.bundle import manifest
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, VoiLutFunction, VoiWindow
@@ -26,8 +28,9 @@ MakeIngest = Callable[[tuple[int, int], int, NDArray[np.int32] | None, Window, T
 
 
 class Preprocessor:
-    """Preprocessing of one run: built once, called per frame, allocates nothing then. Not thread-safe.
+    """Preprocessing of one run: built once, called per frame in order, allocates nothing then. Not thread-safe.
 
+    Where the manifest asks for a history, a frame's tensor rests on the frames before it: each frame counts once.
     Raises SourceError where the run's grey scale cannot be applied, ManifestError where the manifest cannot.
     """
 
@@ -59,7 +62,14 @@ def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Ma
     window = _window(run.grayscale, spec)
     try:
         tensor = TensorLayout(
-            spec.height, spec.width, spec.layout == "NHWC", spec.mean, spec.std, spec.masked_value, element
+            spec.height,
+            spec.width,
+            spec.layout == "NHWC",
+            spec.mean,
+            spec.std,
+            spec.masked_value,
+            element,
+            history=None if spec.history is None else _history(spec.history, run.timing.frame_rate_hz),
         )
     except ValueError as exc:
         raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
@@ -67,6 +77,14 @@ def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Ma
         return make((run.rows, run.columns), run.grayscale.bits_stored, run.grayscale.exposed, window, tensor)
     except ValueError as exc:
         raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
+
+
+def _history(history: manifest.History, frame_rate_hz: float) -> History:
+    """The weight of one frame, from time constants and the run's nominal rate."""
+    rise, fall, recent = (
+        -math.expm1(-1.0 / frame_rate_hz / seconds) for seconds in (history.rise_s, history.fall_s, history.recent_s)
+    )
+    return History(history.channels, rise, fall, recent)
 
 
 def _window(grayscale: Grayscale, spec: Preprocessing) -> Window:

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from cathrt.runtime.alert import Alert, Record, RunSummary, StoredRecord, Verdict
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network, Preprocessing
+from cathrt.runtime.bundle.manifest import (
+    SCHEMA_VERSION,
+    Artifact,
+    DeclaredTensor,
+    History,
+    Manifest,
+    Network,
+    Preprocessing,
+)
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config
@@ -56,6 +64,15 @@ MANIFEST = Manifest(
     evidence={},
 )
 BUNDLE = Bundle(path=Path("nowhere"), manifest=MANIFEST, manifest_sha256="f" * 64, signed_by="0" * 64)
+HISTORY = History(("grey", "contrast", "change"), rise_s=0.4, fall_s=3.0, recent_s=0.2)
+
+
+def remembering(bundle: Bundle = BUNDLE, history: History = HISTORY) -> Bundle:
+    """The same network, whose channels show what the run showed before."""
+    network = bundle.manifest.network(CLASSIFIER)
+    network = replace(network, preprocessing=(replace(network.preprocessing[0], history=history),))
+    manifest = replace(bundle.manifest, networks={CLASSIFIER: network})
+    return replace(bundle, manifest=manifest, manifest_sha256="e" * 64)
 
 
 Tensors = Mapping[str, np.ndarray]
@@ -63,9 +80,17 @@ Tensors = Mapping[str, np.ndarray]
 
 def brightness(inputs: Tensors, outputs: Tensors) -> None:
     """P(left better) is the picture's mean grey, the rest is "left others"."""
-    mean = float(inputs["image"].mean())
+    _answer(outputs, float(inputs["image"].mean()))
+
+
+def contrast(inputs: Tensors, outputs: Tensors) -> None:
+    """P(left better) is 0.5 for a picture like those before, 1 for a white one after black ones. Of remembering()."""
+    _answer(outputs, 0.5 + 0.5 * float(inputs["image"][0, 1].mean()))
+
+
+def _answer(outputs: Tensors, better: float) -> None:
     scores = np.full(6, 1e-6)
-    scores[0], scores[2] = max(mean, 1e-6), max(1.0 - mean, 1e-6)
+    scores[0], scores[2] = max(better, 1e-6), max(1.0 - better, 1e-6)
     outputs["logits"][0] = np.log(scores / scores.sum())
 
 

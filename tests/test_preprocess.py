@@ -1,7 +1,11 @@
-"""Preprocessor: each grey scale a run can declare, under each policy of the manifest, against the reference."""
+"""Preprocessor: each grey scale a run can declare, under each policy of the manifest, against the reference.
+
+And what the channels show of the frames before, frame by frame.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.kernels.reference import ingest as reference
-from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow
 from cathrt.runtime.preprocess import Preprocessor
@@ -34,8 +38,8 @@ RANDOM_TABLE = LookupTable(0, RNG.permutation(4096).astype(np.float32), 12)
 SPANS = np.tile(np.array([[20, 240]], dtype=np.int32), (301, 1))
 
 
-def run_of(grayscale: Grayscale, shape: tuple[int, int] = (301, 257)) -> Run:
-    return Run("id", "a test", 1, shape[0], shape[1], grayscale, Timing(15.0, "default"))
+def run_of(grayscale: Grayscale, shape: tuple[int, int] = (301, 257), frame_rate_hz: float = 15.0) -> Run:
+    return Run("id", "a test", 1, shape[0], shape[1], grayscale, Timing(frame_rate_hz, "default"))
 
 
 def tensor_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArray[Any] = PIXELS) -> NDArray[np.float32]:
@@ -46,7 +50,12 @@ def tensor_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArray[
     return out
 
 
-def expected_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArray[Any] = PIXELS) -> NDArray[Any]:
+def expected_of(
+    grayscale: Grayscale,
+    spec: Preprocessing = SPEC,
+    pixels: NDArray[Any] = PIXELS,
+    remembered: reference.History | None = None,
+) -> NDArray[Any]:
     modality: Any = None
     if isinstance(grayscale.modality, Rescale):
         modality = partial(reference.rescale, slope=grayscale.modality.slope, intercept=grayscale.modality.intercept)
@@ -75,7 +84,8 @@ def expected_of(grayscale: Grayscale, spec: Preprocessing = SPEC, pixels: NDArra
         masked_value=spec.masked_value,
     )
     resized = reference.resize(grey, spec.height, spec.width)
-    return reference.normalise(resized, spec.mean, spec.std, channels_last=spec.layout == "NHWC")
+    quantities = resized if remembered is None else remembered(resized)
+    return reference.normalise(quantities, spec.mean, spec.std, channels_last=spec.layout == "NHWC")
 
 
 MODALITIES = {
@@ -191,3 +201,113 @@ def test_an_input_that_preprocessing_cannot_fill_is_a_manifest_error(element):
 def test_a_frame_of_another_size_raises():
     with pytest.raises(ValueError, match=r"\(301, 257\)"):
         Preprocessor(run_of(Grayscale(12)), SPEC)(PIXELS[:300], np.zeros((1, 3, 64, 48), dtype=np.float32))
+
+
+HISTORY = History(("grey", "contrast", "change"), rise_s=0.4, fall_s=3.0, recent_s=0.2)
+REMEMBERING = replace(SPEC, history=HISTORY)
+PLAIN = replace(REMEMBERING, mean=(0.0,) * 3, std=(1.0,) * 3)  # the tensor holds the channels as they are
+IN_200_STEPS = Grayscale(8, voi=VoiWindow(100.0, 200.0, "LINEAR_EXACT"))  # grey is the stored value / 200
+
+
+def frames(count: int) -> list[NDArray[np.uint16]]:
+    """PIXELS under a dark band that wanders down."""
+    run = []
+    for index in range(count):
+        pixels = PIXELS.copy()
+        pixels[40 * index : 40 * index + 60] //= 3
+        run.append(pixels)
+    return run
+
+
+def tensors_of(run: Run, spec: Preprocessing, pixels: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Of each frame of the run, in order."""
+    preprocess, made = Preprocessor(run, spec), []
+    for frame in pixels:
+        made.append(np.full(spec.shape, np.nan, dtype=np.float32))
+        assert preprocess(frame, made[-1])
+    return made
+
+
+def weight(rate_hz: float, seconds: float) -> float:
+    return 1.0 - math.exp(-1.0 / (rate_hz * seconds))
+
+
+@pytest.mark.parametrize("rate_hz", [7.5, 30.0])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    "grayscale", [Grayscale(12), Grayscale(12, "MONOCHROME1", exposed=SPANS)], ids=["bright", "dark, shutter"]
+)
+def test_every_frame_of_a_run_with_a_history_agrees_with_the_reference(rate_hz, layout, grayscale):
+    spec = replace(REMEMBERING, layout=layout)
+    remembered = reference.History(
+        HISTORY.channels,
+        rise=weight(rate_hz, HISTORY.rise_s),
+        fall=weight(rate_hz, HISTORY.fall_s),
+        recent=weight(rate_hz, HISTORY.recent_s),
+    )
+    pixels = frames(6)
+    made = tensors_of(run_of(grayscale, frame_rate_hz=rate_hz), spec, pixels)
+    for frame, tensor in zip(pixels, made, strict=True):
+        expected = expected_of(grayscale, spec, frame, remembered)
+        np.testing.assert_allclose(tensor, expected, rtol=0, atol=2e-5)
+
+
+def test_the_first_frame_of_a_run_differs_from_nothing():
+    pixels = frames(2)
+    first, second = tensors_of(run_of(Grayscale(12)), PLAIN, pixels)
+    assert not first[0, 1:].any()
+    assert second[0, 1].any()
+    np.testing.assert_array_equal(first[0, 0], tensor_of(Grayscale(12), replace(PLAIN, history=None), pixels[0])[0, 0])
+
+
+@pytest.mark.parametrize("rate_hz", [7.5, 15.0, 30.0])
+def test_time_constants_are_seconds_at_any_frame_rate(rate_hz):
+    """The picture turns brighter for good: 1 / e of its contrast is left after rise_s, of its change after recent_s."""
+    levels = [40] + [140] * (round(rate_hz * 2) + 1)
+    flat = [np.full((9, 9), level, np.uint8) for level in levels]
+    spec = replace(PLAIN, height=2, width=2, history=replace(HISTORY, rise_s=0.4, recent_s=0.8))
+    made = tensors_of(run_of(IN_200_STEPS, (9, 9), rate_hz), spec, flat)[1:]
+    contrast, change = ([float(tensor[0, channel, 0, 0]) for tensor in made] for channel in (1, 2))
+    assert contrast[0] == pytest.approx(0.5, abs=1e-5)
+    assert contrast[round(rate_hz * 0.4)] == pytest.approx(0.5 / math.e, abs=1e-5)
+    assert change[round(rate_hz * 0.8)] == pytest.approx(0.5 / math.e, abs=1e-5)
+
+
+def test_two_runs_remember_nothing_of_each_other():
+    run, pixels = run_of(Grayscale(12)), frames(3)
+    alone = tensors_of(run, REMEMBERING, pixels)
+    one, other = Preprocessor(run, REMEMBERING), Preprocessor(run, REMEMBERING)
+    out = np.empty(SPEC.shape, np.float32)
+    for frame, expected in zip(pixels, alone, strict=True):
+        other(pixels[0], out)
+        one(frame, out)
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_without_a_history_each_frame_stands_alone():
+    pixels = frames(3)
+    for frame, tensor in zip(pixels, tensors_of(run_of(Grayscale(12)), SPEC, pixels), strict=True):
+        np.testing.assert_array_equal(tensor, tensor_of(Grayscale(12), SPEC, frame))
+
+
+def test_a_history_of_grey_alone_is_a_manifest_error():
+    spec = replace(SPEC, history=replace(HISTORY, channels=("grey",) * 3))
+    with pytest.raises(
+        ManifestError, match=r"all three channels are grey: .*leave history out.*build the bundle again"
+    ):
+        Preprocessor(run_of(Grayscale(12)), spec)
+
+
+@pytest.mark.parametrize("seconds", [1e60, 1e300])
+def test_a_time_that_no_run_lasts_is_a_manifest_error(seconds):
+    spec = replace(SPEC, history=replace(HISTORY, fall_s=seconds))
+    with pytest.raises(ManifestError, match=r"fall is 0\.0+: expected the weight of one frame, above 0"):
+        Preprocessor(run_of(Grayscale(12)), spec)
+
+
+def test_a_time_shorter_than_any_frame_follows_at_once():
+    spec = replace(PLAIN, history=replace(HISTORY, rise_s=5e-324, fall_s=1e-9, recent_s=5e-324))
+    pixels = frames(3)
+    made = tensors_of(run_of(Grayscale(12), frame_rate_hz=0.1), spec, pixels)
+    np.testing.assert_allclose(made[2][0, 1], made[2][0, 0] - made[1][0, 0], atol=1e-6)
+    np.testing.assert_allclose(made[2][0, 2], made[2][0, 1], atol=1e-6)

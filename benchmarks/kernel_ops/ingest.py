@@ -1,12 +1,12 @@
 """Fused ingest of one frame: ours beside OpenCV, numba, scikit-image, pydicom, torch and the memory limit.
 
 Every variant turns the same stored values into the same 1x3x224x224 tensor; each is compared with
-kernels/reference/ingest.py before it is timed.
+kernels/reference/ingest.py before it is timed. A run with history channels is timed beside the same run without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from pydicom.pixels.processing import apply_voi_lut
 from skimage.transform import resize as skimage_resize
 
 from benchmarks import measure
-from cathrt.kernels._kernels import Ingest, TensorLayout, Window
+from cathrt.kernels._kernels import History, Ingest, TensorLayout, Window
 from cathrt.kernels.reference import ingest as reference
 
 SIDE = 224
@@ -63,6 +63,9 @@ CASES = (
     Case("1024_u16_percentile_unlike", 1024, 12, alike=False),
     Case("1024_u16_voi", 1024, 12, (1900.0, 2600.0)),
 )
+# Frames of one run, with grey, contrast and change as channels and with three times grey.
+HISTORY_CASES = (Case("512_u16_history", 512, 12), Case("1024_u16_history", 1024, 12))
+HISTORY = History(("grey", "contrast", "change"), 0.03, 0.6, 0.35)
 
 
 def angiogram_like(rng: np.random.Generator, case: Case) -> Pixels:
@@ -152,7 +155,7 @@ def write_tensor(grey: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         out[0, channel] += OFFSET[channel]
 
 
-def ours(case: Case) -> Variant:
+def ours(case: Case, history: History | None = None) -> Variant:
     if case.voi is None:
         window = Window.percentile(*PERCENTILES, False, False)
     else:
@@ -160,7 +163,8 @@ def ours(case: Case) -> Variant:
         window = Window.linear(
             round(center), 1 / (width - 1), 0.5 + (round(center) - center + 0.5) / (width - 1), False
         )
-    return Ingest((case.side, case.side), case.bits, None, window, TensorLayout(SIDE, SIDE, False, MEAN, STD, 0.0))
+    layout = TensorLayout(SIDE, SIDE, False, MEAN, STD, 0.0, history=history)
+    return Ingest((case.side, case.side), case.bits, None, window, layout)
 
 
 def opencv_variants(case: Case) -> dict[str, Variant]:
@@ -266,12 +270,17 @@ def other_variants(case: Case) -> dict[str, Variant]:
 
 
 def truth(case: Case, pixels: Pixels) -> NDArray[np.float64]:
+    return reference.normalise(true_grey(case, pixels), MEAN, STD, channels_last=False)
+
+
+def true_grey(case: Case, pixels: Pixels) -> NDArray[np.float64]:
+    """(224, 224) in [0, 1]."""
     window: Any = reference.Percentiles(*PERCENTILES)
     if case.voi is not None:
         center, width = case.voi
         window = lambda values: reference.voi_linear(values, center, width)  # noqa: E731
     grey = reference.to_grey(pixels, case.bits, None, window, invert=False, exposed=None, masked_value=0.0)
-    return reference.normalise(reference.resize(grey, SIDE, SIDE), MEAN, STD, channels_last=False)
+    return reference.resize(grey, SIDE, SIDE)
 
 
 def check(case: Case, name: str, variant: Variant, pixels: Pixels, expected: NDArray[np.float64]) -> None:
@@ -305,18 +314,53 @@ def run_case(case: Case, rounds: int) -> dict[str, measure.Samples]:
     return measure.interleave_with_limit(calls, rounds=rounds, read_bytes=frames[0].nbytes, write_bytes=out.nbytes)
 
 
+def run_history(case: Case, rounds: int) -> dict[str, measure.Samples]:
+    """Check every frame of the run, then time it with and without a history, and the limit, in turn.
+
+    The limit: as run_case's, and the memory read and written once.
+    """
+    frames = frames_of(case)
+    out = np.empty((1, 3, SIDE, SIDE), dtype=np.float32)
+    variants = {"cathrt": ours(case, HISTORY), "plain": ours(case)}
+    check_history(case, variants["cathrt"], frames)
+    calls: dict[str, Callable[[int], object]] = {
+        name: lambda number, variant=variant: variant(frames[number % FRAMES], out)
+        for name, variant in variants.items()
+    }
+    memory = 2 * SIDE * SIDE * 4
+    return measure.interleave_with_limit(
+        calls, rounds=rounds, read_bytes=frames[0].nbytes + memory, write_bytes=out.nbytes + memory
+    )
+
+
+def check_history(case: Case, variant: Variant, frames: Sequence[Pixels]) -> None:
+    """Raises ValueError unless the variant computes every tensor of a run, within 2e-5: differences of two greys."""
+    remembered = reference.History(HISTORY.channels, HISTORY.rise, HISTORY.fall, HISTORY.recent)
+    out = np.full((1, 3, SIDE, SIDE), np.nan, dtype=np.float32)
+    for number, pixels in enumerate(frames):
+        variant(pixels, out)
+        expected = reference.normalise(remembered(true_grey(case, pixels)), MEAN, STD, channels_last=False)
+        off = np.abs(out - expected).max()
+        if not off <= 2e-5:
+            raise ValueError(f"{case.name} frame {number}: off by {off:.3g}, expected at most 2e-5")
+
+
 def run(rounds: int) -> Results:
-    return {case.name: run_case(case, rounds) for case in CASES}
+    plain = {case.name: run_case(case, rounds) for case in CASES}
+    return plain | {case.name: run_history(case, rounds) for case in HISTORY_CASES}
 
 
 def figures(results: Results) -> dict[str, float]:
-    """Ratios of medians: to the fastest OpenCV pipeline of the case, and to the limit."""
+    """Ratios of medians: to the fastest OpenCV pipeline of the case or the run without a history, and to the limit."""
     ratios: dict[str, float] = {}
     for name, samples in results.items():
         medians = {impl: s.median_ms for impl, s in samples.items()}
         key = "ingest_" + name.replace("_percentile", "")
-        ratios[f"{key}_vs_best_opencv"] = medians["cathrt"] / min(
-            median for impl, median in medians.items() if impl.startswith("opencv")
-        )
+        if "plain" in medians:
+            ratios[f"{key}_vs_plain"] = medians["cathrt"] / medians["plain"]
+        else:
+            ratios[f"{key}_vs_best_opencv"] = medians["cathrt"] / min(
+                median for impl, median in medians.items() if impl.startswith("opencv")
+            )
         ratios[f"{key}_vs_limit"] = medians["cathrt"] / medians["limit"]
     return ratios

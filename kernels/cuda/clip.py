@@ -49,6 +49,10 @@ class DeviceClip:
                 "the window is found from each frame, so that the clip would flicker: expected Window.linear or "
                 "Window.table"
             )
+        if tensor.history is not None:
+            raise ValueError(
+                "the layout has a history, which a clip has not: expected three grey channels; leave history out"
+            )
         entries = window.entries
         if entries is not None and entries.shape != (1 << bits_stored,):
             raise ValueError(

@@ -17,7 +17,7 @@ from cathrt.kernels.cuda.frames import DeviceFrame, check_frame
 from cathrt.kernels.cuda.histogram import DeviceHistogram, DevicePercentileWindow
 from cathrt.kernels.cuda.resize import ResizeAxis, resize_axis
 from cathrt.kernels.cuda.stream import DeviceMemory, Scalar, Stream
-from cathrt.kernels.cuda.tables import ELEMENTS, uploaded
+from cathrt.kernels.cuda.tables import ELEMENTS, QUANTITIES, uploaded
 
 SHARED_BYTES = 48 * 1024  # what every GPU gives a block without being asked
 _THREADS = 256
@@ -25,6 +25,7 @@ _TILE = (8, 32)  # a warp writes a row of it; 1024 x 1024 to 224 x 224 reads 1.2
 _QUAD_BYTES = 16  # four neighbouring pixels of grey in float32
 _CHUNK_ROWS = 8  # fewer rows at once would keep a block waiting for memory
 _NOWHERE = DeviceMemory(0, 0)
+_EMPTY = -1.0  # what a pixel of which no frame was seen remembers (kEmpty in kernels/src/ingest.cu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,19 @@ class DeviceIngest:
             uploaded(stream, horizontal.weights.T),
             np.int32(horizontal.taps),
         ]
-        self._channels = uploaded(stream, _channels(tensor))
+        self._channels = uploaded(stream, _channels(tensor, shown=self._exposure.pixels > 0))
+        self._memory: DeviceMemory | None = None
+        self._history: list[DeviceMemory | Scalar] = []
+        if tensor.history is not None and self._exposure.pixels > 0:
+            self._empty = np.full((tensor.height, tensor.width, 2), _EMPTY, dtype=np.float32)
+            self._memory = uploaded(stream, self._empty)
+            self._history = [
+                self._memory,
+                uploaded(stream, np.array([QUANTITIES[name] for name in tensor.history.channels], dtype=np.int32)),
+                np.float32(tensor.history.rise),
+                np.float32(tensor.history.fall),
+                np.float32(tensor.history.recent),
+            ]
         self._tensor = tensor
         self._out_bytes = 3 * tensor.height * tensor.width * np.dtype(tensor.element).itemsize
 
@@ -144,7 +157,7 @@ class DeviceIngest:
         if self._percentiles is not None:
             self._percentiles(frame)
         self._stream.launch(
-            "ingest_u8_kernel" if frame.dtype == np.uint8 else "ingest_u16_kernel",
+            f"ingest_{'history_' if self._history else ''}{'u8' if frame.dtype == np.uint8 else 'u16'}_kernel",
             (-(-tensor.width // tile.width), -(-tensor.height // tile.height), 1),
             (_THREADS, 1, 1),
             frame.memory,
@@ -164,9 +177,18 @@ class DeviceIngest:
             np.int32(ELEMENTS[tensor.element]),
             np.int32(tensor.channels_last),
             out,
+            *self._history,
             shared_bytes=tile.shared_bytes,
         )
         return self._exposure.pixels > 0
+
+    def reset(self) -> None:
+        """Forget the frames so far: the next one is the first of a run. Not to be recorded in a CUDA graph.
+
+        Graphs that hold a call stay valid. Does nothing where the tensor has no history.
+        """
+        if self._memory is not None:
+            self._stream.upload(self._empty, self._memory)
 
 
 def _line(window: Window) -> tuple[float, float, float]:
@@ -175,10 +197,16 @@ def _line(window: Window) -> tuple[float, float, float]:
     return (origin, -slope, 1.0 - intercept) if window.invert else (origin, slope, intercept)
 
 
-def _channels(tensor: TensorLayout) -> NDArray[np.float32]:
-    """(3, 2): slope and intercept from grey to each channel, in the engine's quantisation steps where it has any."""
+def _channels(tensor: TensorLayout, *, shown: bool) -> NDArray[np.float32]:
+    """(3, 2): slope and intercept from its quantity to each channel, in the engine's quantisation steps if it has any.
+
+    shown: whether any pixel is exposed; where none is, every difference is 0, whatever grey is.
+    """
     step = np.array(tensor.std, dtype=np.float64) * tensor.scale
-    return np.stack([1.0 / step, -np.array(tensor.mean) / step], axis=1).astype(np.float32)
+    lines = np.stack([1.0 / step, -np.array(tensor.mean) / step], axis=1).astype(np.float32)
+    if tensor.history is not None and not shown:
+        lines[[quantity != "grey" for quantity in tensor.history.channels], 0] = 0.0
+    return lines
 
 
 def _widest(horizontal: ResizeAxis, width: int) -> int:

@@ -7,15 +7,16 @@ Shapes: H, W of the frame; height, width of the tensor. Section numbers are thos
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 GreyFunction = Callable[[Float64], Float64]
+Quantity = Literal["grey", "contrast", "change"]  # what a channel of the tensor shows of a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,48 @@ def resize(image: Float64, height: int, width: int) -> Float64:
     )
 
 
-def normalise(grey: Float64, mean: tuple[float, ...], std: tuple[float, ...], *, channels_last: bool) -> Float64:
-    """(height, width) grey in [0, 1] to (1, 3, height, width), or (1, height, width, 3), of (grey - mean) / std."""
-    channels = [(grey - m) / s for m, s in zip(mean, std, strict=True)]
+@dataclass
+class History:
+    """The quantities of the channels, and the memory of one run: background b and recent mean m of each pixel.
+
+    Of a frame's grey x, (height, width): grey is x, contrast x - b, change x - m, with b and m from before the frame;
+    of the first frame b = m = x. Then b += (rise if x > b else fall) * (x - b), and m += recent * (x - m).
+    rise, fall, recent: the weight of one frame, above 0 and at most 1.
+    """
+
+    channels: tuple[Quantity, Quantity, Quantity]
+    rise: float
+    fall: float
+    recent: float
+    background: Float64 | None = field(default=None, init=False)
+    mean: Float64 | None = field(default=None, init=False)
+
+    def __call__(self, grey: Float64, *, shown: bool = True) -> Float64:
+        """(3, height, width): the quantities of the next frame. shown: any pixel is exposed; else it is not remembered.
+
+        Where nothing is exposed before the first frame, the differences are 0.
+        """
+        background = grey if self.background is None else self.background
+        mean = grey if self.mean is None else self.mean
+        contrast, change = grey - background, grey - mean
+        if shown:
+            self.background = background + np.where(contrast > 0.0, self.rise, self.fall) * contrast
+            self.mean = mean + self.recent * change
+        quantities = {"grey": grey, "contrast": contrast, "change": change}
+        return np.stack([quantities[name] for name in self.channels])
+
+    def reset(self) -> None:
+        """Forget the frames so far: the next one is the first."""
+        self.background = self.mean = None
+
+
+def normalise(quantities: Float64, mean: tuple[float, ...], std: tuple[float, ...], *, channels_last: bool) -> Float64:
+    """(quantity - mean) / std: (1, 3, height, width), or (1, height, width, 3).
+
+    quantities: (height, width) grey in [0, 1] for all channels, or (3, height, width), one for each.
+    """
+    planes = np.broadcast_to(quantities, (len(mean), *quantities.shape[-2:]))
+    channels = [(plane - m) / s for plane, m, s in zip(planes, mean, std, strict=True)]
     return np.stack(channels, axis=-1 if channels_last else 0)[None]
 
 

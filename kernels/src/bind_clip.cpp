@@ -21,6 +21,8 @@ void make_clip(Clip* self, const std::array<std::int32_t, 2>& shape, int bits_st
     require(window.fixed.has_value(),
             "the window is found from each frame, so that the clip would flicker: expected Window.linear or "
             "Window.table; of percentiles, take those of one frame or of the run");
+    require(!tensor.history.has_value(),
+            "the layout has a history, which a clip has not: expected three grey channels; leave history out");
     const std::size_t entries = std::size_t{1} << bits_stored;
     require(window.table.empty() || window.table.size() == entries,
             "the window's table has " + std::to_string(window.table.size()) + " entries: expected " +

@@ -2,6 +2,7 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cmath>
@@ -96,9 +97,51 @@ const ElementType& type_of(Element element) {
                          [element](const ElementType& type) { return type.element == element; });
 }
 
+struct QuantityName {
+    const char* name;
+    Quantity quantity;
+};
+constexpr QuantityName kQuantities[] = {
+    {"grey", Quantity::kGrey}, {"contrast", Quantity::kContrast}, {"change", Quantity::kChange}};
+
+Quantity quantity_of(const std::string& name) {
+    const auto* known = std::find_if(std::begin(kQuantities), std::end(kQuantities),
+                                     [&name](const QuantityName& one) { return name == one.name; });
+    require(known != std::end(kQuantities), "a channel is '" + name + "': expected grey, contrast or change");
+    return known->quantity;
+}
+
+std::tuple<const char*, const char*, const char*> names_of(const std::array<Quantity, 3>& channels) {
+    const auto name = [&channels](std::size_t c) {
+        return std::find_if(std::begin(kQuantities), std::end(kQuantities),
+                            [&](const QuantityName& one) { return one.quantity == channels[c]; })
+            ->name;
+    };
+    return {name(0), name(1), name(2)};
+}
+
+void require_weight(const char* name, float weight) {
+    require(0.0F < weight && weight <= 1.0F, std::string(name) + " is " + std::to_string(weight) +
+                                                 ": expected the weight of one frame, above 0 and at "
+                                                 "most 1");
+}
+
+History make_history(const std::vector<std::string>& channels, float rise, float fall, float recent) {
+    require(channels.size() == 3,
+            "there are " + std::to_string(channels.size()) + " channels: expected 3, each grey, contrast or change");
+    const std::array<Quantity, 3> quantities{quantity_of(channels[0]), quantity_of(channels[1]),
+                                             quantity_of(channels[2])};
+    require(quantities != std::array<Quantity, 3>{},
+            "all three channels are grey: expected one at least that is contrast or change; leave history out");
+    require_weight("rise", rise);
+    require_weight("fall", fall);
+    require_weight("recent", recent);
+    return {quantities, rise, fall, recent};
+}
+
 TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channels_last,
                            const std::array<float, 3>& mean, const std::array<float, 3>& std, float masked_value,
-                           const std::string& element, float scale) {
+                           const std::string& element, float scale, const std::optional<History>& history) {
     require_side("height", height);
     require_side("width", width);
     for (std::size_t c = 0; c < 3; ++c)
@@ -116,11 +159,15 @@ TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channel
     else
         require(scale == 1.0F, "scale is " + std::to_string(scale) + " for " + element +
                                    ": expected 1; only int8 has a quantisation step");
-    for (std::size_t c = 0; type->element == Element::kFloat16 && c < 3; ++c)
-        require(std::max(std::abs(mean[c]), std::abs(1.0F - mean[c])) / std[c] <= kLargestHalf,
+    for (std::size_t c = 0; type->element == Element::kFloat16 && c < 3; ++c) {
+        const bool difference = history && history->channels[c] != Quantity::kGrey;
+        const float least = difference ? -1.0F : 0.0F;
+        require(std::max(std::abs(least - mean[c]), std::abs(1.0F - mean[c])) / std[c] <= kLargestHalf,
                 "mean, std of channel " + std::to_string(c) + " are " + std::to_string(mean[c]) + ", " +
-                    std::to_string(std[c]) + ": expected (grey - mean) / std within 65504, where float16 ends");
-    return {height, width, channels_last, mean, std, masked_value, type->element, scale};
+                    std::to_string(std[c]) + ": expected (" + (difference ? "difference" : "grey") +
+                    " - mean) / std within 65504, where float16 ends");
+    }
+    return {height, width, channels_last, mean, std, masked_value, type->element, scale, history};
 }
 
 void make_ingest(Ingest* self, const std::array<std::int32_t, 2>& shape, int bits_stored,
@@ -210,9 +257,16 @@ void bind_ingest(nb::module_& module) {
         .def_prop_ro("descending",
                      [](const Window& window) { return window.percentile && window.percentile->descending; })
         .def_ro("invert", &Window::invert);
+    nb::class_<History>(module, "History", "What each channel shows of a pixel, and how fast its memory follows.")
+        .def(nb::new_(&make_history), nb::arg("channels"), nb::arg("rise"), nb::arg("fall"), nb::arg("recent"))
+        .def_prop_ro("channels", [](const History& history) { return names_of(history.channels); })
+        .def_ro("rise", &History::rise)
+        .def_ro("fall", &History::fall)
+        .def_ro("recent", &History::recent);
     nb::class_<TensorLayout>(module, "TensorLayout", "Shape and normalisation of the tensor.")
         .def(nb::new_(&tensor_layout), nb::arg("height"), nb::arg("width"), nb::arg("channels_last"), nb::arg("mean"),
-             nb::arg("std"), nb::arg("masked_value"), nb::arg("element") = "float32", nb::arg("scale") = 1.0F)
+             nb::arg("std"), nb::arg("masked_value"), nb::arg("element") = "float32", nb::arg("scale") = 1.0F,
+             nb::arg("history") = nb::none())
         .def_ro("height", &TensorLayout::height)
         .def_ro("width", &TensorLayout::width)
         .def_ro("channels_last", &TensorLayout::channels_last)
@@ -220,12 +274,14 @@ void bind_ingest(nb::module_& module) {
         .def_prop_ro("std", [](const TensorLayout& tensor) { return std::tuple_cat(tensor.std); })
         .def_ro("masked_value", &TensorLayout::masked_value)
         .def_prop_ro("element", [](const TensorLayout& tensor) { return type_of(tensor.element).name; })
-        .def_ro("scale", &TensorLayout::scale);
+        .def_ro("scale", &TensorLayout::scale)
+        .def_ro("history", &TensorLayout::history);
     nb::class_<Ingest>(module, "Ingest", "The plan and scratch of one run: frames in, tensor out.")
         .def("__init__", &make_ingest, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("exposed").none(),
              nb::arg("window"), nb::arg("tensor"))
         .def("__call__", &run_ingest, nb::arg("pixels"), nb::arg("out"),
-             "Fill out; False where no pixel of the run is exposed and everything became masked_value.");
+             "Fill out; False where no pixel of the run is exposed and everything became masked_value.")
+        .def("reset", &Ingest::reset, "Forget the frames so far: the next one is the first. No-op without a history.");
 }
 
 }  // namespace cathrt

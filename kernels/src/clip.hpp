@@ -16,7 +16,7 @@ namespace cathrt {
 class Clip {
   public:
     // window: a fixed one. Found from each frame, it would make the picture flicker, and the encoder take that for
-    // motion. tensor: of one frame; its masked_value is not used.
+    // motion. tensor: of one frame, without a history; its masked_value is not used.
     Clip(std::int32_t rows, std::int32_t columns, int bits_stored, Window window, std::int32_t frames,
          TensorLayout tensor)
         : frames_(frames), ingest_(rows, columns, bits_stored, {}, std::move(window), tensor) {}

@@ -106,7 +106,18 @@ Ingest::Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::ve
             std::copy_n(row, tensor_.width, masked_.data() + static_cast<std::ptrdiff_t>(i) * tensor_.width);
         });
     }
+    if (!tensor.history) return;
+    if (exposed_count_ > 0) {
+        memory_.resize(2 * (static_cast<std::size_t>(tensor.height) + 1) * static_cast<std::size_t>(tensor.width));
+        reset();
+        return;
+    }
+    // Nothing is ever seen: every difference is 0, whatever grey is.
+    for (std::size_t c = 0; c < 3; ++c)
+        if (tensor.history->channels[c] != Quantity::kGrey) channels_[c].slope = 0.0F;
 }
+
+void Ingest::reset() { std::fill(memory_.begin(), memory_.end(), kEmpty); }
 
 Ingest::Line Ingest::line_of(const StoredFrame& frame) {
     Line line{{mask_, 0.0F, 0.0F, 0.0F}, 0.0F, 0.0F};
@@ -185,7 +196,10 @@ bool Ingest::run(StoredFrame frame, void* out, std::int32_t index, std::int32_t 
         if (!masked_.empty())
             add_masked(masked_.data() + static_cast<std::ptrdiff_t>(i) * tensor_.width, tensor_.width,
                        tensor_.masked_value - zero_grey, row);
-        write_row(clip, channels_, row, index * tensor_.height + i, out);
+        if (memory_.empty())
+            write_row(clip, channels_, row, index * tensor_.height + i, out);
+        else
+            write_row(tensor_, channels_, remembered(i), row, i, out);
     };
     if (frame.wide)
         resize<std::uint16_t>(frame, line.clamp, emit);

@@ -4,7 +4,8 @@
 // A block makes one tile of the tensor. It reads the stored values under the tile once, four neighbours a thread, maps
 // them to grey in shared memory, sums them down the columns, then along the rows. Neighbouring tiles share the few
 // pixels at their borders, which the second reader finds in the cache. Where the rows under a tile do not fit into
-// shared memory, they come in chunks.
+// shared memory, they come in chunks. The memory of a history is read and written by the one thread that makes the
+// pixel of the tensor.
 // Never timed: no GPU was at hand (docs/kernels.md).
 #include "tensor.cuh"
 
@@ -13,6 +14,11 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBlocks = 5;  // at least, on a multiprocessor: left free, ptxas spills a few bytes for a sixth or eighth
 constexpr int kQuad = 4;    // neighbouring pixels that one thread loads and reduces at once
+constexpr float kEmpty = -1.0F;  // background of a pixel of which no frame was seen; grey lies in [0, 1]
+
+// As the host counts what a channel shows (QUANTITIES in kernels/cuda/tables.py); what is neither of these is grey.
+constexpr int kContrast = 1;
+constexpr int kChange = 2;
 
 // Four neighbours by one load; pixels: aligned to it.
 __device__ __forceinline__ float4 grey_of_quad(const unsigned char* pixels, const Grey& grey) {
@@ -37,13 +43,41 @@ __device__ __forceinline__ float4 exposed_quad(const Stored* row, int x, int2 sp
     return make_float4(quad[0], quad[1], quad[2], quad[3]);
 }
 
-template <typename Stored>
+// What the three channels show of one pixel of the tensor: grey, or of a run with a memory also the differences to it.
+struct EqualChannels {
+    __device__ __forceinline__ float3 operator()(long long, float grey) const { return make_float3(grey, grey, grey); }
+};
+struct History {
+    float2* memory;         // background and recent mean of each pixel
+    const int* quantities;  // of the three channels; from memory, because as parameters they cost registers: spills
+    float rise;
+    float fall;
+    float recent;
+
+    // The memory takes grey in after the differences are made.
+    __device__ __forceinline__ float3 operator()(long long pixel, float grey) const {
+        const float2 before = memory[pixel];
+        const bool empty = before.x < kEmpty / 2;
+        const float background = empty ? grey : before.x;
+        const float mean = empty ? grey : before.y;
+        const float contrast = grey - background;
+        const float change = grey - mean;
+        memory[pixel] = make_float2(background + (contrast > 0.0F ? rise : fall) * contrast, mean + recent * change);
+        const auto shown = [&](int quantity) {
+            return quantity == kContrast ? contrast : quantity == kChange ? change : grey;
+        };
+        return make_float3(shown(__ldg(quantities)), shown(__ldg(quantities + 1)), shown(__ldg(quantities + 2)));
+    }
+};
+
+template <typename Stored, typename Channels>
 __device__ __forceinline__ void ingest(const unsigned char* pixels, long long pitch, const int2* spans,
                                        const float* table, const float* window, int bits_stored, float masked_value,
                                        const int* row_first, const float* row_weights, int row_taps,
                                        const int* column_first, const float* column_weights, int column_taps,
                                        int height, int width, int tile_height, int tile_width, int chunk_rows,
-                                       const float* channels, int element, int channels_last, unsigned char* out) {
+                                       const Channels& quantities_of, const float* channels, int element,
+                                       int channels_last, unsigned char* out) {
     const int thread = static_cast<int>(threadIdx.x);
     const int top = static_cast<int>(blockIdx.y) * tile_height;
     const int left = static_cast<int>(blockIdx.x) * tile_width;
@@ -97,10 +131,12 @@ __device__ __forceinline__ void ingest(const unsigned char* pixels, long long pi
         float sum = 0.0F;
         for (int t = 0; t < column_taps; ++t) sum += __ldg(column_weights + t * width + x) * from[t];
         const long long pixel = static_cast<long long>(top + row) * width + x;
+        const float3 shown = quantities_of(pixel, sum);
+        const float quantities[3] = {shown.x, shown.y, shown.z};
 #pragma unroll
         for (int c = 0; c < 3; ++c)
             write_element(out, channels_last != 0 ? 3 * pixel + c : c * plane + pixel, element,
-                          sum * channels[2 * c] + channels[2 * c + 1]);
+                          quantities[c] * channels[2 * c] + channels[2 * c + 1]);
     }
 }
 
@@ -121,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
                      unsigned char* __restrict__ out) {
     ingest<unsigned char>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
                           row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
-                          chunk_rows, channels, element, channels_last, out);
+                          chunk_rows, EqualChannels{}, channels, element, channels_last, out);
 }
 
 // The same for uint16.
@@ -135,5 +171,41 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
                       unsigned char* __restrict__ out) {
     ingest<unsigned short>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
                            row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
-                           chunk_rows, channels, element, channels_last, out);
+                           chunk_rows, EqualChannels{}, channels, element, channels_last, out);
+}
+
+// The same for a run with a history. memory: (height, width) of background and recent mean, background kEmpty before
+// the first frame. quantities: what each of the three channels shows, 0 grey, 1 contrast, 2 change. rise, fall, recent:
+// how much of one frame the memory takes.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+    ingest_history_u8_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
+                             const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
+                             float masked_value, const int* __restrict__ row_first,
+                             const float* __restrict__ row_weights, int row_taps, const int* __restrict__ column_first,
+                             const float* __restrict__ column_weights, int column_taps, int height, int width,
+                             int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels,
+                             int element, int channels_last, unsigned char* __restrict__ out,
+                             float2* __restrict__ memory, const int* __restrict__ quantities, float rise, float fall,
+                             float recent) {
+    ingest<unsigned char>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
+                          row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
+                          chunk_rows, History{memory, quantities, rise, fall, recent}, channels, element, channels_last,
+                          out);
+}
+
+// The same for uint16.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+    ingest_history_u16_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
+                              const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
+                              float masked_value, const int* __restrict__ row_first,
+                              const float* __restrict__ row_weights, int row_taps, const int* __restrict__ column_first,
+                              const float* __restrict__ column_weights, int column_taps, int height, int width,
+                              int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels,
+                              int element, int channels_last, unsigned char* __restrict__ out,
+                              float2* __restrict__ memory, const int* __restrict__ quantities, float rise, float fall,
+                              float recent) {
+    ingest<unsigned short>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
+                           row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
+                           chunk_rows, History{memory, quantities, rise, fall, recent}, channels, element,
+                           channels_last, out);
 }

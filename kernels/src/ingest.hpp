@@ -50,11 +50,13 @@ class Ingest {
            TensorLayout tensor);
 
     // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width elements.
-    // Returns false, with everything masked_value, where the run has no exposed pixel.
+    // Returns false, with everything masked_value and the memory as it was, where the run has no exposed pixel.
     bool run(StoredFrame frame, void* out) { return run(frame, out, 0, 1); }
     // The same for frame `index` of a clip of `count`: out is the whole clip, (count, height, width, 3) or (3, count,
-    // height, width), of which only this frame's elements are written.
+    // height, width), of which only this frame's elements are written. count: 1 where the tensor has a history.
     bool run(StoredFrame frame, void* out, std::int32_t index, std::int32_t count);
+    // Empties the memory: the next frame is the first of a run. Changes nothing without a history.
+    void reset();
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
@@ -78,6 +80,13 @@ class Ingest {
         return copies_.data() + static_cast<std::ptrdiff_t>(slot) * resizer_.padded_columns();
     }
 
+    HistoryRow remembered(std::int32_t i) {
+        const std::ptrdiff_t width = tensor_.width;
+        float* row = memory_.data() + 2 * width * i;
+        float* scratch = memory_.data() + 2 * width * tensor_.height;
+        return {row, row + width, scratch, scratch + width};
+    }
+
     std::int32_t rows_;
     std::int32_t columns_;
     int bits_stored_;
@@ -94,6 +103,9 @@ class Ingest {
         copies_;                 // (Resizer::kSlots, padded columns), or empty where rows can be read where they lie
     Scratch<float> values_;      // (Resizer::kSlots, padded columns) of entries of the table, or empty
     std::vector<float> masked_;  // (height, width) share of each element that was not exposed, or empty
+    // (height, 2, width): background and recent mean of each pixel of the tensor; then two rows of scratch. Empty
+    // without a history, and where no pixel is exposed.
+    Scratch<float> memory_;
 };
 
 }  // namespace cathrt

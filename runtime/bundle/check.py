@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, Union
 
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_name
-from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, Manifest, Network, PlanFile, Section
+from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, History, Manifest, Network, PlanFile, Section
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.outside.validation import faults_of
 from cathrt.runtime.tensor import MAX_RANK, MAX_TENSOR_BYTES, TensorSpec
@@ -193,6 +193,16 @@ def _preprocessing_faults(where: str, network: Network) -> Iterator[str]:
         low, high = preprocessing.percentiles
         if low >= high:
             yield f"{at}.percentiles: found {low}, {high}, expected the low one first"
+        if preprocessing.history is not None:
+            yield from _history_faults(f"{at}.history", preprocessing.history)
+
+
+def _history_faults(where: str, history: History) -> Iterator[str]:
+    found = f"{where}.channels: found {', '.join(history.channels)}, expected"
+    if history.channels[0] != "grey":
+        yield f"{found} grey first, which is what people are shown"
+    if set(history.channels) == {"grey"}:
+        yield f"{found} contrast or change among them; without either there is no history"
 
 
 def _shape(spec: TensorSpec) -> str:

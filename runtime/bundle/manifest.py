@@ -25,17 +25,36 @@ _STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 _FIXED: Mapping[str, int] = {}  # the bucket of a network without named dimensions
 
 Score = Annotated[float, Ge(0.0), Le(1.0)]
+Channel = Literal["grey", "contrast", "change"]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What channels show beside the grey value: how it differs from what the run showed before.
+
+    channels: what each of the three shows. "grey": the value itself. "contrast": its difference from a background that
+    follows brighter values within rise_s and darker ones within fall_s, so that contrast medium is below 0. "change":
+    its difference from the mean of about the last recent_s. Differences are 0 on the first frame of a run.
+    rise_s, fall_s, recent_s: time constants in seconds. Formula: kernels/reference/ingest.py.
+    """
+
+    channels: tuple[Channel, Channel, Channel]
+    rise_s: Annotated[float, Gt(0.0)]
+    fall_s: Annotated[float, Gt(0.0)]
+    recent_s: Annotated[float, Gt(0.0)]
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a frame becomes one input tensor. Everything the model was trained with; the runtime knows none of it.
 
-    input: name of the tensor. layout: "NCHW" or "NHWC"; height, width in pixels; channels repeat the grey value.
+    input: name of the tensor. layout: "NCHW" or "NHWC"; height, width in pixels. history: what the channels show; None
+    for a grey value that all three repeat.
     window: "voi_else_percentile" uses the object's VOI where it has one, "percentile" never does.
     percentiles: low and high percent of the exposed pixels that map to 0 and 1.
-    mean, std: applied per channel to values in [0, 1]. masked_value: grey in [0, 1] for what lies outside the exposure.
+    mean, std: applied per channel to grey values in [0, 1] and to their differences. masked_value: grey in [0, 1] for
+    what lies outside the exposure.
     """
 
     input: str
@@ -47,6 +66,7 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]]
     masked_value: Score
+    history: History | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -7,8 +7,8 @@ for: what is computed (kernels/cuda/ingest.py, the plan).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class DeviceFrameStep:
     """frame_step.FrameStep on a stream of its own, which close() frees with everything on it.
 
     Frames of NumPy are copied into pinned memory; frames that are on the device already (DLPack, CUDA array interface)
-    are read where they lie. preprocess_ms counts the copy on the host and, on the device, upload and ingest.
+    are read where they lie. preprocess_ms counts the host's copy and, on the device, upload and ingest.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class DeviceFrameStep:
         self._stream = stream
         self._shape = (run.rows, run.columns)
         self._now_ns = now_ns
+        self._remembers = spec.history is not None
         try:
             self._tensor = network.memory[spec.input]
             self._ingest = plan_ingest(run, spec, network.element_of(spec.input), partial(DeviceIngest, stream))
@@ -68,6 +69,7 @@ class DeviceFrameStep:
             self._frame = frame_in(self._memory, self._shape, dtype)
             self._begin, self._between, self._end = stream.record(), stream.record(), stream.record()
             self._exposed = self._record()
+            self.begin()
         except BaseException:
             self.close()
             raise
@@ -80,33 +82,32 @@ class DeviceFrameStep:
         if not self._exposed:
             return Stepped(None, 0.0, 0.0, self._network.name)
         stream = self._stream
-        started = copied = self._now_ns()
-        try:
-            if isinstance(pixels, np.ndarray):
-                self._fill_slot(pixels)
-                copied = self._now_ns()
-                stream.record(self._begin)
-                stream.replay(self._preprocess)
-            else:
-                borrowed = device_frame(pixels, stream.handle)
-                stream.keep(borrowed)  # whatever goes wrong from here on
-                if borrowed.ready_after is not None:
-                    stream.wait_for(borrowed.ready_after)
-                stream.record(self._begin)
-                self._ingest(borrowed, self._tensor)
+        started = self._now_ns()
+        with self._settled():
+            preprocess = self._taken(pixels)
+            taken = self._now_ns()
+            stream.record(self._begin)
+            preprocess()
             stream.record(self._between)
             failpoint("line.preprocessed")
             stream.replay(self._infer)
             stream.record(self._end)
             stream.synchronise()
-            preprocess_ms = (copied - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
+            preprocess_ms = (taken - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
             infer_ms = stream.elapsed_ms(self._between, self._end)
             return Stepped(self._outputs, preprocess_ms, infer_ms, self._network.name)
-        except BaseException as exc:
-            self._settle()
-            if isinstance(exc, CudaError):
-                raise self._network.translated(exc) from exc
-            raise
+
+    def remember(self, pixels: Any) -> None:
+        """Preprocess a frame, without inference. As frame_step.FrameStep; `pixels` as in the call."""
+        if not (self._exposed and self._remembers):
+            return
+        with self._settled():
+            self._taken(pixels)()
+            self._stream.synchronise()
+
+    def begin(self) -> None:
+        """The next frame is the first of its run."""
+        self._ingest.reset()
 
     def serves(self, run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> bool:
         """Whether frames of this run are what was recorded: one press of the pedal is mostly as the one before."""
@@ -137,10 +138,30 @@ class DeviceFrameStep:
             network.download(stream)
         return exposed
 
-    def _settle(self) -> None:
-        """Wait for what the frame at hand has given the device: its lender may write over it when the call ends."""
-        with suppress(CudaError):  # then the stream keeps the frame until it is known to be idle
-            self._stream.synchronise()
+    def _taken(self, pixels: Any) -> Callable[[], object]:
+        """Copy a frame of the host, or borrow one that is on the device already; what then queues its preprocessing."""
+        stream = self._stream
+        if isinstance(pixels, np.ndarray):
+            self._fill_slot(pixels)
+            return partial(stream.replay, self._preprocess)
+        borrowed = device_frame(pixels, stream.handle)
+        stream.keep(borrowed)  # whatever goes wrong from here on
+        if borrowed.ready_after is not None:
+            stream.wait_for(borrowed.ready_after)
+        return partial(self._ingest, borrowed, self._tensor)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """On an error, wait for the device: the lender of the frame may write over it then. Raises CudaError as the
+        engine's own error."""
+        try:
+            yield
+        except BaseException as exc:
+            with suppress(CudaError):  # then the stream keeps the frame until it is known to be idle
+                self._stream.synchronise()
+            if isinstance(exc, CudaError):
+                raise self._network.translated(exc) from exc
+            raise
 
     def _fill_slot(self, pixels: NDArray[Any]) -> None:
         if pixels.shape != self._shape or pixels.dtype not in _PIXELS:
@@ -159,7 +180,8 @@ def _recording(run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> tupl
     exposed = b"" if grayscale.exposed is None else grayscale.exposed.tobytes()
     tables = (_by_value(grayscale.modality), _by_value(grayscale.voi), exposed)
     depth = (grayscale.bits_stored, grayscale.photometric_interpretation)
-    return (run.rows, run.columns, depth, tables, spec, now_ns)
+    rate = run.timing.frame_rate_hz if spec.history is not None else None  # what a frame weighs in the history
+    return (run.rows, run.columns, depth, tables, spec, rate, now_ns)
 
 
 def _by_value(part: Rescale | LookupTable | VoiWindow | None) -> object:

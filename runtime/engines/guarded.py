@@ -17,7 +17,7 @@ from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.engines.device_thread import DeviceThread
 from cathrt.runtime.errors import EngineError, EngineLostError
 from cathrt.runtime.frame import Run
-from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped
+from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, any_history
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.tensor import TensorSpec
 
@@ -79,7 +79,7 @@ class GuardedEngine:
     def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
         within_ms = SLOWER * self._wait_ms
         step = self.call("preparing for a run", lambda: self._engine.frame_step(run, specs, now_ns), within_ms)
-        return _GuardedStep(self, step)
+        return _GuardedStep(self, step, remembers=any_history(specs))
 
     def keep_warm(self) -> None:
         self.call("keeping warm", self._engine.keep_warm, self.frame_within_ms)
@@ -122,9 +122,14 @@ class GuardedEngine:
 class _GuardedStep:
     """A step of the guarded engine, done on its thread."""
 
-    def __init__(self, engine: GuardedEngine, step: FrameStep) -> None:
+    def __init__(self, engine: GuardedEngine, step: FrameStep, *, remembers: bool) -> None:
         self._engine = engine
         self._step = step
+        self._remembers = remembers
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
         return self._engine.call("a frame", lambda: self._step(pixels), self._engine.frame_within_ms)
+
+    def remember(self, pixels: NDArray[Any]) -> None:
+        if self._remembers:
+            self._engine.call("remembering a frame", lambda: self._step.remember(pixels), self._engine.frame_within_ms)

@@ -105,6 +105,8 @@ class TensorRtEngine:
             return CpuFrameStep(self, run, specs, now_ns)
         (spec,) = specs
         if self._step is not None and self._step.serves(run, spec, now_ns):
+            with self._device_errors():
+                self._step.begin()
             return self._step
         self._end_step()
         with self._device_errors():

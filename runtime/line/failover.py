@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError
 from cathrt.runtime.frame import Run
-from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, frame_step
+from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, any_history, frame_step
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.tensor import TensorSpec
 
@@ -80,7 +81,8 @@ class FailoverEngine:
         An engine that cannot prepare for this run stays, and the next one judges the run. Raises what the first of
         them raised where none can: SourceError, ManifestError, EngineError.
         """
-        return _FailoverStep(self, run, lambda engine: frame_step(engine, run, specs, now_ns))
+        prepare = partial(frame_step, run=run, specs=specs, now_ns=now_ns)
+        return _FailoverStep(self, run.source, prepare, remembers=any_history(specs))
 
     @property
     def can_keep_warm(self) -> bool:
@@ -151,11 +153,15 @@ class FailoverEngine:
 class _FailoverStep:
     """The steps of one run: one of each engine that could prepare for it, in the order in which they take over."""
 
-    def __init__(self, failover: FailoverEngine, run: Run, prepare: Callable[[Engine], FrameStep]) -> None:
+    def __init__(
+        self, failover: FailoverEngine, source: str, prepare: Callable[[Engine], FrameStep], *, remembers: bool
+    ) -> None:
         self._failover = failover
-        self._source = run.source
+        self._source = source
         self._prepare = prepare
+        self._remembers = remembers
         self._steps: list[tuple[Engine, FrameStep]] = []
+        self._warned: list[Engine] = []  # of frames that are missing from its history
         self._prepare_all()
 
     def __call__(self, pixels: NDArray[Any]) -> Stepped:
@@ -164,7 +170,29 @@ class _FailoverStep:
             stepped = step(pixels)
         except EngineLostError as exc:
             raise self._failover.lose(engine, exc) from exc
+        finally:
+            self._remember_in(self._steps[1:], pixels)  # the engine that takes over needs the run's history
         return replace(stepped, engine=self._failover.label(engine))
+
+    def remember(self, pixels: NDArray[Any]) -> None:
+        if self._remembers:
+            self._next()
+            self._remember_in(self._steps, pixels)
+
+    def _remember_in(self, steps: Sequence[tuple[Engine, FrameStep]], pixels: NDArray[Any]) -> None:
+        """Raises nothing: a gap in a history costs less than a frame, and a loss noticed here costs no frame."""
+        for engine, step in steps if self._remembers else ():
+            try:
+                step.remember(pixels)
+            except EngineLostError as exc:
+                self._failover.lose(engine, exc)
+            except (CathrtError, ValueError, TypeError) as exc:
+                self._warn_of_gap(engine, str(exc))
+
+    def _warn_of_gap(self, engine: Engine, why: str) -> None:
+        if not any(engine is other for other in self._warned):
+            self._warned.append(engine)
+            _log.warning("%s has not seen every frame of %s: %s", engine.name, self._source, why)
 
     def _next(self) -> tuple[Engine, FrameStep]:
         """The first step whose engine is not lost: it may have been lost in a pause, not in this run."""
@@ -173,6 +201,8 @@ class _FailoverStep:
         if not self._steps:
             self._prepare_all()  # whoever could not prepare before may do so now
             self._failover.require_alive()
+            for engine, _ in self._steps if self._remembers else ():
+                self._warn_of_gap(engine, "it could not prepare for the run before")
         return self._steps[0]
 
     def _prepare_all(self) -> None:

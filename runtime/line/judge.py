@@ -53,6 +53,7 @@ class Judge:
         self._budget_ms = budget_ms
         self._now_ns = now_ns
         self._seen: Frame | None = None  # the newest picture, if it was judged; the first of its repeats
+        self._gaps: set[str] = set()  # kinds of models that a stored frame could not be shown to
 
     def __call__(self, item: Frame | LostFrame, waited_ms: float) -> Verdict:
         """The one verdict of this frame; whatever goes wrong with it, there is one. waited_ms: for the source.
@@ -80,11 +81,27 @@ class Judge:
     def stands(self, item: Frame | LostFrame, verdict: Verdict) -> None:
         """Remember the picture of a frame whose verdict is stored already, as if it had been judged here."""
         picture = item if isinstance(item, Frame) else None
+        if picture is not None and verdict.outcome in (*JUDGED, Outcome.FAILED):
+            found = {finding.kind for finding in verdict.findings}  # of a FAILED frame by some of the models
+            for model in self._models:
+                self._remember(model, picture)
+                if model.kind in found:
+                    model.part.remember(picture.pixels)
         if verdict.outcome in JUDGED:
             self._seen = picture
         elif picture is not None and (self._seen is None or not _repeats(self._seen, picture)):
             # A stored DUPLICATE is a repeat of a judged picture, which may not have come this time.
             self._seen = picture if verdict.outcome is Outcome.DUPLICATE else None
+
+    def _remember(self, model: RunningModel, frame: Frame) -> None:
+        """Raises nothing: a frame that is FAILED may fail here, too, and the next ones can do without it."""
+        try:
+            model.step.remember(frame.pixels)
+        except Exception as exc:  # whatever made the frame FAILED
+            if model.kind not in self._gaps:
+                self._gaps.add(model.kind)
+                why = f"{type(exc).__name__}: {exc}"
+                _log.warning("%s has not seen every frame of run %s: %s", model.kind, self._run_id, why)
 
     def _judged(self, frame: Frame, waited_ms: float) -> Verdict:
         """Every model answers; where one of them cannot, the frame is FAILED and keeps what the others found."""

@@ -134,7 +134,7 @@ def sample_tree(
     vessels = tuple(builder.vessels)
     return CoronaryTree(
         side=side,
-        dominance=dominance,
+        dominance=builder.dominance,
         ostium=builder.ostium,
         vessels=vessels,
         stenoses=stenoses,

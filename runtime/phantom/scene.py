@@ -41,8 +41,8 @@ from cathrt.runtime.phantom.other_vessels import OtherVessels, sample_other_vess
 from cathrt.runtime.phantom.overlay import Overlay, sample_overlay
 from cathrt.runtime.phantom.views import sample_geometry
 
-# Raised whenever the same seed would give other pixels: part of the run's identity.
-PHANTOM_VERSION = 4
+# Raised whenever the same seed would give other pixels or labels: part of the run's identity.
+PHANTOM_VERSION = 5
 
 SceneKind = Literal[
     "coronary",

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cathrt.export.bundle.sign import canonical_json, generate_key, load_key, public_key, write_bundle
 from cathrt.runtime.bundle import shipped
 from cathrt.runtime.bundle.check import manifest_from_json
-from cathrt.runtime.bundle.manifest import Artifact, DeclaredTensor, Manifest, Network, Preprocessing
+from cathrt.runtime.bundle.manifest import Artifact, DeclaredTensor, History, Manifest, Network, Preprocessing
 from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.models import MODELS, open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeLabel, KeyframeSection
@@ -62,6 +63,26 @@ def test_a_network_may_read_float16(folder: Path) -> None:
     fields["networks"][CLASSIFIER]["inputs"][0]["dtype"] = "float16"
     network = manifest_from_json(json.dumps(fields).encode(), MODELS).network(CLASSIFIER)
     assert network.inputs[0].dtype == "float16"
+
+
+@pytest.mark.parametrize("channels", [("grey", "contrast", "change"), ("grey", "grey", "change")], ids=" ".join)
+def test_what_the_channels_show_of_a_run_is_read_back(tmp_path: Path, channels: tuple[Any, Any, Any]) -> None:
+    history = History(channels, rise_s=0.4, fall_s=3.0, recent_s=1 / 3)
+    network = golden_manifest().network(CLASSIFIER)
+    network = dataclasses.replace(
+        network, preprocessing=(dataclasses.replace(network.preprocessing[0], history=history),)
+    )
+    manifest = dataclasses.replace(golden_manifest(), networks={CLASSIFIER: network})
+    bundle = open_bundle(write_bundle(tmp_path / "bundle", manifest, {"model.onnx": MODEL}, KEY), [public_key(KEY)])
+    assert bundle.manifest.network(CLASSIFIER).preprocessing[0].history == history
+
+
+def test_a_manifest_from_before_there_was_a_history_is_read(folder: Path) -> None:
+    fields = json.loads((folder / "manifest.json").read_bytes())
+    assert fields["networks"][CLASSIFIER]["preprocessing"][0].pop("history", "missing") is None
+    (preprocessing,) = manifest_from_json(json.dumps(fields).encode(), MODELS).network(CLASSIFIER).preprocessing
+    assert preprocessing == golden_manifest().network(CLASSIFIER).preprocessing[0]
+    assert preprocessing.history is None
 
 
 def test_files_in_folders_of_the_bundle_are_read(tmp_path: Path) -> None:
@@ -208,7 +229,7 @@ def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "schema", [Manifest, Network, Artifact, DeclaredTensor, Preprocessing, KeyframeSection, KeyframeLabel]
+    "schema", [Manifest, Network, Artifact, DeclaredTensor, Preprocessing, History, KeyframeSection, KeyframeLabel]
 )
 def test_every_key_of_the_manifest_stands_in_the_docs(schema: type) -> None:
     text = (ROOT / "docs" / "bundle.md").read_text()

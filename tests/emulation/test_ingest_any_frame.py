@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cathrt.kernels._kernels import History
 from tests.emulation import exercise_histogram, exercise_ingest
 from tests.emulation.exercise_histogram import noise
 from tests.emulation.exercise_ingest import percentile_case
@@ -23,6 +24,12 @@ from tests.emulation.stream import EmulatedStream, emulated
 def stream() -> Iterator[EmulatedStream]:
     with emulated("plain") as opened:
         yield opened
+
+
+def histories() -> st.SearchStrategy[History]:
+    weight = st.floats(2.0**-6, 1.0, width=32)
+    channels = st.tuples(*[st.sampled_from(["grey", "contrast", "change"])] * 3)
+    return st.builds(History, channels.filter(lambda names: set(names) != {"grey"}), weight, weight, weight)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -55,6 +62,7 @@ def test_any_frame_any_spans_any_pitch_agree_with_the_reference(stream: Emulated
             channels_last=data.draw(st.booleans()),
             element=element,
             scale=0.02 if element == "int8" else 1.0,
+            history=data.draw(st.none() | histories()),
             **lies,
         ),
     )

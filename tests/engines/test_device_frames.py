@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.stream import CudaError, DeviceLostError, DeviceMemory
+from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines.device_frames import DeviceFrameStep
@@ -35,6 +36,8 @@ from tests.golden import OUTPUT, golden_manifest
 
 SPEC = golden_manifest().network(CLASSIFIER).preprocessing[0]
 TOLERANCE = 1e-4  # tensors agree within 1e-5 (docs/kernels.md); the network sums 27 products of them and averages
+REMEMBERING = replace(SPEC, history=History(("grey", "contrast", "change"), rise_s=0.4, fall_s=3.0, recent_s=0.2))
+REMEMBERED = 2 * TOLERANCE  # with a history they agree within 2e-5
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +72,12 @@ def pixels_of(run: Run, seed: int) -> NDArray[Any]:
     return np.random.default_rng(seed).integers(0, 1 << bits, (run.rows, run.columns), dtype)
 
 
-def on_the_cpu(run: Run, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def on_the_cpu(run: Run, frames: list[NDArray[Any]], spec: Preprocessing = SPEC) -> list[NDArray[Any]]:
     manifest = golden_manifest()
     step = CpuFrameStep(
         FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), gpu.golden),
         run,
-        [SPEC],
+        [spec],
         lambda: 0,
     )
     found = []
@@ -215,6 +218,32 @@ def test_a_lent_frame_goes_back_when_nothing_reads_it_any_more_whatever_went_wro
         lender.close()
 
 
+@pytest.mark.parametrize("call", ["keep", "launch", "synchronise"])
+@pytest.mark.parametrize("error", [CudaError("not now"), DeviceLostError("gone"), KeyboardInterrupt()], ids=repr)
+def test_a_lent_frame_that_is_remembered_goes_back_in_the_same_way(
+    bundle: Bundle, below: EmulatedStream, call: str, error: BaseException
+) -> None:
+    run = run_of(8)
+    with opened(bundle, below) as (engine, machine):
+        device = machine.device
+        step = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        lender = device.open_stream(priority="high")
+        memory, given_back = lender.allocate(run.rows * run.columns), list[bool]()
+        lender.upload(pixels_of(run, 0), memory)
+        lender.synchronise()
+        device.fail(call, 0, error)
+        with pytest.raises((EngineError, KeyboardInterrupt)):
+            step.remember(Watched(memory, (run.rows, run.columns), device, given_back))  # type: ignore[arg-type]
+        assert not any(stream.busy for stream in device.streams), "the lender may write over it now"
+        error.with_traceback(None)  # whose frames hold what was lent
+        gc.collect()
+        device.lost = None
+        step.remember(pixels_of(run, 1))
+        gc.collect()
+        assert given_back == [False]
+        lender.close()
+
+
 def test_a_lent_frame_stays_with_a_stream_that_cannot_be_waited_for(bundle: Bundle, below: EmulatedStream) -> None:
     run = run_of(8)
     with opened(bundle, below) as (engine, machine):
@@ -349,3 +378,167 @@ def test_a_driver_that_refuses_any_call_while_a_run_is_prepared_leaves_nothing_b
             with pytest.raises(EngineError, match="tensorrt: no more of it"):
                 engine.frame_step(run_of(8), [SPEC], lambda: 0)
             assert machine.device.held_bytes == held, call
+
+
+def assert_outputs(outputs: Any, expected: NDArray[Any]) -> None:
+    assert outputs is not None
+    np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=REMEMBERED)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_frames_of_a_run_with_a_history_give_what_the_cpu_s_preprocessing_gives(
+    bundle: Bundle, below: EmulatedStream, name: str
+) -> None:
+    run = RUNS[name]
+    frames = [pixels_of(run, seed) for seed in range(4)]
+    with opened(bundle, below) as (engine, _):
+        step = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        assert isinstance(step, DeviceFrameStep)
+        for pixels, expected in zip(frames, on_the_cpu(run, frames, REMEMBERING), strict=True):
+            assert_outputs(step(pixels).outputs, expected)
+
+
+def test_the_next_run_on_the_same_recording_begins_with_an_empty_history(bundle: Bundle, below: EmulatedStream) -> None:
+    run, now_ns = run_of(12), lambda: 0
+    frames = [pixels_of(run, seed) for seed in range(3)]
+    expected = on_the_cpu(run, frames, REMEMBERING)
+    with opened(bundle, below) as (engine, _):
+        first = engine.frame_step(run, [REMEMBERING], now_ns)
+        for _ in range(3):
+            step = engine.frame_step(replace(run, run_id="another"), [REMEMBERING], now_ns)
+            assert step is first
+            for pixels, answer in zip(frames, expected, strict=True):
+                assert_outputs(step(pixels).outputs, answer)
+        outputs = step(frames[0]).outputs
+        assert outputs is not None
+        assert np.abs(outputs[OUTPUT] - expected[0]).max() > 10 * REMEMBERED, "else this test would show nothing"
+
+
+@pytest.mark.parametrize("lent", [False, True], ids=["of the host", "on the device"])
+def test_frames_that_were_remembered_are_seen_as_if_they_had_been_judged(
+    bundle: Bundle, below: EmulatedStream, lent: bool
+) -> None:
+    run = run_of(8)
+    frames = [pixels_of(run, seed) for seed in range(4)]
+    expected = on_the_cpu(run, frames, REMEMBERING)
+    with opened(bundle, below) as (engine, machine):
+        step: Any = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        producer = machine.device.open_stream(priority="high")
+        for pixels in frames[:-1]:
+            frame: Any = pixels
+            if lent:
+                memory = producer.allocate(pixels.nbytes)
+                producer.upload(pixels, memory)
+                frame = Lent(memory, pixels.shape, producer.handle)
+            step.remember(frame)
+        assert_outputs(step(frames[-1]).outputs, expected[-1])
+        producer.close()
+
+
+def test_a_frame_to_remember_is_one_replay_and_one_wait_and_the_caller_s_again(
+    bundle: Bundle, below: EmulatedStream
+) -> None:
+    run = run_of(8)
+    frames = [pixels_of(run, seed) for seed in range(3)]
+    expected = on_the_cpu(run, frames, REMEMBERING)
+    with opened(bundle, below) as (engine, machine):
+        step = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        before, executions = machine.device.calls.copy(), machine.trt.contexts[-1].executions
+        pixels = frames[0].copy()
+        step.remember(pixels)
+        assert machine.device.calls - before == {"replay": 1, "synchronise": 1}
+        assert machine.trt.contexts[-1].executions == executions
+        pixels[...] = 0
+        for pixels, answer in zip(frames[1:], expected[1:], strict=True):
+            assert_outputs(step(pixels).outputs, answer)
+
+
+def test_keeping_warm_between_frames_leaves_the_history_alone(bundle: Bundle, below: EmulatedStream) -> None:
+    run = run_of(8)
+    frames = [pixels_of(run, seed) for seed in range(3)]
+    with opened(bundle, below) as (engine, _):
+        step = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        for pixels, expected in zip(frames, on_the_cpu(run, frames, REMEMBERING), strict=True):
+            assert_outputs(step(pixels).outputs, expected)
+            engine.keep_warm()
+
+
+@pytest.mark.parametrize(
+    ("run", "spec"),
+    [(run_of(8), SPEC), (run_of(8, exposed=np.zeros((37, 2), np.int32)), REMEMBERING)],
+    ids=["no history", "nothing exposed"],
+)
+def test_where_there_is_nothing_to_remember_the_device_is_left_alone(
+    bundle: Bundle, below: EmulatedStream, run: Run, spec: Preprocessing
+) -> None:
+    with opened(bundle, below) as (engine, machine):
+        step: Any = engine.frame_step(run, [spec], lambda: 0)
+        before = machine.device.calls.copy()
+        for pixels in (pixels_of(run, 0), np.zeros((1, 1), np.uint8), object()):
+            step.remember(pixels)
+        assert machine.device.calls == before
+
+
+def test_another_frame_rate_is_another_recording_where_there_is_a_history(
+    bundle: Bundle, below: EmulatedStream
+) -> None:
+    run, now_ns = run_of(12), lambda: 0
+    faster = replace(run, timing=Timing(30.0, "FrameTime"))
+    frames = [pixels_of(run, seed) for seed in range(3)]
+    with opened(bundle, below) as (engine, _):
+        plain = engine.frame_step(run, [SPEC], now_ns)
+        assert engine.frame_step(faster, [SPEC], now_ns) is plain
+        step = engine.frame_step(run, [REMEMBERING], now_ns)
+        assert step is not plain
+        other = engine.frame_step(faster, [REMEMBERING], now_ns)
+        assert other is not step
+        for pixels, expected in zip(frames, on_the_cpu(faster, frames, REMEMBERING), strict=True):
+            assert_outputs(other(pixels).outputs, expected)
+        longer = replace(REMEMBERING, history=replace(REMEMBERING.history, recent_s=0.4))  # type: ignore[type-var]
+        assert engine.frame_step(faster, [longer], now_ns) is not other
+
+
+@pytest.mark.parametrize("call", ["replay", "synchronise"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_driver_that_refuses_to_remember_raises_as_it_does_for_a_frame(
+    bundle: Bundle, below: EmulatedStream, call: str, lost: bool
+) -> None:
+    run = run_of(8)
+    with opened(bundle, below) as (engine, machine):
+        step = engine.frame_step(run, [REMEMBERING], lambda: 0)
+        machine.device.fail(call, 0, DeviceLostError("gone") if lost else CudaError("not now"))
+        with pytest.raises(EngineLostError if lost else EngineError, match=r"tensorrt: .*(gone|not now)"):
+            step.remember(pixels_of(run, 0))
+        if not lost:
+            step.remember(pixels_of(run, 1))
+            with pytest.raises(ValueError, match=r"pixels are uint8 \(3, 3\): expected uint8 or uint16 \(37, 53\)"):
+                step.remember(np.zeros((3, 3), np.uint8))
+
+
+def test_a_run_whose_history_cannot_be_emptied_does_not_begin_and_the_next_one_does(
+    bundle: Bundle, below: EmulatedStream
+) -> None:
+    run, now_ns = run_of(8), lambda: 0
+    frames = [pixels_of(run, seed) for seed in range(2)]
+    with opened(bundle, below) as (engine, machine):
+        engine.frame_step(run, [REMEMBERING], now_ns)(frames[1])
+        machine.device.fail("upload", 0, CudaError("not now"))
+        with pytest.raises(EngineError, match="tensorrt: not now"):
+            engine.frame_step(run, [REMEMBERING], now_ns)
+        step = engine.frame_step(run, [REMEMBERING], now_ns)
+        for pixels, expected in zip(frames, on_the_cpu(run, frames, REMEMBERING), strict=True):
+            assert_outputs(step(pixels).outputs, expected)
+
+
+def test_an_upload_that_is_refused_while_a_run_with_a_history_is_prepared_leaves_nothing_behind(
+    bundle: Bundle, below: EmulatedStream
+) -> None:
+    with opened(bundle, below) as (engine, machine):
+        held, before = machine.device.held_bytes, machine.device.calls["upload"]
+        engine.frame_step(run_of(10), [REMEMBERING], lambda: 0)
+        uploads = machine.device.calls["upload"] - before
+        for nth in range(uploads):
+            machine.device.fail("upload", nth, CudaError("no more of it"))
+            with pytest.raises(EngineError, match="tensorrt: no more of it"):
+                engine.frame_step(run_of(8), [REMEMBERING], lambda: 0)
+            assert machine.device.held_bytes == held, nth

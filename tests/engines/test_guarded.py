@@ -13,18 +13,30 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.engines import guarded
 from cathrt.runtime.engines.device_thread import DeviceThread
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.errors import EngineError, EngineLostError
-from cathrt.runtime.frame_step import CpuFrameStep, FrameEngine
+from cathrt.runtime.frame_step import CpuFrameStep, FrameEngine, FrameStep
 from cathrt.runtime.line.failover import FailoverEngine, WarmEngine
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from tests.lines import BUNDLE, MANIFEST, ArraySource, ListJournal, brightness, engine_of, line
+from tests.lines import (
+    BUNDLE,
+    MANIFEST,
+    ArraySource,
+    ListJournal,
+    brightness,
+    engine_of,
+    line,
+    picture,
+    remembering,
+)
 
 LONG_S = 60.0
 PATIENT_MS = 20_000.0
@@ -55,7 +67,7 @@ class Slow(FakeEngine):
 
     def frame_step(self, *arguments: Any) -> Any:
         self.at("frame_step")
-        return CpuFrameStep(self, *arguments)
+        return SlowStep(self, *arguments)
 
     def keep_warm(self) -> None:
         self.at("keep_warm")
@@ -64,6 +76,16 @@ class Slow(FakeEngine):
         self.at("close")
         self.closed += 1
         super().close()
+
+
+class SlowStep(CpuFrameStep):
+    def __init__(self, engine: Slow, *how: Any) -> None:
+        super().__init__(engine, *how)
+        self._slow = engine
+
+    def remember(self, pixels: Any) -> None:
+        self._slow.at("remember")
+        super().remember(pixels)
 
 
 @pytest.fixture
@@ -77,11 +99,14 @@ def opened(slow: Slow, wait_ms: float = 20.0) -> GuardedEngine:
     return GuardedEngine("gpu", lambda: slow, wait_ms)
 
 
+def step_of(engine: GuardedEngine, bundle: Bundle = BUNDLE) -> FrameStep:
+    return engine.frame_step(RUN, bundle.manifest.network(CLASSIFIER).preprocessing, time.monotonic_ns)
+
+
 CALLS: dict[str, Callable[[GuardedEngine], object]] = {
     "infer": lambda engine: engine.infer(engine.input_buffers),
-    "frame_step": lambda engine: engine.frame_step(
-        RUN, BUNDLE.manifest.network(CLASSIFIER).preprocessing, time.monotonic_ns
-    ),
+    "frame_step": step_of,
+    "remember": lambda engine: step_of(engine, remembering()).remember(picture(0.5)),
     "keep_warm": lambda engine: engine.keep_warm(),
 }
 
@@ -110,6 +135,45 @@ def test_a_call_that_does_not_return_is_a_loss_in_time_and_every_later_one_at_on
     engine.close()
     assert time.monotonic() - began < LONG_S / 2
     assert slow.closed == 0, "closing might never return"
+
+
+def test_a_frame_to_remember_has_the_time_of_a_frame(slow: Slow) -> None:
+    engine = opened(slow)
+    step = step_of(engine, remembering())
+    slow.hangs.add("remember")
+    with pytest.raises(EngineLostError, match=r"remembering a frame has not ended within 120 ms"):
+        step.remember(picture(0.5))
+    with pytest.raises(EngineLostError, match="remembering a frame has not ended"):
+        step.remember(picture(0.5))
+    engine.close()
+
+
+def test_without_a_history_the_engine_is_not_asked_to_remember_whatever_became_of_it(slow: Slow) -> None:
+    engine = opened(slow)
+    step = step_of(engine)
+    slow.hangs |= {"remember", "keep_warm"}
+    step.remember(picture(0.5))
+    with pytest.raises(EngineLostError):
+        engine.keep_warm()
+    step.remember(picture(0.5))
+    engine.close()
+
+
+def test_what_was_remembered_behind_the_guard_is_seen_by_the_next_frame(slow: Slow) -> None:
+    pictures = [picture(score) for score in SCORES]
+    engines = [opened(Slow(), PATIENT_MS), opened(slow, PATIENT_MS)]
+    alone, step = (step_of(engine, remembering()) for engine in engines)
+    for pixels in pictures[:-1]:
+        alone(pixels)
+        step.remember(pixels)
+    expected, found = alone(pictures[-1]).outputs, step(pictures[-1]).outputs
+    assert expected is not None
+    assert found is not None
+    assert np.array_equal(found["logits"], expected["logits"])
+    with pytest.raises(ValueError, match=r"\(8, 8\)"):
+        step.remember(pictures[0][:3])
+    for engine in engines:
+        engine.close()
 
 
 def test_a_hung_engine_is_left_behind_and_the_log_says_so(slow: Slow, caplog: pytest.LogCaptureFixture) -> None:

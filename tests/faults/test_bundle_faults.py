@@ -13,7 +13,7 @@ import pickle
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,10 @@ def rename_file(name: str) -> Callable[[dict[str, Any]], None]:
     return lambda fields: fields["files"].update({name: hashlib.sha256(b"").hexdigest()})
 
 
+def history(channels: Sequence[str] = ("grey", "contrast", "change"), **seconds: float) -> dict[str, Any]:
+    return {"channels": list(channels), "rise_s": 0.4, "fall_s": 3.0, "recent_s": 0.2, **seconds}
+
+
 BAD_NAMES = {
     "parent": "../model.onnx",
     "parent inside": "tokenizer/../../model.onnx",
@@ -294,6 +298,39 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "unknown layout": (set_at(*MADE, "layout", to="CHW"), r"preprocessing\.0\.layout"),
     "percentiles swapped": (set_at(*MADE, "percentiles", to=[99.5, 0.5]), r"percentiles: found 99\.5, 0\.5"),
     "percentiles equal": (set_at(*MADE, "percentiles", to=[1.0, 1.0]), "expected the low one first"),
+    "history of other channels": (
+        set_at(*MADE, "history", to=history(["grey", "contrasts", "change"])),
+        r"preprocessing\.0\.history\.channels\.1: found 'contrasts', expected",
+    ),
+    "history of two channels": (
+        set_at(*MADE, "history", to=history(["grey", "change"])),
+        r"preprocessing\.0\.history\.channels",
+    ),
+    "history that begins with contrast": (
+        set_at(*MADE, "history", to=history(["contrast", "grey", "change"])),
+        r"preprocessing\.0\.history\.channels: found contrast, grey, change, expected grey first, which is what people",
+    ),
+    "history without a difference": (
+        set_at(*MADE, "history", to=history(["grey", "grey", "grey"])),
+        r"preprocessing\.0\.history\.channels: found grey, grey, grey, expected contrast or change among them",
+    ),
+    **{
+        f"history of {seconds} s in {name}": (
+            set_at(*MADE, "history", to=history(**{name: seconds})),
+            rf"preprocessing\.0\.history\.{name}: found {seconds}, expected",
+        )
+        for name in ("rise_s", "fall_s", "recent_s")
+        for seconds in (0.0, -1.5)
+    },
+    "history without a time": (
+        set_at(*MADE, "history", to={"channels": ["grey", "contrast", "change"], "rise_s": 0.4, "fall_s": 3.0}),
+        r"preprocessing\.0\.history\.recent_s: missing",
+    ),
+    "history with an unknown key": (
+        set_at(*MADE, "history", to={**history(), "past_s": 1.0}),
+        r"preprocessing\.0\.history\.past_s: unknown key",
+    ),
+    "history in words": (set_at(*MADE, "history", to="contrast"), r"preprocessing\.0\.history"),
     "label twice": (
         set_at("model", "labels", 1, "name", to="lca_better"),
         "labels: found names .* expected each once",

@@ -66,6 +66,15 @@ void run(int rows, int columns, int height, int width, int bits) {
     tensor.scale = 0.02F;
     auto steps = std::make_unique<std::int8_t[]>(floats);
     cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, steps.get());
+    // A run with a history: two frames, a reset, one more.
+    tensor.history = cathrt::History{
+        {cathrt::Quantity::kContrast, cathrt::Quantity::kGrey, cathrt::Quantity::kChange}, 0.1F, 0.5F, 1.0F};
+    cathrt::Ingest remembering(rows, columns, bits, spans, window, tensor);
+    for (int number = 0; number < 3; ++number) {
+        if (number == 2) remembering.reset();
+        remembering.run(frame, steps.get());
+    }
+    tensor.history.reset();
     for (std::size_t i = 0; i < floats; ++i) {
         if (!(out[i] > -1e3F && out[i] < 1e3F)) {
             std::fprintf(stderr, "%dx%d to %dx%d, %d bits: out[%zu] is %g\n", rows, columns, height, width, bits, i,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cathrt.kernels._kernels import Ingest, TensorLayout, Window, histogram, percentile_values
+from cathrt.kernels._kernels import History, Ingest, TensorLayout, Window, histogram, percentile_values
 
 LAYOUT = TensorLayout(4, 5, False, (0.5,) * 3, (0.25,) * 3, 0.0)
 WINDOW = Window.percentile(1, 99, False, False)
@@ -124,6 +124,43 @@ def test_spans_that_do_not_fit_raise(exposed):
 def test_a_plan_out_of_range_raises(call):
     with pytest.raises(ValueError, match="expected"):
         call()
+
+
+SHOWN = ("grey", "contrast", "change")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("grey",) * 3, 0.1, 0.2, 0.3), "all three channels are grey: expected one at least .* leave history out"),
+        ((("grey", "Change", "grey"), 0.1, 0.2, 0.3), "a channel is 'Change': expected grey, contrast or change"),
+        ((("grey", "change"), 0.1, 0.2, 0.3), "there are 2 channels: expected 3, each grey, contrast or change"),
+        ((("change",) * 4, 0.1, 0.2, 0.3), "there are 4 channels: expected 3"),
+        ((SHOWN, 0.0, 0.2, 0.3), "rise is 0.000000: expected the weight of one frame, above 0 and at most 1"),
+        ((SHOWN, 0.1, 1.0001, 0.3), "fall is 1.000100: expected the weight of one frame, above 0 and at most 1"),
+        ((SHOWN, 0.1, 0.2, -0.3), "recent is -0.300000: expected the weight of one frame"),
+        ((SHOWN, float("nan"), 0.2, 0.3), "rise is nan: expected the weight of one frame"),
+        ((SHOWN, 0.1, float("inf"), 0.3), "fall is inf: expected the weight of one frame"),
+    ],
+    ids=str,
+)
+def test_a_history_out_of_range_raises(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        History(*arguments)
+
+
+def test_channels_that_are_no_names_are_refused():
+    for channels in ("grey", (0, 1, 2), None):
+        with pytest.raises(TypeError, match="channels"):
+            History(channels, 0.1, 0.2, 0.3)
+
+
+def test_float16_must_hold_the_largest_difference_too():
+    # (1 - 0.5) / std and (0 - 0.5) / std fit, (-1 - 0.5) / std does not
+    layout = (4, 5, False, (0.5,) * 3, (1e-5,) * 3, 0.0, "float16")
+    assert TensorLayout(*layout).history is None
+    with pytest.raises(ValueError, match=r"of channel 1 are .*: expected \(difference - mean\) / std within 65504"):
+        TensorLayout(*layout, history=History(SHOWN, 0.1, 0.2, 0.3))
 
 
 def test_an_odd_address_is_refused():

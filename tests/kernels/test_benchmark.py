@@ -24,6 +24,17 @@ def test_every_variant_computes_the_same_tensor(case):
         kernels.check(case, name, variant, pixels, expected)
 
 
+@pytest.mark.parametrize("case", kernels.HISTORY_CASES, ids=lambda case: case.name)
+def test_a_run_with_a_history_is_checked_frame_by_frame_and_compared_with_one_without(case):
+    frames = kernels.frames_of(case)[:3]
+    kernels.check_history(case, kernels.ours(case, kernels.HISTORY), frames)
+    with pytest.raises(ValueError, match=r"history frame 0: off by .*, expected at most 2e-5"):
+        kernels.check_history(case, kernels.ours(case), frames)
+    samples = {name: measure.Samples([0], [took]) for name, took in (("cathrt", 30), ("plain", 20), ("limit", 10))}
+    ratios = kernels.figures({case.name: samples})
+    assert ratios == {f"ingest_{case.name}_vs_plain": 1.5, f"ingest_{case.name}_vs_limit": 3.0}
+
+
 @pytest.mark.parametrize("case", histogram.CASES, ids=lambda case: case.name)
 def test_every_variant_counts_the_same(case):
     pixels = kernels.frames_of(case)[0]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cathrt.kernels._kernels import Clip, TensorLayout, Window
+from cathrt.kernels._kernels import Clip, History, TensorLayout, Window
 from cathrt.kernels.reference import clip as reference
 
 TOLERANCE = 1e-5
@@ -196,3 +196,10 @@ def test_windows_and_counts_that_do_not_fit_raise():
     for frames in (0, 2**30):
         with pytest.raises(ValueError, match=f"frames is {frames}"):
             plan(frames=frames)
+
+
+def test_a_layout_with_a_history_raises():
+    history = History(("grey", "contrast", "change"), 0.1, 0.2, 0.3)
+    layout = TensorLayout(4, 5, True, MEAN, STD, 0.0, history=history)
+    with pytest.raises(ValueError, match="has a history, which a clip has not: expected three grey channels"):
+        Clip((6, 8), 12, identity(12)[0], 3, layout)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cathrt.kernels._kernels import TensorLayout, Window
+from cathrt.kernels._kernels import History, TensorLayout, Window
 from cathrt.kernels.cuda.clip import DeviceClip
 from cathrt.kernels.cuda.frames import DeviceFrame
 from cathrt.kernels.cuda.repeats import DeviceRepeats
@@ -83,6 +83,12 @@ def test_windows_that_do_not_fit_raise():
         clip(window=Window.percentile(1, 99, False, False))
     with pytest.raises(ValueError, match="table has 256 entries: expected 4096"):
         clip(window=Window.table(np.zeros(256, dtype=np.float32), False))
+
+
+def test_a_layout_with_a_history_raises():
+    history = History(("grey", "contrast", "change"), 0.1, 0.2, 0.3)
+    with pytest.raises(ValueError, match="has a history, which a clip has not: expected three grey channels"):
+        clip(tensor=TensorLayout(224, 224, True, (0.5,) * 3, (0.1,) * 3, 0.0, history=history))
 
 
 def test_frames_45_times_as_wide_as_the_clip_are_taken():

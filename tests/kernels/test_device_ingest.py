@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.kernels._kernels import TensorLayout, Window
+from cathrt.kernels._kernels import History, TensorLayout, Window
 from cathrt.kernels.cuda.exposure import Exposure
 from cathrt.kernels.cuda.frames import DeviceFrame, frame_in
 from cathrt.kernels.cuda.histogram import DeviceHistogram, DevicePercentileWindow
@@ -132,6 +132,67 @@ def test_a_call_only_launches(line: tuple[float, float, float] | None) -> None:
     notes.calls.clear()
     assert ingest(frame_of((512, 512)), out)
     assert notes.calls == first
+
+
+HISTORY = History(("grey", "contrast", "change"), 0.25, 0.5, 0.125)
+
+
+@pytest.mark.parametrize(("dtype", "infix"), [(np.uint8, "u8"), (np.uint16, "u16")])
+def test_a_history_adds_its_memory_and_weights_to_the_launch(dtype: Any, infix: str) -> None:
+    launches = {}
+    for name, history in {"": None, "history_": HISTORY}.items():
+        notes = Notes()
+        ingest = DeviceIngest(notes, (64, 64), 8, None, Window.linear(0.0, 1.0, 0.0, False), layout(history=history))
+        out = notes.allocate(3 * 224 * 224 * 4)
+        notes.calls.clear()
+        assert ingest(frame_of((64, 64), dtype), out)
+        (launches[name],) = notes.calls
+        assert launches[name][1] == f"ingest_{name}{infix}_kernel"
+    plain, with_history = launches[""], launches["history_"]
+    assert with_history[2:4] == plain[2:4]
+    assert [type(argument) for argument in with_history[: len(plain)]] == [type(argument) for argument in plain]
+    memory, quantities, *weights = with_history[len(plain) :]
+    assert (memory.nbytes, quantities.nbytes) == (224 * 224 * 2 * 4, 3 * 4)
+    assert weights == [0.25, 0.5, 0.125]
+    assert {type(weight) for weight in weights} == {np.float32}
+
+
+def test_a_reset_uploads_an_empty_memory_and_leaves_the_launches_as_they_are() -> None:
+    notes = Notes()
+    ingest = DeviceIngest(notes, (64, 64), 12, None, percentile(), layout(history=HISTORY))
+    out = notes.allocate(3 * 224 * 224 * 4)
+    notes.calls.clear()
+    ingest(frame_of((64, 64)), out)
+    before = list(notes.calls)
+    notes.calls.clear()
+    ingest.reset()
+    ((call, memory),) = notes.calls
+    assert (call, memory) == ("upload", before[-1][-5])
+    notes.calls.clear()
+    ingest(frame_of((64, 64)), out)
+    assert notes.calls == before
+
+
+def test_without_a_history_nothing_is_allocated_for_it_and_a_reset_does_nothing() -> None:
+    allocations = {}
+    for history in (None, HISTORY):
+        notes = Notes()
+        ingest = DeviceIngest(notes, (64, 64), 12, None, percentile(), layout(history=history))
+        allocations[history] = notes.calls.count(("allocate",))
+        notes.calls.clear()
+        ingest.reset()
+        assert [call[0] for call in notes.calls] == (["upload"] if history else [])
+    assert allocations[HISTORY] == allocations[None] + 2
+
+
+def test_a_history_of_a_run_without_an_exposed_pixel_has_no_memory() -> None:
+    notes = Notes()
+    nowhere = np.zeros((4, 2), dtype=np.int32)
+    ingest = DeviceIngest(notes, (4, 4), 12, nowhere, percentile(), layout(history=HISTORY))
+    notes.calls.clear()
+    assert not ingest(frame_of((4, 4)), DeviceMemory(0x9000, 3 * 224 * 224 * 4))
+    ingest.reset()
+    assert [call[1] for call in notes.calls] == ["ingest_u16_kernel"]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cathrt.kernels._kernels import Ingest, TensorLayout, Window, histogram, percentile_values
+from cathrt.kernels._kernels import History, Ingest, TensorLayout, Window, histogram, percentile_values
 from cathrt.kernels.reference import ingest as reference
 
 TOLERANCE = 1e-5
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+SHOWN = ("grey", "contrast", "change")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Plan:
     masked_value: float = 0.25
     element: str = "float32"
     scale: float = 1.0
+    history: History | None = None
 
 
 def percentile_plan(bits: int, low: float = 1.0, high: float = 99.0, **more: Any) -> Plan:
@@ -49,11 +51,35 @@ def percentile_plan(bits: int, low: float = 1.0, high: float = 99.0, **more: Any
 
 
 def assert_parity(pixels: NDArray[Any], plan: Plan) -> None:
+    shown = reference.exposed_mask(plan.exposed, pixels.shape).any()
+    out = tensor_of(plan)
+    assert ingest_of(pixels, plan)(pixels, out) == shown
+    assert np.isfinite(out).all()
+    expected = reference.normalise(grey_of(pixels, plan), MEAN, STD, channels_last=plan.channels_last)
+    assert_close(out, expected, plan.scale)
+
+
+def ingest_of(pixels: NDArray[Any], plan: Plan) -> Ingest:
+    layout = TensorLayout(
+        *plan.size,
+        plan.channels_last,
+        MEAN,
+        STD,
+        plan.masked_value,
+        plan.element,
+        plan.scale,
+        history=plan.history,
+    )
+    return Ingest(pixels.shape, plan.bits, plan.exposed, plan.kernel_window, layout)
+
+
+def tensor_of(plan: Plan) -> NDArray[Any]:
     height, width = plan.size
-    shape = (1, height, width, 3) if plan.channels_last else (1, 3, height, width)
-    out = np.full(shape, 77, dtype=plan.element)
-    layout = TensorLayout(height, width, plan.channels_last, MEAN, STD, plan.masked_value, plan.element, plan.scale)
-    shown = Ingest(pixels.shape, plan.bits, plan.exposed, plan.kernel_window, layout)(pixels, out)
+    return np.full((1, height, width, 3) if plan.channels_last else (1, 3, height, width), 77, dtype=plan.element)
+
+
+def grey_of(pixels: NDArray[Any], plan: Plan) -> NDArray[np.float64]:
+    """The reference's grey, in the size of the tensor."""
     grey = reference.to_grey(
         pixels,
         plan.bits,
@@ -63,18 +89,15 @@ def assert_parity(pixels: NDArray[Any], plan: Plan) -> None:
         exposed=plan.exposed,
         masked_value=plan.masked_value,
     )
-    expected = reference.normalise(reference.resize(grey, height, width), MEAN, STD, channels_last=plan.channels_last)
-    assert np.isfinite(out).all()
-    assert_close(out, expected, plan.scale)
-    assert shown == reference.exposed_mask(plan.exposed, pixels.shape).any()
+    return reference.resize(grey, *plan.size)
 
 
-def assert_close(out: NDArray[Any], expected: NDArray[np.float64], scale: float) -> None:
+def assert_close(out: NDArray[Any], expected: NDArray[np.float64], scale: float, tolerance: float = TOLERANCE) -> None:
     """out is expected, up to the tolerance of float32, in out's element type."""
     if out.dtype == np.float32:
-        assert np.abs(out - expected).max() <= TOLERANCE
+        assert np.abs(out - expected).max() <= tolerance
         return
-    lowest, highest = (reference.as_element(expected + off, out.dtype.name, scale) for off in (-TOLERANCE, TOLERANCE))
+    lowest, highest = (reference.as_element(expected + off, out.dtype.name, scale) for off in (-tolerance, tolerance))
     assert ((lowest <= out) & (out <= highest)).all()
 
 
@@ -160,6 +183,10 @@ def test_a_plans_parts_tell_what_they_were_made_with():
     layout = TensorLayout(4, 5, True, (0.5, 0.25, 0.0), (1.0, 2.0, 4.0), 0.75, "int8", 0.5)
     assert (layout.height, layout.width, layout.channels_last, layout.masked_value) == (4, 5, True, 0.75)
     assert (layout.mean, layout.std, layout.element, layout.scale) == ((0.5, 0.25, 0.0), (1.0, 2.0, 4.0), "int8", 0.5)
+    assert layout.history is None
+    history = TensorLayout(4, 5, True, MEAN, STD, 0.75, history=History(SHOWN, 0.125, 0.25, 1.0)).history
+    assert history is not None
+    assert (history.channels, history.rise, history.fall, history.recent) == (SHOWN, 0.125, 0.25, 1.0)
     entries = np.arange(4, dtype=np.float32)
     told = {
         "linear": (Window.linear(2.0, 0.5, 0.25, True), None, (2.0, 0.5, 0.25), None, False, True),

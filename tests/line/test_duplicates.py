@@ -16,7 +16,7 @@ from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, VoiWindow
-from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
+from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs, Stepped
 from cathrt.runtime.line.pipeline import watch
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.lines import MANIFEST, SIZE, ArraySource, ListJournal, Tensors, brightness, finding_of, line, picture
@@ -183,8 +183,12 @@ class DeviceEngine(FakeEngine):
     """An engine that takes frames on its device and finds the same on all of them."""
 
     def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
-        step = CpuFrameStep(self, run, specs, now_ns)
-        return lambda pixels: step(A if isinstance(pixels, OnDevice) else pixels)
+        return DeviceStep(self, run, specs, now_ns)
+
+
+class DeviceStep(CpuFrameStep):
+    def __call__(self, pixels: Any) -> Stepped:
+        return super().__call__(A if isinstance(pixels, OnDevice) else pixels)
 
 
 class Mixed(ArraySource):

@@ -6,16 +6,19 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
+import numpy as np
 import pytest
 
 from cathrt.runtime.alert import Record, Verdict
 from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, EngineConfig
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import EngineError, EngineLostError, SourceError
-from cathrt.runtime.frame import Frame, Run
-from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs
+from cathrt.runtime.frame import Frame, LostFrame, Run
+from cathrt.runtime.frame_step import CpuFrameStep, FrameStep, NowNs, Stepped
 from cathrt.runtime.line import failover
 from cathrt.runtime.line.failover import FailoverEngine, open_with_fallback
 from cathrt.runtime.line.pipeline import watch
@@ -29,24 +32,29 @@ from tests.lines import (
     ListJournal,
     Tensors,
     brightness,
+    contrast,
     engine_of,
     finding_of,
     line,
+    picture,
+    remembering,
     result_of,
 )
 
 SCORES = [0.1, 0.7, 0.9, 0.7, 0.1, 0.2]
+Answer = Callable[[Tensors, Tensors], None]
 
 
 class Mortal(FakeEngine):
     """An engine on a device that is lost at its call number `dies_at`, from 0; a frame is one call."""
 
-    def __init__(self, name: str = "gpu", dies_at: int | None = None) -> None:
+    def __init__(self, name: str = "gpu", dies_at: int | None = None, answer: Answer = brightness) -> None:
         super().__init__(
             MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs(), self._judge
         )
         self._name = name
         self._dies_at = dies_at
+        self._answer = answer
         self.calls = 0
         self.closed = 0
 
@@ -65,7 +73,7 @@ class Mortal(FakeEngine):
 
     def _judge(self, inputs: Tensors, outputs: Tensors) -> None:
         self._alive()
-        brightness(inputs, outputs)
+        self._answer(inputs, outputs)
 
 
 class Warm(Mortal):
@@ -90,6 +98,54 @@ class Unprepared(Mortal):
         return CpuFrameStep(self, run, specs, now_ns)
 
 
+class OnDevice(ArraySource):
+    """A run whose frames lie on a device."""
+
+    def frames(self) -> Iterator[Frame]:  # type: ignore[override]
+        for index in range(len(self.items)):
+            yield Frame(object(), index, 0)  # type: ignore[arg-type]
+
+
+class Noting(Mortal):
+    """An engine that notes the frames it is asked to remember. refusal: what that raises, if anything.
+
+    reads_devices: it takes frames on a device, which all show the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        refusal: Exception | None = None,
+        dies_at: int | None = None,
+        *,
+        reads_devices: bool = False,
+    ) -> None:
+        super().__init__(name, dies_at, contrast)
+        self.refusal, self.reads_devices = refusal, reads_devices
+        self.remembered = 0
+
+    def frame_step(self, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> FrameStep:
+        return NotingStep(self, run, specs, now_ns)
+
+
+class NotingStep(CpuFrameStep):
+    def __init__(self, engine: Noting, *how: Any) -> None:
+        super().__init__(engine, *how)
+        self._noting = engine
+
+    def __call__(self, pixels: Any) -> Stepped:
+        return super().__call__(self._read(pixels))
+
+    def remember(self, pixels: Any) -> None:
+        self._noting.remembered += 1
+        if self._noting.refusal is not None:
+            raise self._noting.refusal
+        super().remember(self._read(pixels))
+
+    def _read(self, pixels: Any) -> Any:
+        return pixels if isinstance(pixels, np.ndarray) or not self._noting.reads_devices else picture(0.5)
+
+
 def lost(name: str) -> EngineLostError:
     return EngineLostError(f"{name}: the device is lost: it fell off the bus")
 
@@ -98,9 +154,16 @@ def short(name: str) -> EngineError:
     return EngineError(f"{name}: cuMemAlloc ended with CUDA_ERROR_OUT_OF_MEMORY")
 
 
-def judged(engine: Engine, scores: list[float] = SCORES) -> ListJournal:
-    journal = ListJournal()
-    watch(ArraySource(scores), line(engine=engine), journal)
+def judged(
+    engine: Engine,
+    scores: Sequence[float | LostFrame] = SCORES,
+    bundle: Bundle = BUNDLE,
+    stored: Sequence[Record] = (),
+    source: type[ArraySource] = ArraySource,
+) -> ListJournal:
+    """The journal of a pass. stored: what it held before."""
+    journal = ListJournal({record.id: record for record in stored})
+    watch(source(scores), line(engine=engine, bundle=bundle), journal)
     return journal
 
 
@@ -251,13 +314,7 @@ def test_a_loss_while_keeping_warm_after_all_standbys_were_lost_ends_the_line() 
 
 
 def test_a_frame_on_a_device_is_refused_by_an_engine_on_the_cpu_with_the_reason() -> None:
-    class OnDevice(ArraySource):
-        def frames(self) -> Iterator[Frame]:  # type: ignore[override]
-            for index in range(len(self.items)):
-                yield Frame(object(), index, 0)  # type: ignore[arg-type]
-
-    journal = ListJournal()
-    watch(OnDevice(SCORES), line(engine=Mortal("cpu")), journal)
+    journal = judged(Mortal("cpu"), source=OnDevice)
     assert {verdict.outcome for verdict in journal.verdicts} == {"FAILED"}
     assert "pixels are object, which cpu cannot read: expected an array in host memory" in str(
         journal.verdicts[0].reason
@@ -415,6 +472,166 @@ def test_a_pass_is_named_for_the_engine_that_is_left_after_the_steps_were_made()
     on_cpu = judged(engine)
     assert {v.pass_id for v in on_cpu.verdicts}.isdisjoint(v.pass_id for v in healthy.verdicts)
     assert {v.pass_id for v in on_cpu.verdicts} == {v.pass_id for v in judged(engine).verdicts}
+
+
+REMEMBERING = remembering()
+
+
+def scores_of(journal: ListJournal) -> list[float | None]:
+    found = [finding_of(verdict) for verdict in sorted(journal.verdicts, key=lambda v: v.frame_index)]
+    return [None if finding is None else finding.score for finding in found]
+
+
+def gaps(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Warnings of frames that an engine has not seen."""
+    return [record.message for record in caplog.records if "has not seen every frame of" in record.message]
+
+
+@pytest.mark.parametrize("dies_at", range(len(SCORES)))
+def test_an_engine_that_takes_over_knows_what_the_run_showed_before(
+    dies_at: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = scores_of(judged(Mortal(answer=contrast), bundle=REMEMBERING))
+    assert len(set(alone)) == len(SCORES), "else this test would show nothing"
+    engine = FailoverEngine([Mortal(dies_at=dies_at, answer=contrast), Mortal("cpu", answer=contrast)])
+    journal = judged(engine, bundle=REMEMBERING)
+    assert scores_of(journal) == [*alone[:dies_at], None, *alone[dies_at + 1 :]]
+    assert {engine_of(v) for v in journal.verdicts[dies_at + 1 :]} <= {"cpu (fallback for gpu)"}
+    assert gaps(caplog) == []
+
+
+def test_the_third_engine_knows_it_as_well_and_the_next_run_begins_afresh() -> None:
+    alone = scores_of(judged(Mortal(answer=contrast), bundle=REMEMBERING))
+    first = Mortal(dies_at=1, answer=contrast)
+    engine = FailoverEngine([first, Mortal("standby", dies_at=2, answer=contrast), Mortal("cpu", answer=contrast)])
+    taken_over = judged(engine, bundle=REMEMBERING)
+    assert scores_of(taken_over) == [alone[0], None, *alone[2:4], None, alone[5]]
+    assert scores_of(judged(engine, bundle=REMEMBERING)) == alone
+
+
+def test_a_frame_that_the_engine_in_force_merely_fails_on_is_part_of_every_history() -> None:
+    def failing_on_white(inputs: Tensors, outputs: Tensors) -> None:
+        if inputs["image"][0, 0].mean() > 0.8:
+            raise EngineError("this one frame")
+        contrast(inputs, outputs)
+
+    alone = scores_of(judged(Mortal(answer=contrast), bundle=REMEMBERING))
+    engine = FailoverEngine([Mortal(dies_at=4, answer=failing_on_white), Mortal("cpu", answer=contrast)])
+    assert scores_of(judged(engine, bundle=REMEMBERING)) == [*alone[:2], None, alone[3], None, alone[5]]
+
+
+@pytest.mark.parametrize("stored", range(len(SCORES)))
+def test_a_pass_taken_up_is_remembered_by_the_engine_in_force_and_by_its_standby(stored: int) -> None:
+    whole = judged(FailoverEngine([Mortal(answer=contrast), Mortal("cpu", answer=contrast)]), bundle=REMEMBERING)
+    engine = FailoverEngine([Mortal(dies_at=1, answer=contrast), Mortal("cpu", answer=contrast)])
+    cut = scores_of(judged(engine, bundle=REMEMBERING, stored=whole.verdicts[:stored]))
+    expected = scores_of(whole)
+    if stored + 1 < len(SCORES):
+        expected[stored + 1] = None  # on which the first engine is lost
+    assert cut == expected
+
+
+def test_a_standby_that_cannot_read_the_frames_is_warned_of_once_in_a_run(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        caplog.clear()
+        engine = FailoverEngine([Noting("gpu", dies_at=4, reads_devices=True), Mortal("one"), Mortal("two")])
+        journal = judged(engine, bundle=REMEMBERING, source=OnDevice)
+        assert [v.outcome for v in journal.verdicts] == ["MET"] * 4 + ["FAILED"] * 2
+        assert "pixels are object, which one cannot read" in str(journal.verdicts[-1].reason)
+        assert gaps(caplog) == [
+            f"{name} has not seen every frame of array: pixels are object, which {name} cannot read: expected an array "
+            "in host memory; frames on a device need an engine on that device"
+            for name in ("one", "two")
+        ]
+
+
+@pytest.mark.parametrize("refusal", [short("standby"), TypeError("neither"), ValueError("no frame")], ids=repr)
+def test_a_standby_that_cannot_remember_stands_by_nevertheless(
+    refusal: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    standby = Noting("standby", refusal)
+    journal = judged(FailoverEngine([Mortal(dies_at=3, answer=contrast), standby]), bundle=REMEMBERING)
+    assert [engine_of(v) for v in journal.verdicts] == ["gpu"] * 3 + [None] + ["standby (fallback for gpu)"] * 2
+    assert standby.remembered == 4
+    assert gaps(caplog) == [f"standby has not seen every frame of array: {refusal}"]
+
+
+def test_a_standby_that_is_lost_while_it_remembers_is_struck_off_and_costs_no_frame(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    standby, cpu = Noting("standby", lost("standby")), Mortal("cpu", answer=contrast)
+    engine = FailoverEngine([Mortal("gpu", dies_at=2, answer=contrast), standby, cpu])
+    journal = judged(engine, bundle=REMEMBERING)
+    assert [engine_of(v) for v in journal.verdicts] == ["gpu"] * 2 + [None] + ["cpu (fallback for gpu)"] * 3
+    assert standby.remembered == 1
+    assert caplog.text.count("engine standby is lost") == 1
+    assert "gpu goes on, engines still standing by: cpu" in caplog.text
+    assert gaps(caplog) == []
+
+
+def test_all_engines_may_be_lost_on_one_frame() -> None:
+    standby = Noting("standby")
+    engine = FailoverEngine([Mortal("gpu", dies_at=1, answer=contrast), standby])
+
+    class Pausing(ListJournal):
+        def append(self, record: Record) -> None:
+            super().append(record)
+            if isinstance(record, Verdict):
+                standby.refusal = lost("standby")
+
+    journal = Pausing()
+    watch(ArraySource(SCORES), line(engine=engine, bundle=REMEMBERING), journal)
+    assert [v.outcome for v in journal.verdicts] == ["MET"] + ["FAILED"] * 5
+    with pytest.raises(EngineLostError, match="no engine is left"):
+        engine.require_alive()
+
+
+def test_the_engine_in_force_lost_while_it_remembers_stored_frames_costs_no_frame(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = judged(FailoverEngine([Mortal(answer=contrast), Mortal("cpu", answer=contrast)]), bundle=REMEMBERING)
+    gpu = Noting("gpu", lost("gpu"))
+    engine = FailoverEngine([gpu, Mortal("cpu", answer=contrast)])
+    cut = judged(engine, bundle=REMEMBERING, stored=whole.verdicts[:3])
+    assert scores_of(cut) == scores_of(whole)
+    assert [engine_of(v) for v in cut.verdicts] == ["gpu"] * 3 + ["cpu (fallback for gpu)"] * 3
+    assert gpu.remembered == 1
+    assert gaps(caplog) == []
+
+
+def test_with_every_engine_lost_stored_verdicts_stand_and_one_warning_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = judged(FailoverEngine([Mortal(answer=contrast)]), bundle=REMEMBERING)
+    caplog.clear()
+    cut = judged(FailoverEngine([Noting("gpu", lost("gpu"))]), bundle=REMEMBERING, stored=whole.verdicts[:4])
+    assert [v.outcome for v in cut.verdicts] == ["MET"] * 4 + ["FAILED"] * 2
+    (told,) = gaps(caplog)
+    assert "no engine is left" in told
+
+
+def test_without_a_history_no_engine_is_asked_to_remember_anything() -> None:
+    whole = judged(FailoverEngine([Mortal(), Mortal("cpu")]))
+    gpu, standby = Noting("gpu", lost("gpu")), Noting("standby", lost("standby"))
+    cut = judged(FailoverEngine([gpu, standby]), stored=whole.verdicts[:3])
+    assert {v.outcome for v in cut.verdicts} == {"MET"}
+    assert (gpu.remembered, standby.remembered) == (0, 0)
+
+
+def test_an_engine_that_prepares_only_in_mid_run_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    standby = Unprepared("standby", short("standby"))
+    engine = FailoverEngine([Mortal("gpu", dies_at=1, answer=contrast), standby])
+
+    class Pausing(ListJournal):
+        def append(self, record: Record) -> None:
+            super().append(record)
+            if isinstance(record, Verdict) and record.outcome == "FAILED":
+                standby.refusal = None
+
+    journal = Pausing()
+    watch(ArraySource(SCORES), line(engine=engine, bundle=REMEMBERING), journal)
+    assert [v.outcome for v in journal.verdicts] == ["MET", "FAILED"] + ["MET"] * 4
+    assert gaps(caplog) == ["standby has not seen every frame of array: it could not prepare for the run before"]
 
 
 def test_a_standby_for_a_missing_engine_bears_that_engine_s_name_to_the_end() -> None:

@@ -47,13 +47,13 @@ def with_policy(policy: KeyframePolicyConfig) -> Config:
 
 
 def test_one_pass_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime")) == "e32dbbba-4b40-5b98-b542-149a9a93b2de"
-    assert pass_id(values("max")) == "652c3488-43e6-5ba6-8e8e-42f9ac170445"
+    assert pass_id(values("realtime")) == "93c60be5-9594-506d-9a00-521bba231a5c"
+    assert pass_id(values("max")) == "1cbc84e8-767c-5a5c-ba62-69890b4ddcd8"
 
 
 def test_one_pass_of_two_models_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "ffaea615-0598-5a9b-8a69-981cd989ce96"
-    assert pass_id(values("max", models=[keyframe(), SECOND])) == "ab235079-0e49-5b53-b554-edf3b9db9195"
+    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "039dfbc1-16ab-556f-8a2d-7290c390eec0"
+    assert pass_id(values("max", models=[keyframe(), SECOND])) == "7a97a516-e4be-5142-980a-88a66a791677"
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -146,6 +146,7 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
     "policy.keyframe.overwhelming": RATES,
     "policy.keyframe.ranking_smoothing_s": RATES,
     "policy.keyframe.vessel_filter": RATES,
+    "policy.keyframe.stillness": RATES,
 }
 
 

@@ -89,6 +89,9 @@ class VectorRun:
         values = tuple(float(value) for value in outputs[self._model.output].reshape(-1))
         return VectorFinding(values, engine=engine, score=min(max(*values, 0.0), 1.0))
 
+    def remember(self, pixels: Any) -> None:
+        """Nothing here is measured between frames."""
+
     def observe(self, judged: Judged) -> Sequence[Raised]:
         self._judged.append(judged)
         finding = judged.finding
