@@ -14,6 +14,7 @@ from statistics import fmean, median_low
 
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
+from cathrt.runtime.models.keyframe.ranking import above_baseline
 from cathrt.runtime.models.keyframe.records import keyframe_of
 
 _SLACK_MS = 1e-3  # due times are multiples of a frame's time, with rounding errors
@@ -90,11 +91,15 @@ class KeyFrameAnnouncer:
     release level, or has not been surpassed for confirm_s, or the run ends. Until the level has been released, only
     a better one may open the next candidate: a long plateau of full opacification is one piece of news, improved
     upon, not a stream of alerts.
+    A candidate stands out from the run so far (above_baseline) by at least `evidence`, as a run that shows an artery
+    does.
     A frame outside the domain only lets time pass. While they are half of the run or more, nothing is announced.
     """
 
-    def __init__(self, threshold: float, config: KeyframePolicyConfig) -> None:
+    def __init__(self, threshold: float, config: KeyframePolicyConfig, evidence: float | None = None) -> None:
+        """threshold, evidence: key_frame_threshold and run_evidence of the bundle."""
         self._threshold = threshold
+        self._evidence = -1.0 if evidence is None else evidence
         self._config = config
         self._course = Course(config)
         self._best: _Candidate | None = None
@@ -144,7 +149,7 @@ class KeyFrameAnnouncer:
         if self._must_beat is not None and level <= self._must_beat:
             return None
         least = self._threshold * (config.relative_floor if self._risen(level) else 1.0)
-        return self._candidate(now_ms) if level >= least else None
+        return self._candidate(now_ms) if level >= least and self._evident(level) else None
 
     def _risen(self, level: float) -> bool:
         """Does the level stand out from the run? After an announcement it must have risen again, not still be high."""
@@ -152,6 +157,9 @@ class KeyFrameAnnouncer:
             return False
         lowest = self._course.baseline if self._lowest is None else max(self._course.baseline, self._lowest)
         return level >= lowest + self._config.min_rise
+
+    def _evident(self, level: float) -> bool:
+        return above_baseline(level, self._course.baseline) >= self._evidence
 
     def _candidate(self, now_ms: float) -> _Candidate | None:
         gap_ms = self._config.min_gap_s * 1000.0
@@ -168,7 +176,7 @@ class KeyFrameAnnouncer:
     def _announce(self, now_ms: float, *, released: bool) -> Judged | None:
         best, self._best = self._best, None
         assert best is not None
-        if self._muted:
+        if self._muted or not self._evident(best.level):  # the run may have got its baseline only now
             return None
         self._announced.append(best.frame)
         self._quiet_until_ms = now_ms + self._config.refractory_s * 1000.0

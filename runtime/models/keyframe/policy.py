@@ -32,6 +32,7 @@ class KeyframePolicyConfig(Policy):
     run_laterality_threshold: vote below it is "unknown". overwhelming: vote from which on an unusual C-arm angle does
     not make it "unknown". ranking_smoothing_s: as smoothing_s, for the ranking at the run's end. vessel_filter: measure
     each frame's vesselness too, under a millisecond, rank with it, and tell where it would have chosen another frame.
+    stillness: weight in the ranking of how little the picture moves at a frame; 0 does not measure it.
     """
 
     smoothing_s: Annotated[float, Ge(0.0), Le(2.0)] = 0.2
@@ -50,3 +51,4 @@ class KeyframePolicyConfig(Policy):
     overwhelming: Annotated[float, Ge(0.5), Le(1.0)] = 0.97
     ranking_smoothing_s: Annotated[float, Ge(0.0), Le(2.0)] = 0.3
     vessel_filter: bool = True
+    stillness: Annotated[float, Ge(0.0), Le(5.0)] = 0.3

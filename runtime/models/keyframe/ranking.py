@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.model_kind import Judged
+from cathrt.runtime.models.keyframe.motion import motion_at
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.records import keyframe_of
 
@@ -37,9 +38,10 @@ def rank_key_frames(
 ) -> list[Judged]:
     """The run's key frames, best first by rank: at most K, each min_gap_s from the others.
 
-    The rank is the mean around a frame of its score and of its vesselness, each in units of its spread in this run; of
-    the score alone where frames have no vesselness. The network knows arteries, the filter sees small
-    changes of a whole field: beside each other they lose least (benchmarks/results/keyframe_tries.jsonl).
+    The rank is the mean around a frame of its score and of its vesselness, less how much the picture moves at it, each
+    in units of its spread in this run; what frames have not been measured for takes no part. The network knows
+    arteries, the filter sees small changes of a whole field, and the heart rests once or twice a beat: beside each
+    other they lose least (benchmarks/results/keyframe_tries.jsonl).
 
     A key frame and the mean around it score at least `threshold`. Where no frame does, at_least_one gives the single
     best one. The best comes first; the next ones lie in other heart beats where frames there are nearly as good,
@@ -60,11 +62,18 @@ def rank_key_frames(
 
 def _ranks(frames: Sequence[Judged], means: Sequence[float], config: KeyframePolicyConfig) -> Sequence[float]:
     """What frames are ordered by. means: of their scores."""
-    vesselness = [value for frame in frames if (value := keyframe_of(frame).vesselness) is not None]
-    if not frames or len(vesselness) < len(frames):
-        return means
-    both = in_spreads(np.array([frame.finding.score for frame in frames])) + in_spreads(np.array(vesselness))
-    return means_around(both, np.array([frame.due_ms for frame in frames]), config.ranking_smoothing_s)
+    findings = [keyframe_of(frame) for frame in frames]
+    vesselness = [found.vesselness for found in findings if found.vesselness is not None]
+    motion = motion_at([found.change for found in findings]) if findings else None
+    ranks = np.array(means)
+    if frames and len(vesselness) == len(frames):
+        both = in_spreads(np.array([found.score for found in findings])) + in_spreads(np.array(vesselness))
+        ranks = np.array(means_around(both, np.array([frame.due_ms for frame in frames]), config.ranking_smoothing_s))
+    elif motion is not None:
+        ranks = in_spreads(ranks)
+    if motion is not None:
+        ranks = np.round(ranks - config.stillness * in_spreads(motion), _DIGITS)
+    return [float(rank) for rank in ranks]
 
 
 def in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,10 +83,8 @@ def in_spreads(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def stands_out(frames: Sequence[Judged], config: KeyframePolicyConfig) -> float:
-    """How far a run's best frame stands out: the best mean around a frame less half of the run's baseline, its lowest
-    mean over baseline_s. In [-0.5, 1]; of a run without a frame inside the domain 0.
-
-    What looks like an artery all the time (a wire, a rib, a sheath) stands out half as much as what fills and empties.
+    """How far a run's best frame stands out: above_baseline of the best mean around a frame and of the run's baseline,
+    its lowest mean over baseline_s. Of a run without a frame inside the domain 0.
     """
     inside = [frame for frame in frames if keyframe_of(frame).outside is None]
     if not inside:
@@ -88,8 +95,14 @@ def stands_out(frames: Sequence[Judged], config: KeyframePolicyConfig) -> float:
     span_ms = config.baseline_s * 1000.0
     ends = np.searchsorted(due_ms, due_ms + span_ms, "left")
     whole = [(one, end) for one, end in enumerate(ends) if due_ms[-1] - due_ms[one] >= span_ms - 1e-3]
-    baseline = min((float(scores[one:end].mean()) for one, end in whole), default=float(scores.mean()))
-    return max(means) - 0.5 * baseline
+    baseline = min((float(scores[one:end].mean()) for one, end in whole), default=None)
+    return above_baseline(max(means), baseline)
+
+
+def above_baseline(level: float, baseline: float | None) -> float:
+    """A level less half of the baseline, in [-0.5, 1]: what looks like an artery all the time (a wire, a rib, a sheath)
+    stands out half as much as what fills and empties. baseline: None of a run too short to have one, as a still is."""
+    return level if baseline is None else level - 0.5 * baseline
 
 
 def centred_means(frames: Sequence[Judged], smoothing_s: float) -> list[float]:

@@ -22,8 +22,9 @@ class KeyframeFinding(Finding):
     laterality: "unknown" is a legal answer. laterality_score: score of the likelier side, whatever is answered.
     class_scores: one per label, in the manifest's order. outside: the reason's name in the manifest where the frame is
     outside the domain, and so names no side and is no key frame; else None. vesselness: of the classical filter, at
-    least 0, comparable within the run only; None without policy.vessel_filter, or for a frame
-    that lies on a device.
+    least 0, comparable within the run only; None without policy.vessel_filter, or for a frame that lies on a device.
+    change: how much the picture moved since the frame judged before, mean absolute difference in stored values; None
+    without policy.stillness, of a run's first frame, or where frames lie on a device.
     """
 
     kind: Literal["keyframe"] = field(default="keyframe", kw_only=True)
@@ -32,6 +33,7 @@ class KeyframeFinding(Finding):
     class_scores: tuple[Score, ...]
     outside: str | None = None
     vesselness: float | None = None
+    change: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from cathrt.runtime.model_kind import Judged, Raised
 from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.cross_check import VesselFilter, preferred_frame
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
+from cathrt.runtime.models.keyframe.motion import Motion
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.ranking import rank_key_frames
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, keyframe_of
@@ -58,6 +59,7 @@ class KeyframeOnFrames:
             "overwhelming": float(policy.overwhelming),
             "ranking_smoothing_s": float(policy.ranking_smoothing_s),
             "vessel_filter": float(policy.vessel_filter),
+            "stillness": float(policy.stillness),
         }
 
     def begin(self, run: Run) -> KeyframeRun:
@@ -70,13 +72,21 @@ class KeyframeRun:
     def __init__(self, model: KeyframeOnFrames, run: Run) -> None:
         self._model = model
         self._geometry = run.geometry
-        self._announcer = KeyFrameAnnouncer(model.section.key_frame_threshold, model.policy)
+        section = model.section
+        self._announcer = KeyFrameAnnouncer(section.key_frame_threshold, model.policy, section.run_evidence)
         self._judged: list[Judged] = []
         self._filter = VesselFilter(run) if model.policy.vessel_filter else None
+        self._motion = Motion(run) if model.policy.stillness > 0.0 else None
 
     def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> KeyframeFinding:
         finding = self._model.reader.finding(outputs, engine)
-        return finding if self._filter is None else replace(finding, vesselness=self._filter(pixels))
+        if self._filter is not None:
+            finding = replace(finding, vesselness=self._filter(pixels))
+        return finding if self._motion is None else replace(finding, change=self._motion(pixels))
+
+    def remember(self, pixels: Any) -> None:
+        if self._motion is not None:
+            self._motion(pixels)
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
         finding, model = keyframe_of(judged), self._model

@@ -70,7 +70,7 @@ def run_side(
         if visibility >= least and max(left, 1.0 - left) >= section.laterality_threshold
     ]
     evident = section.run_evidence is None or stands_out(frames, config) >= section.run_evidence
-    voted, score = vote_laterality(votes if evident else [], config)
+    voted, score = vote_laterality(votes if evident else [], config, frames=len(inside))
     primary, secondary = geometry.positioner_primary_angle_deg, geometry.positioner_secondary_angle_deg
     mismatch = laterality_mismatch(voted, primary, secondary)
     withdrawn = mismatch is True and score < config.overwhelming
@@ -79,18 +79,21 @@ def run_side(
     )
 
 
-def vote_laterality(votes: list[tuple[float, float]], config: KeyframePolicyConfig) -> tuple[Laterality, float]:
-    """The run's side and its score from (left score, visibility) of every frame that votes.
+def vote_laterality(
+    votes: list[tuple[float, float]], config: KeyframePolicyConfig, *, frames: int
+) -> tuple[Laterality, float]:
+    """The run's side and its score from (left score, visibility) of every frame that votes, of so many frames.
 
-    Each frame weighs what it shows: the score is the visibility-weighted mean of the sides. Fewer than
-    min_visible_frames votes, or a score under run_laterality_threshold, is "unknown". No vote at all scores 0.
+    Each frame weighs what it shows: the score is the visibility-weighted mean of the sides. Fewer votes than
+    min_visible_frames (of a shorter run, as a still is, fewer than it has frames), or a score under
+    run_laterality_threshold, is "unknown". No vote at all scores 0.
     """
     weight = sum(visibility for _, visibility in votes)
     if weight <= 0.0:
         return "unknown", 0.0
     left = sum(left_score * visibility for left_score, visibility in votes) / weight
     score = min(max(left, 1.0 - left), 1.0)
-    if len(votes) < config.min_visible_frames or score < config.run_laterality_threshold:
+    if len(votes) < min(config.min_visible_frames, frames) or score < config.run_laterality_threshold:
         return "unknown", score
     return ("left" if left >= 0.5 else "right"), score
 

@@ -38,9 +38,10 @@ def announced(
     threshold: float = THRESHOLD,
     config: KeyframePolicyConfig = CONFIG,
     eligible: Callable[[Judged], bool] = lambda frame: True,
+    evidence: float | None = None,
 ) -> list[tuple[int, int]]:
     """(key frame, frame at which it was announced) of a run."""
-    policy = KeyFrameAnnouncer(threshold, config)
+    policy = KeyFrameAnnouncer(threshold, config, evidence)
     told = [
         (key.index, frame.index)
         for frame in run

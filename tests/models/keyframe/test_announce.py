@@ -185,3 +185,13 @@ def test_no_run_breaks_the_promises_of_live_alerts(
 
 def test_the_threshold_of_the_tables_is_the_one_they_were_written_for() -> None:
     assert (THRESHOLD, CONFIG.relative_floor, CONFIG.min_rise) == (0.5, 0.6, 0.3)
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_what_a_run_shows_all_the_time_must_score_twice_the_evidence(fps: float) -> None:
+    steady, rising = taken(flat(0.6), fps), taken(injection(0.6), fps)
+    assert announced(steady, evidence=0.25)
+    assert not announced(steady, evidence=0.35), "half of it is baseline"
+    assert announced(taken(flat(0.6), fps, duration_s=0.4), evidence=0.35), "a run too short for a baseline has none"
+    assert announced(rising, evidence=0.35), "it stands out from a low baseline"
+    assert not announced(rising, evidence=0.65)

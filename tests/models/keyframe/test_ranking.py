@@ -146,4 +146,5 @@ def test_what_looks_like_an_artery_all_the_time_stands_out_half_as_much(fps: flo
     assert stands_out(risen, CONFIG) == pytest.approx(0.6, abs=0.05)
     assert stands_out([], CONFIG) == 0.0
     assert stands_out([judged(0, 0.0, 0.9, "bars")], CONFIG) == 0.0
-    assert stands_out([judged(0, 0.0, 0.8)], CONFIG) == pytest.approx(0.4), "a run shorter than the baseline's time"
+    assert stands_out([judged(0, 0.0, 0.8)], CONFIG) == 0.8, "a run too short for a baseline has none, as a still"
+    assert stands_out(frames([0.8] * round(fps), fps), CONFIG) == pytest.approx(0.4)

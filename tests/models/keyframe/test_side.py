@@ -67,9 +67,9 @@ def test_undecided_frames_have_no_vote_and_leave_a_run_that_shows_an_artery_of_u
     assert (found.shows_artery, found.laterality, found.score) == (True, "unknown", 0.0)
 
 
-def test_a_run_of_fewer_frames_than_a_side_needs_may_show_an_artery() -> None:
+def test_of_a_run_of_fewer_frames_than_a_side_needs_all_must_show_an_artery() -> None:
     found = side([shown(0.9)])
-    assert (found.shows_artery, found.laterality) == (True, "unknown")
+    assert (found.shows_artery, found.laterality) == (True, "left")
     assert not side([shown(0.9), shown(0.1)]).shows_artery
 
 
@@ -108,20 +108,27 @@ def test_a_run_is_outside_if_half_of_its_frames_are_for_the_commonest_reason() -
 def test_the_vote_weighs_frames_by_what_they_show() -> None:
     faint = [(0.9, 0.05)] * 20
     clear = [(0.1, 0.95)] * 10
-    voted, score = vote_laterality(faint + clear, CONFIG)
+    voted, score = vote_laterality(faint + clear, CONFIG, frames=30)
     assert voted == "right"
     assert score > 0.8
 
 
 def test_a_run_in_which_too_few_frames_vote_has_an_unknown_side() -> None:
     enough = CONFIG.min_visible_frames
-    assert vote_laterality([(0.99, 0.9)] * enough, CONFIG)[0] == "left"
-    assert vote_laterality([(0.99, 0.9)] * (enough - 1), CONFIG)[0] == "unknown"
-    assert vote_laterality([], CONFIG) == ("unknown", 0.0)
+    assert vote_laterality([(0.99, 0.9)] * enough, CONFIG, frames=60)[0] == "left"
+    assert vote_laterality([(0.99, 0.9)] * (enough - 1), CONFIG, frames=60)[0] == "unknown"
+    assert vote_laterality([], CONFIG, frames=60) == ("unknown", 0.0)
+
+
+def test_of_a_run_shorter_than_that_all_frames_must_vote() -> None:
+    shorter = CONFIG.min_visible_frames - 1
+    assert vote_laterality([(0.99, 0.9)] * shorter, CONFIG, frames=shorter)[0] == "left"
+    assert vote_laterality([(0.99, 0.9)] * (shorter - 1), CONFIG, frames=shorter)[0] == "unknown"
+    assert vote_laterality([(0.99, 0.9)], CONFIG, frames=1)[0] == "left", "a still"
 
 
 def test_an_even_vote_is_unknown_whatever_its_weight() -> None:
-    assert vote_laterality([(0.55, 0.9)] * 60, CONFIG)[0] == "unknown"
+    assert vote_laterality([(0.55, 0.9)] * 60, CONFIG, frames=60)[0] == "unknown"
 
 
 def test_mismatch_is_about_views_that_are_chosen_for_the_other_side() -> None:
