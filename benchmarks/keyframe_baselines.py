@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.judged_runs import JudgedRun, judge
 from cathrt.kernels.reference.ingest import exposed_mask, resize
-from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.line.pipeline import Line
@@ -29,6 +29,9 @@ FRANGI_SIGMAS = (1.5, 2.5)
 # Three best frames lie as far apart as key frames of the line do (KeyframePolicyConfig.min_gap_s).
 APART_MS = 330.0
 CHOSEN = 3
+COURSES = ("frangi", "least_mean", "vesselness", "darkening")
+# That of the demonstration, whatever the bundle at hand is shown.
+HISTORY = History(("grey", "contrast", "change"), rise_s=0.3, fall_s=5.0, recent_s=0.15)
 
 Course = NDArray[np.float64]  # a score a frame, higher is better; NaN where the frame was lost or has no exposed pixel
 Choices = Mapping[str, tuple[int, ...]]  # by method, the frames it would keep, best first; none is a legal answer
@@ -43,10 +46,11 @@ def require_skimage() -> None:
 
 
 class ClassicalScores:
-    """The courses of one run, filled frame by frame: "frangi", "least_mean", "vesselness".
+    """The courses of one run, filled frame by frame: "frangi", "least_mean", "vesselness", "darkening".
 
-    Grey is what the network gets: the same window, without the manifest's normalisation. What shutter or collimator
-    cover takes no part.
+    Grey is what the network gets: the same window, without the manifest's normalisation. Darkening is how much darker
+    the field is than its background so far, mean: the simplest use of a run's history. What shutter or collimator cover
+    takes no part.
     """
 
     def __init__(self, run: Run, spec: Preprocessing) -> None:
@@ -55,7 +59,14 @@ class ClassicalScores:
 
         assert run.frame_count is not None
         grey = replace(
-            spec, layout="NCHW", height=FRANGI_SIDE, width=FRANGI_SIDE, mean=(0.0,) * 3, std=(1.0,) * 3, masked_value=0
+            spec,
+            layout="NCHW",
+            height=FRANGI_SIDE,
+            width=FRANGI_SIDE,
+            mean=(0.0,) * 3,
+            std=(1.0,) * 3,
+            masked_value=0,
+            history=HISTORY,
         )
         shape, scale = (run.rows, run.columns), run.grayscale
         exposed = exposed_mask(scale.exposed, shape).astype(np.float64)
@@ -64,9 +75,7 @@ class ClassicalScores:
         self._tensor = np.empty((1, 3, FRANGI_SIDE, FRANGI_SIDE), np.float32)
         inverted = scale.photometric_interpretation == "MONOCHROME1"
         self._vesselness = Vesselness(shape, scale.bits_stored, scale.exposed, inverted)
-        self.courses: dict[str, Course] = {
-            name: np.full(run.frame_count, np.nan) for name in ("frangi", "least_mean", "vesselness")
-        }
+        self.courses: dict[str, Course] = {name: np.full(run.frame_count, np.nan) for name in COURSES}
 
     def observe(self, frame: Frame) -> None:
         """Score one frame."""
@@ -76,6 +85,8 @@ class ClassicalScores:
         self.courses["frangi"][frame.index] = frangi_sum(grey, self._field)
         self.courses["least_mean"][frame.index] = -float(grey[self._field].mean())
         self.courses["vesselness"][frame.index] = self._vesselness(frame.pixels)
+        darker = np.maximum(0.0, -self._tensor[0, 1][self._field])
+        self.courses["darkening"][frame.index] = float(darker.mean(dtype=np.float64))
 
 
 def frangi_sum(grey: NDArray[np.float32], field: NDArray[np.bool_]) -> float:

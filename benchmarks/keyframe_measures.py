@@ -23,9 +23,9 @@ STRAIGHT_DEG = 10.0  # up to here a view is AP, or neither cranial nor caudal
 
 METHODS = (
     "ours", "ours3", "frangi", "frangi3", "vesselness", "vesselness3", "least_mean", "least_mean3", "half", "share_06",
-    "p_better", "p_better3",
+    "p_better", "p_better3", "darkening", "darkening3",
 )  # fmt: skip
-GROUP_METHODS = ("ours", "ours3", "frangi", "frangi3", "vesselness")  # of views and hardships
+GROUP_METHODS = ("ours", "ours3", "frangi", "frangi3", "vesselness", "darkening")  # of views and hardships
 EVERY_METHOD_IN = ("all", "natural", "hardship")
 
 
@@ -129,5 +129,6 @@ def headline(runs: Sequence[ChosenRun], figures: Figures) -> None:
     figures.rate("phantom_frangi_hit3", [hit(run, "frangi", HIT_FRAMES) for run in runs])
     figures.rate("phantom_frangi3_hit3", [hit(run, "frangi3", HIT_FRAMES) for run in runs])
     figures.rate("phantom_vesselness_hit3", [hit(run, "vesselness", HIT_FRAMES) for run in runs])
+    figures.rate("phantom_darkening_hit3", [hit(run, "darkening", HIT_FRAMES) for run in runs])
     figures.mean("phantom_regret", [regret(run, "ours") for run in runs])
     figures.rate("phantom_runs_without", [not run.choices["ours"] for run in runs])

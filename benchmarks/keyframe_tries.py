@@ -1,9 +1,12 @@
 """What each idea buys in finding key frames: `python -m benchmarks.keyframe_tries --work DIR --json`.
 
 Ways to rank the frames of a run, on the trainer's own validation runs (it chose nothing by this table but what
-docs/status.md says): outputs of one network, and averages over time, each beside the others on the same frames.
+docs/status.md says): outputs of one network, two numbers without a network, and averages over time, each beside the
+others on the same frames. contrast_sum is the simplest use of what a run showed before: by how much a frame is darker
+than its background. readability_without_history is the network's output where each frame is shown as the first of its
+run: what readability has above it, the history adds.
 DIR is the --work folder of the trainer, with its frames and checkpoint. Not for: the finished bundle (accuracy.py).
-N frames.
+N frames of 3 planes: grey, background and recent mean (export/models/keyframe/demo/dataset.py).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from benchmarks import measure
 from cathrt.runtime.errors import CathrtError, SourceError
 
 Score = NDArray[np.float64]
+Network = Callable[[NDArray[np.uint8]], dict[str, Score]]  # (N, 3, H, W) frames to named scores, (N,) each
 SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -107,30 +111,37 @@ def scored_runs(work: Path, count: int, before: Path | None) -> list[RunScores]:
     from cathrt.export.models.keyframe.demo import train_keyframe as trainer
     from cathrt.export.models.keyframe.demo.dataset import Rendering, load_scenes, rate_of
     from cathrt.export.models.keyframe.demo.evaluate import NOTHING_TO_READ
-    from cathrt.runtime.models.keyframe.ranking import in_spreads
 
     checkpoint = work / "checkpoint.safetensors"
     if not checkpoint.is_file():
         raise SourceError(f"{checkpoint}: no such file: give the --work folder of a training")
-    ways = _ways(checkpoint, before)
+    networks = _networks(checkpoint, before)
     first, runs = trainer.VALIDATION_START, []
     seeds = range(first, first + 2 * count)
     with torch.inference_mode():
         for frames in load_scenes(seeds, work / "frames", Rendering(None, trainer.MATRIX), workers=1):
             if frames.readability.max() >= NOTHING_TO_READ and len(runs) < count:
-                scores: dict[str, Score] = {"vesselness": _vesselness(frames.images)}
-                for way in ways:
-                    scores |= way(frames.images)
-                readable = in_spreads(scores["readability"])
-                scores["readability_and_vesselness"] = readable + in_spreads(scores["vesselness"])
-                scores["readability_and_cells"] = readable + in_spreads(scores["vessel_cells"])
-                scores["readability_and_p_better"] = readable + in_spreads(scores["p_better"])
+                scores = _scores(frames.images, networks)
                 runs.append(RunScores(rate_of(frames), frames.readability, scores))
     return runs
 
 
-def _ways(checkpoint: Path, before: Path | None) -> list[Callable[[NDArray[np.uint8]], dict[str, Score]]]:
-    """Functions of (N, H, W) frames that give named scores, (N,) each."""
+def _scores(images: NDArray[np.uint8], networks: Sequence[Network]) -> dict[str, Score]:
+    """Every way to score these frames. networks: that of the training first."""
+    from cathrt.runtime.models.keyframe.ranking import in_spreads
+
+    scores = {"vesselness": _vesselness(images[:, 0]), "contrast_sum": _contrast_sum(images)}
+    for network in networks:
+        scores |= network(images)
+    first_of_run = np.broadcast_to(images[:, :1], images.shape)
+    scores["readability_without_history"] = networks[0](first_of_run)["readability"]
+    readable = in_spreads(scores["readability"])
+    beside = {"vesselness": "vesselness", "cells": "vessel_cells", "p_better": "p_better", "contrast": "contrast_sum"}
+    return scores | {f"readability_and_{name}": readable + in_spreads(scores[way]) for name, way in beside.items()}
+
+
+def _networks(checkpoint: Path, before: Path | None) -> list[Network]:
+    """That of the checkpoint, and that of an earlier bundle."""
     from safetensors.torch import load_file
 
     from cathrt.export.models.keyframe.demo.network import start_of
@@ -149,7 +160,7 @@ def _ways(checkpoint: Path, before: Path | None) -> list[Callable[[NDArray[np.ui
     return found
 
 
-def _network(state: dict[str, Any], cells: dict[str, Any]) -> Callable[[NDArray[np.uint8]], dict[str, Score]]:
+def _network(state: dict[str, Any], cells: dict[str, Any]) -> Network:
     """Scores of one network's outputs, and of the map that only training has."""
     from torch.nn import functional as F
 
@@ -185,19 +196,24 @@ def _loaded(state: dict[str, Any]) -> Any:
 
 def _parts(images: NDArray[np.uint8]) -> list[Any]:
     """The frames as the network's input, some 16 at a time."""
-    import torch
+    from cathrt.export.models.keyframe.demo.network import input_of
 
-    from cathrt.export.models.keyframe.demo.network import network_input
-
-    return [torch.from_numpy(network_input(part)) for part in np.array_split(images, max(1, len(images) // 16))]
+    return [input_of(np.ascontiguousarray(part)) for part in np.array_split(images, max(1, len(images) // 16))]
 
 
-def _vesselness(images: NDArray[np.uint8]) -> Score:
-    """Our own kernel's, of the pictures that the network reads."""
+def _vesselness(grey: NDArray[np.uint8]) -> Score:
+    """Our own kernel's, of the pictures that the network reads, (N, H, W)."""
     from cathrt.kernels._kernels import Vesselness
 
-    vesselness = Vesselness(images.shape[1:], 8, None, False)
-    return np.array([vesselness(image) for image in images])
+    vesselness = Vesselness(grey.shape[1:], 8, None, False)
+    return np.array([vesselness(image) for image in grey])
+
+
+def _contrast_sum(images: NDArray[np.uint8]) -> Score:
+    """Over the frame, by how much each pixel is darker than its background; in pixels that went from white to black."""
+    grey, background = images[:, 0], images[:, 1]
+    darkening = np.where(background > grey, background - grey, 0)
+    return np.asarray(darkening.sum(axis=(1, 2)) / 255.0)
 
 
 def _p_better(rows: NDArray[np.float32]) -> Score:

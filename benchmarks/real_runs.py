@@ -23,7 +23,6 @@ from cathrt.export.models.keyframe.scores import SIDES
 from cathrt.export.models.keyframe.truth import side_of_name
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.line.pipeline import Line
-from cathrt.runtime.models.keyframe.section import KeyframeSection, section_of
 from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import Input, discover
 
@@ -72,12 +71,13 @@ def find_stills(named: Path | None, chosen: Sequence[Path]) -> list[Still]:
 
 
 def measure_stills(stills: Sequence[Still], line: Line, figures: Figures) -> list[bool]:
-    """Sides of single frames, and how many of those chosen for reading pass as key frames; returns of each judged
-    still whether it was taken for no angiogram. A file that cannot be read is named on stderr and counted apart.
+    """Sides of single frames, and how many of those chosen for reading pass: the line ranks them, and not as poor.
 
-    Raises SourceError where none can be read.
+    Returns of each judged still whether it was taken for no angiogram. A file that cannot be read is named on stderr
+    and counted apart. Raises SourceError where none can be read.
     """
     judged: list[tuple[Still, JudgedFrame]] = []
+    better: list[bool] = []
     unread = 0
     for still in stills:
         try:
@@ -87,12 +87,12 @@ def measure_stills(stills: Sequence[Still], line: Line, figures: Figures) -> lis
             unread += 1
             continue
         judged += [(still, frame) for frame in run.frames]
+        if still.chosen:
+            better.append(bool(run.result.marked_frames) and not run.result.best_is_poor)
     if not judged:
         raise SourceError(f"none of {unread} stills can be read: expected png, jpg, bmp or tif pictures; see above")
     row: dict[str, Any] = {"bench": "accuracy", "case": "stills", "impl": line.models[0].engine.name, "n": len(judged)}
     row |= {"unread": unread, "confusion": _sides(judged, figures)}
-    section = section_of(line.models[0].bundle.manifest)
-    better = [_passes(frame, section) for still, frame in judged if still.chosen]
     figures.rate("real_better_recall", better)
     figures.rows.append(row | {"chosen": len(better), "better": sum(better)})
     return [frame.finding is not None and frame.finding.outside is not None for _, frame in judged]
@@ -107,12 +107,6 @@ def _sides(judged: Sequence[tuple[Still, JudgedFrame]], figures: Figures) -> dic
     if answers:
         figures.headline["real_frames"] = len(answers)
     return figures.sides("real", answers)
-
-
-def _passes(frame: JudgedFrame, section: KeyframeSection) -> bool:
-    """Whether it would be a key frame. One without a result is none."""
-    finding = frame.finding
-    return finding is not None and finding.outside is None and finding.score >= section.key_frame_threshold
 
 
 def _files(folder: Path) -> list[Path]:

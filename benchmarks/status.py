@@ -82,6 +82,7 @@ FIGURES = (
     Figure("accuracy", "phantom_keyframe_hit3", "runs whose first key frame lies within 3 of a best one", "{:.3f}"),
     Figure("accuracy", "phantom_frangi_hit3", "the same, of the frame that Frangi's filter chooses", "{:.3f}"),
     Figure("accuracy", "phantom_vesselness_hit3", "the same, of our vesselness kernel", "{:.3f}"),
+    Figure("accuracy", "phantom_darkening_hit3", "the same, of the greatest darkening since the run began", "{:.3f}"),
     Figure("accuracy", "phantom_regret", "readability that the first key frame lacks, of the run's best", "{:.3f}"),
     Figure("accuracy", "phantom_runs_without", "coronary runs without a key frame", "{:.4f}"),
     Figure("accuracy", "phantom_false_keyframe_rate", "runs without coronaries that get a key frame", "{:.4f}"),

@@ -91,14 +91,20 @@ def _fill_from_phantom(
 ) -> list[dict[str, Any]]:
     """Fill every tensor; what was taken, run by run."""
     runs: list[dict[str, Any]] = []
+    every = preprocessing.history is not None  # what a frame shows rests on the frames before it
     filled = 0
     for seed, (kind, side) in zip(count(first_seed), _kinds_and_sides(), strict=False):
         if filled == len(tensors):
             break
         source = PhantomSource(sample_scene(seed, kind=kind, side=side, matrix=_MATRIX))
         preprocess = Preprocessor(source.run, preprocessing)
-        taken = []
-        for index in islice(_chosen(source.labels, seed, coronary=kind == "coronary"), len(tensors) - filled):
+        chosen, taken, seen = list(_chosen(source.labels, seed, coronary=kind == "coronary")), [], 0
+        if every:
+            chosen.sort()
+        for index in chosen[: len(tensors) - filled]:
+            for earlier in range(seen, index) if every else ():
+                preprocess(source.render(earlier), tensors[filled])
+            seen = index + 1
             if preprocess(source.render(index), tensors[filled]):
                 filled += 1
                 taken.append(index)

@@ -81,6 +81,7 @@ class FolderFrames:
     ) -> list[int]:
         """Fill the first of `tensors` with the frames due, or with the next usable ones; their indices."""
         taken: list[int] = []
+        every = preprocessing.history is not None  # what a frame shows rests on the frames before it
         with closing(open_source(input_, self._limits)) as source:
             preprocess = Preprocessor(source.run, preprocessing)
             for frame in source.frames():
@@ -92,8 +93,10 @@ class FolderFrames:
                             f"{self._name}: {input_.name}: frame {frame.index} is broken ({frame.reason}): take this "
                             "run out of the folder"
                         )
-                elif frame.index >= due[len(taken)] and preprocess(frame.pixels, tensors[len(taken)]):
-                    taken.append(frame.index)
+                elif every or frame.index >= due[len(taken)]:
+                    exposed = preprocess(frame.pixels, tensors[len(taken)])
+                    if exposed and frame.index >= due[len(taken)]:
+                        taken.append(frame.index)
         return taken
 
     def _too_few(self, found: int, asked: int) -> SourceError:

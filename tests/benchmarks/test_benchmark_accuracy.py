@@ -6,6 +6,8 @@ Bright is a left artery, dark a right one, in between is neither: all through a 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,22 @@ from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.frame import Grayscale, Timing
+from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models import open_bundle
-from cathrt.runtime.models.keyframe.section import CLASSIFIER, DomainOutput, DomainReason, section_of
+from cathrt.runtime.models.keyframe.section import (
+    CLASSIFIER,
+    DomainOutput,
+    DomainReason,
+    KeyframeSection,
+    ReadabilityOutput,
+    section_of,
+)
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.golden import CHANNELS, KERNEL, conv_model, golden_manifest
 from tests.lines import BUNDLE, MANIFEST, Tensors, brightness, line
+
+Compute = Callable[[float], tuple[float, ...]]  # the mean of a picture to an output's row
 
 SIZE = 64
 BRIGHT, DARK, UNSURE, NEITHER = 0.9, 0.1, 0.5, 0.485  # share of bright pixels; UNSURE leans left, too little to say so
@@ -231,24 +243,39 @@ def test_without_a_domain_output_there_is_no_domain_figure_and_that_is_said(tmp_
     assert not {"domain_rejected", "real_out_of_domain_rate"} & done.headline.keys()
 
 
+def further_line(section: KeyframeSection, output: str, rows: int, compute: Compute) -> Line:
+    """The line that reads brightness, with one further output."""
+    network = MANIFEST.network(CLASSIFIER)
+    network = replace(network, outputs=(*network.outputs, DeclaredTensor(output, (1, rows), "float32")))
+
+    def all_of_it(inputs: Tensors, made: Tensors) -> None:
+        brightness(inputs, made)
+        made[output][0] = compute(float(inputs["image"].mean()))
+
+    bundle = replace(BUNDLE, manifest=replace(MANIFEST, model=section, networks={CLASSIFIER: network}))
+    return line(bundle=bundle, engine=FakeEngine(network.input_specs(), network.output_specs(), all_of_it))
+
+
 def test_a_still_taken_for_no_angiogram_is_no_key_frame(tmp_path: Path) -> None:
     section = replace(section_of(MANIFEST), domain=DomainOutput("domain", (DomainReason("light", "light", "明"),), 0.5))
-    network = MANIFEST.network(CLASSIFIER)
-    outputs = (*network.outputs, DeclaredTensor("domain", (1, 2), "float32"))
-    manifest = replace(MANIFEST, model=section, networks={CLASSIFIER: replace(network, outputs=outputs)})
-
-    def compute(inputs: Tensors, made: Tensors) -> None:
-        brightness(inputs, made)
-        made["domain"][0] = (0.0, 4.0) if float(inputs["image"].mean()) > 0.85 else (4.0, 0.0)
-
-    engine = FakeEngine(
-        manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), compute
-    )
+    refusing = further_line(section, "domain", 2, lambda mean: (0.0, 4.0) if mean > 0.85 else (4.0, 0.0))
     stills = find_stills(None, [save_stills(tmp_path, a__png=0.95, b__png=0.7, c__png=0.2)])
     figures = Figures()
-    outside = measure_stills(stills, line(bundle=replace(BUNDLE, manifest=manifest), engine=engine), figures)
-    assert outside == [True, False, False]
+    assert measure_stills(stills, refusing, figures) == [True, False, False]
     assert figures.headline == {"real_better_recall": pytest.approx(1 / 3)}
+
+
+def test_a_chosen_still_passes_if_the_line_ranks_it_and_does_not_call_it_poor(tmp_path: Path) -> None:
+    """Of these four the last shows no artery; from where on one is not poor, the bundle says."""
+    stills = find_stills(None, [save_stills(tmp_path, a__png=0.95, b__png=0.45, c__png=0.35, d__png=0.1)])
+    section = replace(section_of(MANIFEST), readability=ReadabilityOutput("readability", 0.4))
+    assert section.key_frame_threshold == 0.5
+    reading = further_line(section, "readability", 1, lambda mean: (math.log(mean / (1.0 - mean)),))
+    for judging, passed in ((reading, 2), (line(), 1)):
+        figures = Figures()
+        measure_stills(stills, judging, figures)
+        assert figures.rows[-1]["better"] == passed, "without a readability output it is the key frame threshold"
+        assert figures.headline["real_better_recall"] == passed / 4
 
 
 def test_the_whole_of_a_data_folder_has_every_key_and_a_plot(tmp_path: Path, measured) -> None:

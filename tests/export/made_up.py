@@ -25,7 +25,7 @@ def frames_of(
     if readability is None:
         readability = [READABLE[LABELS[column].quality] for column in targets.argmax(axis=1)]
     return PhantomFrames(
-        images=np.zeros((count, 1, 1), np.uint8),
+        images=np.zeros((count, 3, 1, 1), np.uint8),
         targets=targets,
         scene=np.zeros(count, np.int64),
         frame=np.arange(count),

@@ -39,15 +39,16 @@ def noise_frames(count: int) -> Frames:
 
 
 def phantom_frames(seeds: Iterable[int], frames_per_run: int) -> Frames:
-    """Frames spread evenly over each run, through the runtime's own Preprocessor."""
+    """Frames spread evenly over each run, through the runtime's own Preprocessor, which sees every frame before them."""
     frames = []
     for seed in seeds:
         source = PhantomSource(sample_scene(seed, kind=None, matrix=512))
         preprocess = Preprocessor(source.run, PREPROCESSING)
-        for place in range(1, frames_per_run + 1):
-            tensor = np.empty((1, 3, PREPROCESSING.height, PREPROCESSING.width), np.float32)
-            preprocess(source.render(place * len(source.labels) // (frames_per_run + 1)), tensor)
-            frames.append(tensor)
+        places = [place * len(source.labels) // (frames_per_run + 1) for place in range(1, frames_per_run + 1)]
+        tensor = np.empty((1, 3, PREPROCESSING.height, PREPROCESSING.width), np.float32)
+        for index in range(places[-1] + 1):
+            preprocess(source.render(index), tensor)
+            frames += [tensor.copy()] * places.count(index)
         source.close()
     return frames
 

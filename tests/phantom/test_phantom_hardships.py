@@ -14,6 +14,7 @@ from cathrt.runtime.phantom.anatomy import CoronaryTree, Side
 from cathrt.runtime.phantom.hardship import _RATE, HARDSHIPS, Hardship, draw_hardships, side_with
 from cathrt.runtime.phantom.labels import label_frames
 from cathrt.runtime.phantom.study import SceneRecipe
+from cathrt.runtime.phantom.truth import truth_document
 
 # Parts of a scene that each may change, besides the list of its hardships. A steep view moves the C-arm, the table
 # (the anatomy stays in the middle) and the angles that are burnt into the picture; another tree moves what touches it.
@@ -140,6 +141,25 @@ def test_a_large_circumflex_is_at_least_as_wide_as_the_anterior_descending_arter
         shares.append(proximal_mm(tree, "LCx") / proximal_mm(tree, "LAD"))
     assert min(shares) > 0.97
     assert np.median(shares) > 1.05
+
+
+def test_a_large_circumflex_is_left_dominant_in_its_tree_and_in_the_truth() -> None:
+    for seed in range(8):
+        source = PhantomSource(sample_scene(seed, matrix=64, hardship="large_circumflex"))
+        assert source.scene.tree is not None
+        assert source.scene.tree.dominance == "left"
+        assert truth_document(source, "a.dcm", "explicit-le")["dominance"] == "left"
+
+
+def test_dominance_is_a_label_that_changes_no_pixel() -> None:
+    scene = sample_scene(3, matrix=64, hardship="large_circumflex")
+    assert scene.tree is not None
+    relabelled = replace(scene, tree=replace(scene.tree, dominance="right"))
+    labels = [label_frames(drawn) for drawn in (scene, relabelled)]
+    best = int(np.argmax([label.readability for label in labels[0]]))
+    seen, other = (PhantomSource(drawn).render(best) for drawn in (scene, relabelled))
+    assert np.array_equal(seen, other)
+    assert labels[0][best].readability != labels[1][best].readability, "segments weigh otherwise"
 
 
 def test_a_rich_right_artery_has_more_branches_than_the_same_one_otherwise() -> None:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ from PIL import Image
 from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.export.quantize.calibration import FIRST_SEED, CalibrationSet, calibration_frames
 from cathrt.export.quantize.calibration_folder import even_shares
+from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.errors import SourceError
+from cathrt.runtime.frame import Run
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
 from tests.sources.dicom_bytes import pictures, xa_file
 from tests.sources.reading import LIMITS, read_here
 
-SPEC = replace(PREPROCESSING, height=32, width=64)
+SPEC = replace(PREPROCESSING, height=32, width=64, history=None)
+HISTORY = History(("grey", "contrast", "change"), rise_s=0.4, fall_s=3.0, recent_s=0.2)
+REMEMBERING = replace(SPEC, history=HISTORY)
 
 
 def stills(folder: Path, name: str, frames: int) -> list[NDArray[np.uint8]]:
@@ -40,6 +45,11 @@ def from_folder(folder: Path, frames: int) -> CalibrationSet:
 @pytest.fixture(scope="module")
 def phantom_set() -> CalibrationSet:
     return calibration_frames(SPEC, 24)
+
+
+@pytest.fixture(scope="module")
+def remembering_set() -> CalibrationSet:
+    return calibration_frames(REMEMBERING, 5)
 
 
 def test_phantom_frames_are_those_the_runtime_preprocesses(phantom_set: CalibrationSet) -> None:
@@ -113,6 +123,51 @@ def test_the_description_of_a_folder_names_no_file(tmp_path: Path) -> None:
     text = json.dumps(from_folder(tmp_path, 2).description)
     assert "TANAKA" not in text
     assert str(tmp_path) not in text
+
+
+def as_the_runtime_sees(run: Run, frames: list[NDArray[Any]], spec: Preprocessing) -> list[NDArray[np.float32]]:
+    """The tensor of each frame of a run, every one of which is prepared in turn."""
+    preprocess, tensors = Preprocessor(run, spec), []
+    for pixels in frames:
+        tensors.append(np.empty(spec.shape, np.float32))
+        assert preprocess(pixels, tensors[-1])
+    return tensors
+
+
+def test_phantom_frames_with_a_history_have_seen_every_frame_before(remembering_set: CalibrationSet) -> None:
+    tensors = iter(remembering_set.tensors)
+    for run in remembering_set.description["runs"]:
+        assert run["frames"] == sorted(run["frames"])
+        source = PhantomSource(sample_scene(run["seed"], kind=run["kind"], side=run["side"], matrix=512))
+        shown = [source.render(index) for index in range(max(run["frames"]) + 1)]
+        expected = as_the_runtime_sees(source.run, shown, REMEMBERING)
+        for index in run["frames"]:
+            tensor = next(tensors)
+            assert np.array_equal(tensor, expected[index])
+            assert tensor[0, 1].any() == (index > 0)
+    assert next(tensors, None) is None
+    assert remembering_set.description["preprocessing"]["history"]["channels"] == ("grey", "contrast", "change")
+
+
+def test_a_history_changes_neither_the_runs_of_a_set_nor_the_frames_of_a_whole_run(
+    phantom_set: CalibrationSet, remembering_set: CalibrationSet
+) -> None:
+    whole = remembering_set.description["runs"][:-1]
+    assert whole
+    for with_history, without in zip(whole, phantom_set.description["runs"], strict=False):
+        assert {**with_history, "frames": set(with_history["frames"])} == {**without, "frames": set(without["frames"])}
+
+
+def test_frames_of_a_folder_with_a_history_have_seen_every_frame_before(tmp_path: Path) -> None:
+    images = stills(tmp_path, "run_", 8)
+    (tmp_path / "run_003.png").unlink()
+    made = calibration_frames(REMEMBERING, 2, folder=tmp_path, limits=LIMITS)
+    assert made.description["runs"][0]["frames"] == [2, 6]
+    run, _ = read_here(tmp_path / "run_000.png")
+    expected = as_the_runtime_sees(run, [image for index, image in enumerate(images) if index != 3], REMEMBERING)
+    assert np.array_equal(made.tensors[0], expected[2])
+    assert np.array_equal(made.tensors[1], expected[5])
+    assert made.tensors[1][0, 1].any()
 
 
 def test_a_missing_still_is_passed_over_for_the_next_one(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ Never mirrored: a mirrored left coronary looks like no coronary there is. Every 
 in, so the same step of the same seed always sees the same frames. Frames of one run that are compared with each other
 get the same draws but for noise: the network shall learn which is the better frame, not the better display.
 Not for: evaluation.
-B frames, H = W pixels; grey in [0, 1].
+B frames of C planes, H = W pixels; grey in [0, 1]. Planes are the frame and what its run showed before (dataset.py):
+one display shows them all, and only the frame itself has noise of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Draws:
 def augment(
     images: Tensor, vessels: Tensor, side: int, generator: Generator, *, alike: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """(B, 1, H, H) uint8 to (B, 1, side, side) float32 in [0, 1], side <= H; vessels (B, 1, h, h) float move along.
+    """(B, C, H, H) uint8 to (B, C, side, side) float32 in [0, 1], side <= H; vessels (B, 1, h, h) float move along.
 
     alike: how many neighbours of the batch are of one run; B is a multiple of it.
     """
@@ -62,6 +63,11 @@ def augment(
 def _each(values: Tensor) -> Tensor:
     """(B,) to (B, 1, 1, 1)."""
     return values[:, None, None, None]
+
+
+def _mean_of_frame(grey: Tensor) -> Tensor:
+    """(B, 1, 1, 1): of the frame itself, for all planes."""
+    return grey[:, :1].mean(dim=(2, 3), keepdim=True)
 
 
 def _move(grey: Tensor, vessels: Tensor, draws: _Draws) -> tuple[Tensor, Tensor]:
@@ -87,14 +93,15 @@ def _illuminate(grey: Tensor, draws: _Draws) -> Tensor:
     coarse = draws.normal(1, 4, 4)
     field = F.interpolate(coarse, size=grey.shape[-2:], mode="bicubic", align_corners=True)
     strength = _each(draws.uniform(0.0, 0.28))
-    return grey * torch.exp(strength * field) + 0.5 * strength * field * grey.mean(dim=(2, 3), keepdim=True)
+    return grey * torch.exp(strength * field) + 0.5 * strength * field * _mean_of_frame(grey)
 
 
 def _sharpen_or_blur(grey: Tensor, draws: _Draws) -> Tensor:
     """Edge enhancement (amount above 0) or loss of sharpness (below), by difference from a 5-tap binomial blur."""
-    vertical, horizontal = BLUR_TAPS.view(1, 1, 5, 1), BLUR_TAPS.view(1, 1, 1, 5)
+    planes = grey.shape[1]
+    vertical, horizontal = (BLUR_TAPS.view(1, 1, *taps).expand(planes, -1, -1, -1) for taps in ((5, 1), (1, 5)))
     padded = F.pad(grey, (2, 2, 2, 2), mode="replicate")
-    blurred = F.conv2d(F.conv2d(padded, vertical), horizontal)
+    blurred = F.conv2d(F.conv2d(padded, vertical, groups=planes), horizontal, groups=planes)
     return grey + _each(draws.uniform(-1.0, 1.6)) * (grey - blurred)
 
 
@@ -102,7 +109,7 @@ def _window(grey: Tensor, draws: _Draws) -> Tensor:
     """Gamma 0.55 to 1.8, gain 0.7 to 1.5 about the mean, offset to 0.15: other windows and display curves."""
     gamma = torch.exp(draws.uniform(math.log(0.55), math.log(1.8)))
     curved = grey.clamp(1e-4, 1.0) ** _each(gamma)
-    mean = curved.mean(dim=(2, 3), keepdim=True)
+    mean = _mean_of_frame(curved)
     gain = torch.exp(draws.uniform(math.log(0.7), math.log(1.5)))
     return (curved - mean) * _each(gain) + mean + _each(draws.uniform(-0.15, 0.15))
 
@@ -117,7 +124,8 @@ def _add_noise(grey: Tensor, draws: _Draws) -> Tensor:
     coarse = torch.randn(count, 1, side // 3, side // 3, generator=draws.generator)
     blotches = F.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
     fine_level = _each(draws.uniform(0.0, 0.025) * draws.chance(0.7))
-    return grey + fine_level * white + _each(draws.uniform(0.0, 0.015)) * blotches
+    noise = fine_level * white + _each(draws.uniform(0.0, 0.015)) * blotches
+    return torch.cat([grey[:, :1] + noise, grey[:, 1:]], dim=1)
 
 
 def _cover(grey: Tensor, draws: _Draws) -> Tensor:

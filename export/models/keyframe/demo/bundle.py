@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING, PhantomFrames
-from cathrt.export.models.keyframe.demo.network import OUTPUTS, network_input, rows_of
+from cathrt.export.models.keyframe.demo.network import OUTPUTS, input_of, rows_of
 from cathrt.runtime.bundle.manifest import SCHEMA_VERSION, Artifact, DeclaredTensor, Manifest, Network
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeManifest, KeyframeSection
@@ -34,7 +34,7 @@ def engine_errors(onnx_bytes: bytes, state: Mapping[str, Tensor], arch: str, fra
     engines = {"onnxruntime": _run_onnxruntime(onnx_bytes), "openvino": _run_openvino(onnx_bytes)}
     errors = {}
     for name, infer in engines.items():
-        found = np.concatenate([infer(network_input(image[None])) for image in first.images])
+        found = np.concatenate([infer(input_of(image[None]).numpy()) for image in first.images])
         errors[name] = float(f"{np.abs(found - expected).max() / np.abs(expected).max():.1e}")
         if not errors[name] <= ENGINE_TOLERANCE:
             raise EngineError(

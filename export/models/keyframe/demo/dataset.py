@@ -2,7 +2,8 @@
 
 Every frame goes through the runtime's own Preprocessor, so that training and the live line cannot drift apart.
 Not for: real angiograms, which never train, tune or calibrate anything here.
-N frames, H rows, W columns; 6 columns in the order of LABELS.
+N frames, H rows, W columns; 6 columns in the order of LABELS. A frame has three planes: its grey value, and background
+and recent mean as the run had them before it (bundle/manifest.py, History).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.bundle.manifest import Preprocessing
+from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.children.lifeline import work_for_parent
 from cathrt.runtime.models.keyframe.section import KeyframeLabel
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
@@ -40,6 +41,8 @@ QUALITIES = ("better", "bad", "others")
 
 # Grey is centred and spread by constants, not by ImageNet's colour statistics: nothing here was trained on photographs.
 # "percentile" for every frame, because stills and screen captures carry no VOI and must look the same as DICOM runs.
+# Within 0.3 s the background follows what an artery uncovers, and it forgets what one covers over several beats; 0.15 s
+# of recent mean tell which way and how fast an artery moves. A tenth of grey is a strong difference.
 PREPROCESSING = Preprocessing(
     input="image",
     layout="NCHW",
@@ -47,9 +50,10 @@ PREPROCESSING = Preprocessing(
     width=IMAGE_SIDE,
     window="percentile",
     percentiles=(1.0, 99.0),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.25, 0.25, 0.25),
+    mean=(0.5, 0.0, 0.0),
+    std=(0.25, 0.1, 0.1),
     masked_value=0.0,
+    history=History(("grey", "contrast", "change"), rise_s=0.3, fall_s=5.0, recent_s=0.15),
 )
 _UNNORMALISED = replace(PREPROCESSING, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -58,7 +62,8 @@ _UNNORMALISED = replace(PREPROCESSING, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
 class PhantomFrames:
     """Frames of one or more scenes.
 
-    images: (N, H, W) uint8, grey in [0, 1] times 255.   targets: (N, 6) float32, each row sums to 1.
+    images: (N, 3, H, W) uint8: grey, background, recent mean, each in [0, 1] times 255.
+    targets: (N, 6) float32, each row sums to 1.
     scene: (N,) int64, the seed.   frame: (N,) int64, 0-based index in its run.
     coronary: (N,) bool, False for every frame of a run that shows no coronary artery.
     readability: (N,) float32, as phantom/readability.py defines it; 0 in runs without coronaries.
@@ -109,11 +114,14 @@ def render_scene(seed: int, rendering: Rendering) -> PhantomFrames:
     indices = list(range(len(labels))) if count is None else _spread(labels, count, seed)
     preprocess = Preprocessor(source.run, _UNNORMALISED)
     tensor = np.empty((1, 3, IMAGE_SIDE, IMAGE_SIDE), np.float32)
-    images = np.empty((len(indices), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    images = np.empty((len(indices), 3, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     vessels = np.zeros((len(indices), VESSEL_CELLS, VESSEL_CELLS), np.uint8)
-    for row, index in enumerate(indices):
+    row_of = {index: row for row, index in enumerate(indices)}
+    for index in range(indices[-1] + 1):  # what a frame's history is, all frames before it decide
         preprocess(source.render(index), tensor)
-        images[row] = np.rint(tensor[0, 0] * 255.0).astype(np.uint8)
+        if (row := row_of.get(index)) is None:
+            continue
+        images[row] = as_planes(tensor[0])
         if labels[index].laterality is not None:
             vessels[row] = vessel_cells(source.iodine_path(index))
     source.close()
@@ -126,6 +134,14 @@ def render_scene(seed: int, rendering: Rendering) -> PhantomFrames:
         readability=np.array([labels[index].readability for index in indices], np.float32),
         vessels=vessels,
     )
+
+
+def as_planes(differences: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(3, H, W) of grey, contrast and change, as preprocessing leaves them before mean and standard deviation, to grey,
+    background and recent mean."""
+    grey = differences[0]
+    planes = np.stack([grey, grey - differences[1], grey - differences[2]])
+    return np.asarray(np.rint(np.clip(planes, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def rate_of(frames: PhantomFrames) -> float:

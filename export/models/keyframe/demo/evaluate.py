@@ -139,7 +139,7 @@ def judged_run(
     """Take a whole run through the runtime's policy. geometry: None for a run that tells no angles."""
     reader = KeyframeModel(meaning)
     frames = [Judged(index, 1000.0 * index / rate_hz, "", finding) for index, finding in enumerate(findings)]
-    announcer = KeyFrameAnnouncer(meaning.key_frame_threshold, policy)
+    announcer = KeyFrameAnnouncer(meaning.key_frame_threshold, policy, meaning.run_evidence)
     raised = [
         announcer.observe(frame, eligible=reader.may_be_key_frame(finding))
         for frame, finding in zip(frames, findings, strict=True)

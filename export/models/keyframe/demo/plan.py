@@ -20,7 +20,8 @@ class Plan:
     warmup_share: of the steps. layer_scale: first value of gamma, see ConvNext. average: weight of the past in the
     moving average of the weights. cell_weight: of the cells' loss beside that of the labels. arithmetic: of products
     and convolutions; bfloat16 halves the time of a step where the CPU multiplies it (AVX-512 BF16, AMX) and multiplies
-    the time elsewhere. Weights, moments and losses are single precision in either.
+    the time elsewhere. Weights, moments and losses are single precision in either. without_history: share of the pairs
+    that are shown as the first frame of a run, so that single stills stay known.
     """
 
     arch: str = "convnext_atto"
@@ -42,8 +43,7 @@ class Plan:
     order_weight: float = 0.5
     domain_weight: float = 0.5
     gradient_norm: float = 1.0
-    mean: float = 0.5
-    std: float = 0.25
+    without_history: float = 0.25
 
     def side_at(self, step: int) -> int:
         reached = 0.0

@@ -5,8 +5,9 @@ Not for: counting how good they turn out (evaluate.py). N frames; rows (N, 6 + 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from cathrt.export.models.keyframe.demo.dataset import LABELS, PhantomFrames, rate_of
 from cathrt.export.models.keyframe.demo.evaluate import (
+    POOR_BELOW,
     Rows,
     findings_of,
     judged_run,
@@ -22,7 +24,7 @@ from cathrt.export.models.keyframe.demo.evaluate import (
     softmax,
     truth,
 )
-from cathrt.export.models.keyframe.demo.network import ROWS, rows_of
+from cathrt.export.models.keyframe.demo.network import ROWS, kept_rows
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
 
@@ -39,12 +41,12 @@ Runs = Sequence[tuple[PhantomFrames, Rows]]
 
 
 def calibrated(
-    averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames], policy: KeyframePolicyConfig
+    averaged: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames], policy: KeyframePolicyConfig, folder: Path
 ) -> tuple[dict[str, Tensor], KeyframeSection, float]:
     """The weights that ship (temperature folded into the rows of the classes, then rounded to half floats), and their
-    thresholds."""
+    thresholds. folder: where the network's rows are kept."""
     state = {key: value.half().float() for key, value in averaged.items()}
-    rows = [rows_of(state, arch, run) for run in runs]
+    rows = kept_rows(state, arch, runs, folder)
     classes = slice(None, ROWS.classes)
     temperature = fit_temperature(
         np.concatenate([found[:, classes] for found in rows]), np.concatenate([run.targets for run in runs])
@@ -68,10 +70,9 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
     visible: the lowest that at most NAMED_WHEN_EMPTY of the frames without an opacified artery reach; a side too many
     before contrast costs a run's vote little, since votes weigh by visibility. laterality: the lowest from 0.5 at which
     LATERALITY_PRECISION of the named sides are right. domain: the highest of DOMAIN_GRID under which at most
-    REFUSED_FRAMES of the frames of coronary runs fall; what shows no artery may look like no angiogram. run_evidence:
-    the lowest at which at most NAMED_RUNS of the runs without coronaries get a side. key frame: the
-    lowest at which at most FALSE_KEY_FRAME_RUNS of them get one announced or ranked: what ranks frames is their order,
-    the threshold is there to keep quiet.
+    REFUSED_FRAMES of the frames of coronary runs fall; what shows no artery may look like no angiogram. key frame: what
+    is not poor, POOR_BELOW. run_evidence, which keeps quiet: the lowest at which at most NAMED_RUNS of the runs without
+    coronaries get a side, and at most FALSE_KEY_FRAME_RUNS a key frame, announced or ranked.
     """
     rows = np.concatenate([found for _, found in runs])
     scores = softmax(rows[:, : len(LABELS)])
@@ -90,24 +91,18 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
         :, 0
     ]
     domain = next((t for t in DOMAIN_GRID if share_of(angiogram < t) <= REFUSED_FRAMES), DOMAIN_GRID[-1])
-    meaning = semantics(sides[0] if sides else GRID[-1], visible, GRID[-1], GRID[-1], domain)
-    # Neither of the two thresholds that are still to be set changes what is found on a frame.
+    meaning = semantics(sides[0] if sides else GRID[-1], visible, POOR_BELOW, GRID[-1], domain)
+    # The threshold that is still to be set changes nothing that is found on a frame.
     others = [(findings_of(found, meaning), rate_of(frames)) for frames, found in runs if not frames.coronary.any()]
 
-    def share_with(tried: KeyframeSection, told: Callable[[str, tuple[int, ...]], bool]) -> float:
+    def quiet(tried: KeyframeSection) -> bool:
         judged = [judged_run(found, rate, tried, policy) for found, rate in others]
-        return share_of([told(run.side, (*run.announced, *run.ranked)) for run in judged])
+        named = share_of([run.side != "unknown" for run in judged])
+        return named <= NAMED_RUNS and share_of([bool(run.announced or run.ranked) for run in judged]) <= (
+            FALSE_KEY_FRAME_RUNS
+        )
 
-    candidates = (replace(meaning, run_evidence=t) for t in GRID)
-    meaning = next(
-        (tried for tried in candidates if share_with(tried, lambda side, _: side != "unknown") <= NAMED_RUNS),
-        meaning,
-    )
-    candidates = (replace(meaning, key_frame_threshold=t) for t in GRID)
-    return next(
-        (tried for tried in candidates if share_with(tried, lambda _, frames: bool(frames)) <= FALSE_KEY_FRAME_RUNS),
-        meaning,
-    )
+    return next((tried for t in GRID if quiet(tried := replace(meaning, run_evidence=t))), meaning)
 
 
 def _cross_entropy(logits: Rows, targets: NDArray[np.float32]) -> float:

@@ -44,7 +44,7 @@ from cathrt.export.models.keyframe.demo.evaluate import (
     run_scores,
 )
 from cathrt.export.models.keyframe.demo.model_card import model_card
-from cathrt.export.models.keyframe.demo.network import OUTPUTS, ROWS, rows_of, start_of
+from cathrt.export.models.keyframe.demo.network import OUTPUTS, ROWS, kept_rows, start_of
 from cathrt.export.models.keyframe.demo.outsiders import render_outsiders
 from cathrt.export.models.keyframe.demo.plan import Arithmetic, Plan
 from cathrt.export.models.keyframe.demo.thresholds import calibrated
@@ -138,9 +138,11 @@ def _train_and_write(options: argparse.Namespace, plan: Plan, scenes: Scenes) ->
 
     validation_runs = [*frames_of("validation", None), *frames_of("negatives", None)]
     policy = KeyframePolicyConfig()
-    state, meaning, temperature = calibrated(training.averaged, plan.arch, validation_runs, policy)
+    state, meaning, temperature = calibrated(
+        training.averaged, plan.arch, validation_runs, policy, options.work / "rows"
+    )
     test_runs = frames_of("test", None)
-    test_rows = [rows_of(state, plan.arch, run) for run in test_runs]
+    test_rows = kept_rows(state, plan.arch, test_runs, options.work / "rows")
     size = {"height": PREPROCESSING.height, "width": PREPROCESSING.width}
     onnx_bytes = onnx_from_state(state, **size, storage="float16", outputs=OUTPUTS)
     evidence: dict[str, Any] = {

@@ -25,13 +25,15 @@ from torch import Generator, Tensor
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.demo.augment import augment
 from cathrt.export.models.keyframe.demo.losses import Truth, cell_loss, last_layer_loss
+from cathrt.export.models.keyframe.demo.network import network_input
 from cathrt.export.models.keyframe.demo.plan import LastLayer, Plan
 from cathrt.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingFrames:
-    """images: (N, H, H) uint8. targets: (N, classes) float32. pools: indices of frames; each pool is drawn as often.
+    """images: (N, 3, H, H) uint8, planes as in dataset.py. targets: (N, classes) float32. pools: indices of frames;
+    each pool is drawn as often.
 
     vessels: (N, h, h) uint8, path through opacified artery, tenths of a millimetre. side: (N,) int64, 0 left, 1 right;
     without meaning where vessels is zero all over. readability: (N,) float32. runs: (N, 2) int64, the first frame of
@@ -118,12 +120,11 @@ class Training:
         other = torch.randint(len(frames.outsiders), (plan.outsiders,), generator=generator)
         side = plan.side_at(self.step)
         vessels = frames.vessels[chosen][:, None].float()
-        images, vessels = augment(frames.images[chosen][:, None], vessels, side, generator, alike=2)
-        outsiders, _ = augment(
-            frames.outsiders[other][:, None], vessels[:1].expand(len(other), -1, -1, -1), side, generator
-        )
-        images = (torch.cat([images, outsiders]) - plan.mean) / plan.std
-        images = images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        images, vessels = augment(frames.images[chosen], vessels, side, generator, alike=2)
+        images = forgetful(unsteady(images, generator), plan.without_history, generator)
+        moving = moved(frames.outsiders[other], generator)
+        outsiders, _ = augment(moving, vessels[:1].expand(len(other), -1, -1, -1), side, generator)
+        images = network_input(torch.cat([images, outsiders])).contiguous(memory_format=torch.channels_last)
         for group in self.optimizer.param_groups:
             group["lr"] = plan.learning_rate_at(self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.arithmetic == "bfloat16"):
@@ -218,6 +219,43 @@ def _json_of(plan: Plan) -> str:
 
 def _generator_of(seed: int, step: int) -> Generator:
     return torch.Generator().manual_seed((seed << 32) + step)
+
+
+def forgetful(images: Tensor, share: float, generator: Generator) -> Tensor:
+    """Of (B, 3, H, H) pairs of frames, this share as if each were the first of its run: background and recent mean are
+    the frame itself."""
+    first = (torch.rand(len(images) // 2, generator=generator) < share).repeat_interleave(2)
+    return torch.where(first[:, None, None, None], images[:, :1], images)
+
+
+def unsteady(images: Tensor, generator: Generator) -> Tensor:
+    """Of (B, 3, H, H) pairs a third whose history lies up to 3 pixels elsewhere, and all with a history a few percent
+    brighter or darker: patients move more than phantoms, and exposure control follows the contrast."""
+    pairs, planes = len(images) // 2, images[:, 1:]
+    gain, offset = (
+        (1.0 + 0.02 * torch.randn(pairs, generator=generator)),
+        0.01 * torch.randn(pairs, generator=generator),
+    )
+    planes = planes * _per_frame(gain) + _per_frame(offset)
+    shifts = torch.randint(-3, 4, (pairs, 2), generator=generator)
+    shifts = shifts * (torch.rand(pairs, 1, generator=generator) < 1.0 / 3.0)
+    rolled = [torch.roll(planes[2 * n : 2 * n + 2], tuple(shift), (2, 3)) for n, shift in enumerate(shifts.tolist())]
+    return torch.cat([images[:, :1], torch.cat(rolled)], dim=1)
+
+
+def _per_frame(of_pairs: Tensor) -> Tensor:
+    """(B / 2,) to (B, 1, 1, 1)."""
+    return of_pairs.repeat_interleave(2)[:, None, None, None]
+
+
+def moved(pictures: Tensor, generator: Generator) -> Tensor:
+    """(M, H, H) uint8 to (M, 3, H, H): half of them as first frames, half as if the picture had been shifted before."""
+    planes = []
+    for picture in pictures:
+        shift = torch.randint(-8, 9, (2,), generator=generator) * (torch.rand((), generator=generator) < 0.5)
+        before = torch.roll(picture, tuple(shift.tolist()), (0, 1))
+        planes.append(torch.stack([picture, torch.maximum(picture, before), before]))
+    return torch.stack(planes)
 
 
 def _draw_pairs(frames: TrainingFrames, count: int, generator: Generator) -> Tensor:

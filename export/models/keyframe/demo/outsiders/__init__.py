@@ -3,9 +3,10 @@
 from cathrt.export.models.keyframe.demo.outsiders.kinds import (
     OUTSIDER_KINDS,
     OUTSIDER_REASONS,
+    kind_of,
     outsider,
     reason_of,
     render_outsiders,
 )
 
-__all__ = ["OUTSIDER_KINDS", "OUTSIDER_REASONS", "outsider", "reason_of", "render_outsiders"]
+__all__ = ["OUTSIDER_KINDS", "OUTSIDER_REASONS", "kind_of", "outsider", "reason_of", "render_outsiders"]

@@ -1,6 +1,6 @@
 """What all drawers of outsiders share: grey from colour, random fields, words, and the way a picture gets damaged.
 
-Not for: what a picture shows (inverted.py, drawings.py, ultrasound.py, patterns.py, photographs.py).
+Not for: what a picture shows, which the other files draw.
 A picture is (rows, columns) float32, grey in [0, 1], of any size and aspect.
 """
 
@@ -28,6 +28,13 @@ def any_shape(rng: Rng) -> tuple[int, int]:
     rows = int(rng.integers(224, 400))
     aspect = float(rng.choice([1.0, 1.0, 4 / 3, 16 / 9, 0.75, rng.uniform(0.7, 1.9)]))
     return rows, int(rows * aspect)
+
+
+def small_shape(rng: Rng) -> tuple[int, int]:
+    """As any_shape, but 224 to 320 rows, for what takes long to draw."""
+    rows, columns = any_shape(rng)
+    small = int(rng.integers(224, 320))
+    return small, max(160, small * columns // rows)
 
 
 def plain_sheet(shape: tuple[int, int], colour: Colour) -> tuple[Sheet, ImageDraw.ImageDraw]:
@@ -96,7 +103,7 @@ def cloud(rng: Rng, shape: tuple[int, int], cells: int) -> Picture:
 def fractal(rng: Rng, shape: tuple[int, int], exponent: float, stretch: float = 1.0) -> Picture:
     """Random texture whose amplitude falls as frequency ** -exponent; mean 0, standard deviation 1.
 
-    stretch: above 1 its grain runs along the rows, below 1 along the columns.
+    stretch: above 1 its grain runs down the columns, below 1 along the rows.
     """
     down = np.fft.fftfreq(shape[0])[:, None] * shape[0] * stretch
     across = np.fft.rfftfreq(shape[1])[None, :] * shape[1] / stretch

@@ -7,12 +7,22 @@ N pictures, H rows, W columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.export.models.keyframe.demo.outsiders import drawings, inverted, patterns, photographs, ultrasound
+from cathrt.export.models.keyframe.demo.outsiders import (
+    drawings,
+    inverted,
+    nature,
+    patterns,
+    photographs,
+    radiographs,
+    round_fields,
+    scenes,
+    ultrasound,
+)
 from cathrt.export.models.keyframe.demo.outsiders.canvas import Picture, Rng, damaged
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.frame import Grayscale, Run, Timing
@@ -40,45 +50,120 @@ OUTSIDER_REASONS: tuple[tuple[str, str, str], ...] = (
     ("other_picture", "another kind of picture", "その他の画像"),
 )
 
-_DRAWERS: dict[str, tuple[Callable[[Rng], Picture], ...]] = {
-    "inverted": (inverted.inverted_frame, inverted.inverted_subtraction, inverted.maximum_projection),
-    "drawing": (
-        drawings.vessel_mask,
-        drawings.rendered_tree,
-        drawings.diagram,
-        drawings.chart,
-        drawings.text_page,
-        drawings.colour_map,
-        drawings.anatomy_sketch,
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Kinds that look alike. share: how often one of them is drawn; shares add up to 1."""
+
+    reason: str
+    share: float
+    drawers: tuple[Callable[[Rng], Picture], ...]
+
+
+# Each of the first four reasons is one family. "Another kind of picture" is five, so it is drawn more often than they.
+_FAMILIES: tuple[_Family, ...] = (
+    _Family("inverted", 0.15, (inverted.inverted_frame, inverted.inverted_subtraction, inverted.maximum_projection)),
+    _Family(
+        "drawing",
+        0.15,
+        (
+            drawings.vessel_mask,
+            drawings.rendered_tree,
+            drawings.diagram,
+            drawings.chart,
+            drawings.text_page,
+            drawings.colour_map,
+            drawings.anatomy_sketch,
+        ),
     ),
-    "intravascular_or_ultrasound": (
-        ultrasound.ultrasound_sector,
-        ultrasound.ultrasound_strip,
-        ultrasound.oct_ring,
-        ultrasound.oct_beams,
-        ultrasound.ivus_disc,
+    _Family(
+        "intravascular_or_ultrasound",
+        0.15,
+        (
+            ultrasound.ultrasound_sector,
+            ultrasound.ultrasound_strip,
+            ultrasound.oct_ring,
+            ultrasound.oct_beams,
+            ultrasound.ivus_disc,
+        ),
     ),
-    "test_pattern": (
-        patterns.bars,
-        patterns.grating,
-        patterns.resolution_chart,
-        patterns.ramp,
-        patterns.flat_message,
-        patterns.desktop,
+    _Family(
+        "test_pattern",
+        0.15,
+        (
+            patterns.bars,
+            patterns.grating,
+            patterns.resolution_chart,
+            patterns.ramp,
+            patterns.flat_message,
+            patterns.desktop,
+        ),
     ),
-    "other_picture": (
-        photographs.dead_leaves,
-        photographs.texture,
-        photographs.lit_solids,
-        photographs.winter_trees,
-        photographs.leaf,
-        photographs.body_slice,
-        photographs.cells,
-        photographs.report,
-        photographs.snow,
+    _Family(
+        "other_picture",
+        0.08,
+        (
+            photographs.dead_leaves,
+            photographs.lit_solids,
+            photographs.winter_trees,
+            photographs.leaf,
+            photographs.report,
+            photographs.snow,
+        ),
     ),
-}
-_REASON_OF = {drawer.__name__: reason for reason, drawers in _DRAWERS.items() for drawer in drawers}
+    _Family(
+        "other_picture",
+        0.09,
+        (
+            scenes.hills,
+            scenes.cloud_sky,
+            scenes.seashore,
+            scenes.street,
+            scenes.room,
+            scenes.portrait,
+            scenes.crowd,
+        ),
+    ),
+    _Family(
+        "other_picture",
+        0.08,
+        (
+            photographs.texture,
+            nature.wood,
+            nature.marble,
+            nature.cobbles,
+            nature.foliage,
+            nature.ripples,
+            nature.dunes,
+            nature.fur,
+        ),
+    ),
+    _Family(
+        "other_picture",
+        0.09,
+        (
+            photographs.cells,
+            round_fields.endoscopy,
+            round_fields.organ_surface,
+            round_fields.retina,
+            round_fields.ear_drum,
+            round_fields.microscope_field,
+        ),
+    ),
+    _Family(
+        "other_picture",
+        0.06,
+        (
+            photographs.body_slice,
+            radiographs.hand_bones,
+            radiographs.joint_bones,
+            radiographs.dental_panorama,
+            radiographs.breast_texture,
+        ),
+    ),
+)
+_SHARES = np.array([family.share for family in _FAMILIES])
+_REASON_OF = {drawer.__name__: family.reason for family in _FAMILIES for drawer in family.drawers}
 
 OUTSIDER_KINDS: tuple[str, ...] = tuple(_REASON_OF)
 _LEAST_SPAN = 60  # grey levels from the darkest to the lightest pixel
@@ -92,17 +177,26 @@ def reason_of(kind: str) -> str:
 def outsider(seed: int, side: int = 224) -> tuple[NDArray[np.uint8], str, str]:
     """Draw one picture: (H, W) uint8 with H = W = side, its kind and its reason. Same arguments, same result.
 
-    Every reason is as likely as any other, and within it every kind. The picture went through the runtime's own
-    percentile window and resize, as a still would. Raises ValueError for a negative seed.
+    A family is drawn as often as its share says, and within it every kind as often as any other. The picture went
+    through the runtime's own percentile window and resize, as a still would. Raises ValueError for a negative seed.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 20]))
-    reason = OUTSIDER_REASONS[int(rng.integers(len(OUTSIDER_REASONS)))][0]
-    drawers = _DRAWERS[reason]
-    drawer = drawers[int(rng.integers(len(drawers)))]
+    rng, drawer = _drawer_of(seed)
     while True:
         image = _as_tensor_shows(damaged(rng, drawer(rng)), side)
         if np.ptp(image) > _LEAST_SPAN:  # a window may leave nothing of a few letters on a plain ground
-            return image, drawer.__name__, reason
+            return image, drawer.__name__, _REASON_OF[drawer.__name__]
+
+
+def kind_of(seed: int) -> str:
+    """The kind of the picture that outsider() draws for this seed."""
+    return _drawer_of(seed)[1].__name__
+
+
+def _drawer_of(seed: int) -> tuple[Rng, Callable[[Rng], Picture]]:
+    """The seed's drawer and the generator to draw with."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 20]))
+    family = _FAMILIES[int(rng.choice(len(_FAMILIES), p=_SHARES))]
+    return rng, family.drawers[int(rng.integers(len(family.drawers)))]
 
 
 def render_outsiders(seeds: Sequence[int], side: int = 224) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

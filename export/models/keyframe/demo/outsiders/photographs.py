@@ -1,6 +1,7 @@
-"""Any other picture: photographs, slices, cells, reports, noise.
+"""Any other picture: things, plants, plain textures, slices, cells, reports, noise.
 
-Not for: chest X-rays without contrast, which a fluoroscopy run may well begin with.
+Not for: scenes (scenes.py), surfaces (nature.py), round fields (round_fields.py), bones (radiographs.py); nor chest
+X-rays without contrast, which a fluoroscopy run may well begin with.
 """
 
 from __future__ import annotations

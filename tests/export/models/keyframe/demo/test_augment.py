@@ -59,3 +59,26 @@ def test_the_vessel_map_moves_with_the_image() -> None:
     seen = torch.nn.functional.interpolate(along, size=(96, 96), mode="nearest") > 15.0
     inside, outside = moved[seen].mean(), moved[~seen].mean()
     assert float(inside) > 0.5 > 3.0 * float(outside)
+
+
+def test_one_display_shows_a_frame_and_what_its_run_showed_before(grating: torch.Tensor) -> None:
+    frame = grating[:, None]
+    background = frame.clone()
+    background[..., 24:40] = 255
+    planes, first = torch.cat([frame, background, frame], dim=1), frame.expand(-1, 3, -1, -1)
+    vessels = torch.zeros(len(frame), 1, 8, 8)
+    shown, as_first = (augment(images, vessels, 64, torch.Generator().manual_seed(6))[0] for images in (planes, first))
+    assert torch.equal(as_first[:, 1], as_first[:, 2]), "moved, lit and windowed alike"
+    assert torch.equal(shown[:, [0, 2]], as_first[:, [0, 2]]), "neither rests on the background"
+    same = (shown[:, 1] == as_first[:, 1]).float().mean(dim=(1, 2))
+    assert float(same.mean()) > 0.6, "the background differs where it did before, and nowhere else"
+    assert float(same.max()) < 1.0
+
+
+def test_only_the_frame_itself_has_noise() -> None:
+    flat = torch.full((48, 3, 64, 64), 128, dtype=torch.uint8)
+    shown, _ = augment(flat, torch.zeros(48, 1, 8, 8), 64, torch.Generator().manual_seed(7))
+    noise = shown[:, 0] - shown[:, 1]
+    assert torch.equal(shown[:, 1], shown[:, 2])
+    assert 0.002 < float(noise.std(dim=(1, 2)).median()) < 0.04
+    assert abs(float(noise.mean())) < 0.002

@@ -12,6 +12,7 @@ from cathrt.export.models.keyframe.demo.dataset import (
     IMAGE_SIDE,
     LABELS,
     PREPROCESSING,
+    PhantomFrames,
     Rendering,
     join,
     load_scenes,
@@ -19,7 +20,7 @@ from cathrt.export.models.keyframe.demo.dataset import (
     render_scene,
     target_of,
 )
-from cathrt.export.models.keyframe.demo.network import network_input
+from cathrt.export.models.keyframe.demo.network import input_of
 from cathrt.export.models.keyframe.demo.train_keyframe import training_frames
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, sample_scene
 from cathrt.runtime.preprocess import Preprocessor
@@ -47,20 +48,48 @@ def test_a_frame_without_coronary_is_half_and_half_over_the_two_others() -> None
     }
 
 
-def test_stored_frames_are_what_the_runtime_feeds_the_network_within_half_a_grey_level() -> None:
-    frames = render_scene(CORONARY_SEED, SMALL)
+@pytest.fixture(scope="module")
+def drawn() -> PhantomFrames:
+    return render_scene(CORONARY_SEED, SMALL)
+
+
+def test_stored_frames_are_what_the_runtime_feeds_the_network_within_half_a_grey_level(drawn: PhantomFrames) -> None:
+    """Of the frame itself; of its differences, whose two terms are rounded each, within one."""
     source = PhantomSource(sample_scene(CORONARY_SEED, kind=None, matrix=SMALL.matrix))
     tensor = np.empty((1, 3, IMAGE_SIDE, IMAGE_SIDE), np.float32)
-    Preprocessor(source.run, PREPROCESSING)(source.render(int(frames.frame[2])), tensor)
-    half_a_level = 0.5 / 255.0 / PREPROCESSING.std[0]
-    assert np.abs(network_input(frames.images[2:3]) - tensor).max() <= half_a_level * 1.01
+    preprocess, stored = Preprocessor(source.run, PREPROCESSING), input_of(drawn.images).numpy()
+    row_of = {int(frame): row for row, frame in enumerate(drawn.frame)}
+    for index in range(max(row_of) + 1):
+        preprocess(source.render(index), tensor)
+        if (row := row_of.get(index)) is None:
+            continue
+        apart = np.abs(stored[row] - tensor[0]).max(axis=(1, 2))
+        levels = apart * np.array(PREPROCESSING.std) * 255.0
+        assert (levels <= np.array([0.5, 1.0, 1.0]) + 0.01).all(), f"frame {index}"
+    assert np.abs(stored[-1, 1:]).max() > 1.0, "the last frame shows more than a tenth of grey that is new"
 
 
-def test_every_quality_of_a_run_is_among_its_drawn_frames() -> None:
+def test_what_a_frame_shows_does_not_depend_on_the_other_frames_that_were_drawn(drawn: PhantomFrames) -> None:
+    fewer = render_scene(CORONARY_SEED, replace(SMALL, frames_per_scene=2))
+    row_of = {int(frame): row for row, frame in enumerate(drawn.frame)}
+    assert set(fewer.frame.tolist()) < set(row_of)
+    for frame, image in zip(fewer.frame, fewer.images, strict=True):
+        assert np.array_equal(image, drawn.images[row_of[int(frame)]])
+
+
+def test_the_first_frame_of_a_run_is_its_own_background_and_recent_mean() -> None:
+    frames = render_scene(CORONARY_SEED, replace(SMALL, frames_per_scene=None))
+    assert frames.frame[0] == 0
+    assert frames.images[0].std() > 1.0
+    assert all(np.array_equal(plane, frames.images[0, 0]) for plane in frames.images[0])
+    assert not np.any(input_of(frames.images[:1]).numpy()[0, 1:]), "no difference, to the last bit"
+    assert all(np.any(frames.images[1, 0] != plane) for plane in frames.images[1, 1:])
+
+
+def test_every_quality_of_a_run_is_among_its_drawn_frames(drawn: PhantomFrames) -> None:
     source = PhantomSource(sample_scene(CORONARY_SEED, kind=None, matrix=SMALL.matrix))
-    frames = render_scene(CORONARY_SEED, SMALL)
-    assert len(frames) == 5
-    assert {LABELS[column].quality for column in frames.targets.argmax(axis=1)} == {
+    assert len(drawn) == 5
+    assert {LABELS[column].quality for column in drawn.targets.argmax(axis=1)} == {
         label.quality for label in source.labels
     }
 
@@ -93,12 +122,11 @@ def test_a_scene_that_fails_ends_the_loading_with_its_error(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_frames_carry_the_readability_of_the_phantom() -> None:
-    frames = render_scene(CORONARY_SEED, SMALL)
+def test_frames_carry_the_readability_of_the_phantom(drawn: PhantomFrames) -> None:
     labels = PhantomSource(sample_scene(CORONARY_SEED, kind=None, matrix=SMALL.matrix)).labels
-    assert frames.readability.dtype == np.float32
-    assert frames.readability == pytest.approx([labels[index].readability for index in frames.frame], abs=1e-6)
-    assert frames.readability.max() > 0.2
+    assert drawn.readability.dtype == np.float32
+    assert drawn.readability == pytest.approx([labels[index].readability for index in drawn.frame], abs=1e-6)
+    assert drawn.readability.max() > 0.2
 
 
 def test_the_rate_of_a_run_is_that_of_its_scene_and_of_two_runs_there_is_none() -> None:

@@ -126,6 +126,21 @@ def test_a_run_below_the_threshold_still_ranks_its_best_frame() -> None:
     assert judged.ranked == (30,)
 
 
+def test_what_a_run_shows_all_the_time_is_neither_announced_nor_ranked_below_twice_the_evidence() -> None:
+    steady = findings_of(rows_for(frames_of(["RCA-better"] * 60, readability=[0.55] * 60)), MEANING)
+    told = [judged_run(steady, RATE_HZ, replace(MEANING, run_evidence=least), POLICY) for least in (0.25, 0.3)]
+    assert [(bool(run.announced), bool(run.ranked), run.side) for run in told] == [
+        (True, True, "right"),
+        (False, False, "unknown"),
+    ]
+
+
+def test_a_still_is_a_run_that_one_frame_decides() -> None:
+    clear, faint = judged_right([0.55]), judged_right([0.2])
+    assert (clear.announced, clear.ranked, clear.side) == ((0,), (0,), "right"), "it has no baseline to stand out from"
+    assert (faint.announced, faint.ranked, faint.side) == ((), (), "unknown")
+
+
 def test_an_angle_that_does_not_go_with_the_side_makes_it_unknown() -> None:
     readability = course(30)
     frames = frames_of(filling(readability), readability=readability)

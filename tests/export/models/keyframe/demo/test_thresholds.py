@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.demo.dataset import PhantomFrames
+from cathrt.export.models.keyframe.demo.evaluate import POOR_BELOW
 from cathrt.export.models.keyframe.demo.thresholds import GRID, choose_thresholds, fit_temperature
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
@@ -49,10 +50,17 @@ def test_the_key_frame_threshold_lies_above_what_runs_without_coronaries_reach()
     seen = np.where(np.abs(np.arange(60) - 30) <= 3, np.float32(0.9), np.float32(0.002))  # in seven frames
     loud = [0.6 * value / 0.9 for value in course(30)]
     quiet, risen = (chosen(coronary(), negative(seen, values)) for values in ([0.0] * 60, loud))
-    assert quiet.key_frame_threshold == 0.02
+    assert quiet.key_frame_threshold == POOR_BELOW, "the lowest of all"
     # A run that rises from 0 to 0.6 is announced below 0.6 / relative_floor.
     floor = KeyframePolicyConfig().relative_floor
     assert 0.8 * 0.6 / floor < risen.key_frame_threshold <= 0.98
+
+
+def test_what_looks_like_an_artery_all_the_time_raises_the_evidence_and_not_the_key_frame_threshold() -> None:
+    seen = np.where(np.abs(np.arange(60) - 30) <= 3, np.float32(0.9), np.float32(0.002))  # in seven frames
+    steady = chosen(coronary(), negative(seen, [0.5] * 60))
+    assert steady.run_evidence == 0.26, "half of it is baseline"
+    assert steady.key_frame_threshold == POOR_BELOW
 
 
 def test_no_side_is_named_in_runs_without_coronaries() -> None:

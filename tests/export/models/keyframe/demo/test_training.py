@@ -10,8 +10,17 @@ import pytest
 import torch
 
 from cathrt.export.models.keyframe.demo.losses import order_loss
+from cathrt.export.models.keyframe.demo.network import network_input
 from cathrt.export.models.keyframe.demo.plan import LastLayer, Plan
-from cathrt.export.models.keyframe.demo.training import Progress, Training, TrainingFrames, _draw_pairs
+from cathrt.export.models.keyframe.demo.training import (
+    Progress,
+    Training,
+    TrainingFrames,
+    _draw_pairs,
+    forgetful,
+    moved,
+    unsteady,
+)
 from cathrt.runtime.errors import ConfigError
 
 PLAN = Plan(
@@ -55,7 +64,7 @@ def striped(seed: int, runs: int = 6) -> TrainingFrames:
     squares[:, 20:44, 20:44] = 0.0
     begins = torch.arange(count) // RUN * RUN
     return TrainingFrames(
-        images=images.to(torch.uint8),
+        images=as_first(images.to(torch.uint8)),
         targets=torch.eye(2)[upright.long()],
         vessels=torch.zeros(count, 8, 8, dtype=torch.uint8),
         side=upright.long(),
@@ -65,6 +74,11 @@ def striped(seed: int, runs: int = 6) -> TrainingFrames:
         reasons=torch.arange(2).repeat_interleave(12) + 1,
         pools=(torch.nonzero(~upright).flatten(), torch.nonzero(upright).flatten()),
     )
+
+
+def as_first(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, 64, 64): frames or pictures as the first of their runs."""
+    return images[:, None].expand(-1, 3, -1, -1)
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +92,27 @@ def states_equal(one: Training, other: Training) -> bool:
     return all(torch.equal(a, b) for pairs in (live, average) for a, b in pairs)
 
 
-@pytest.fixture(scope="module")
-def taught(stripes: TrainingFrames) -> Training:
+def taught_by(frames: TrainingFrames) -> Training:
     plan = replace(
-        PLAN, steps=110, batch=20, outsiders=4, resolutions=((32, 1.0),), warmup_share=0.1, cell_weight=0.0, seed=5
+        PLAN, steps=180, batch=20, outsiders=4, resolutions=((32, 1.0),), warmup_share=0.1, cell_weight=0.0, seed=5
     )
     training = Training(plan, ROWS)
-    assert training.run(stripes)
+    assert training.run(frames)
     training.model.load_state_dict(training.averaged)
     training.model.eval()
     return training
 
 
+@pytest.fixture(scope="module")
+def taught(stripes: TrainingFrames) -> Training:
+    return taught_by(stripes)
+
+
 def rows_of(training: Training, images: torch.Tensor) -> torch.Tensor:
-    """(N, rows) of the averaged weights for (N, 64, 64) grey, halved to the size that was learnt."""
-    halved = torch.nn.functional.avg_pool2d(images[:, None].float() / 255.0, 2)
+    """(N, rows) of the averaged weights for (N, 3, 64, 64) planes, halved to the size that was learnt."""
+    halved = torch.nn.functional.avg_pool2d(images.float() / 255.0, 2)
     with torch.inference_mode():
-        return training.model(((halved - PLAN.mean) / PLAN.std).expand(-1, 3, -1, -1))
+        return training.model(network_input(halved))
 
 
 def test_classes_and_readability_are_learnt(taught: Training) -> None:
@@ -118,8 +136,74 @@ def test_which_of_two_frames_of_a_run_is_the_more_readable_is_learnt(taught: Tra
 def test_what_is_no_angiogram_is_learnt_with_its_reason(taught: Training) -> None:
     unseen = striped(14)
     assert float((rows_of(taught, unseen.images)[:, 3:].argmax(dim=1) == 0).float().mean()) > 0.9
-    found = rows_of(taught, unseen.outsiders)[:, 3:].argmax(dim=1)
+    found = rows_of(taught, as_first(unseen.outsiders))[:, 3:].argmax(dim=1)
     assert float((found == unseen.reasons).float().mean()) > 0.9
+
+
+def test_a_class_that_only_the_history_tells_is_learnt(stripes: TrainingFrames) -> None:
+    """Frames are flat, and the stripes were there before: what has become darker or brighter tells the class."""
+
+    def emptied(frames: TrainingFrames) -> TrainingFrames:
+        flat = torch.full_like(frames.images[:, :1], 128)
+        return replace(frames, images=torch.cat([flat, frames.images[:, :1], flat], dim=1))
+
+    taught, unseen = taught_by(emptied(stripes)), emptied(striped(15))
+    clear = unseen.readability > 0.3
+    found = rows_of(taught, unseen.images)[:, :2].argmax(dim=1)
+    assert float((found == unseen.side)[clear].float().mean()) > 0.9
+    without = rows_of(taught, as_first(unseen.images[:, 0]))
+    assert torch.equal(without, without[:1].expand_as(without)), "without it they are all alike"
+
+
+@pytest.fixture(scope="module")
+def pairs() -> torch.Tensor:
+    """(400, 3, 8, 8): 200 pairs in which each frame and each plane differs."""
+    return torch.rand(400, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_of_a_share_of_the_pairs_the_history_is_forgotten(pairs: torch.Tensor) -> None:
+    assert torch.equal(forgetful(pairs, 0.0, torch.Generator().manual_seed(2)), pairs)
+    forgotten = pairs[:, :1].expand(-1, 3, -1, -1)
+    assert torch.equal(forgetful(pairs, 1.0, torch.Generator().manual_seed(2)), forgotten)
+    some = forgetful(pairs, 0.25, torch.Generator().manual_seed(2))
+    first = (some == forgotten).all(dim=3).all(dim=2).all(dim=1)
+    assert torch.equal(some[~first], pairs[~first])
+    assert torch.equal(first[0::2], first[1::2]), "both frames of a pair or neither"
+    assert float(first.float().mean()) == pytest.approx(0.25, abs=0.1)
+
+
+def test_an_unsteady_history_is_the_same_for_both_of_a_pair_and_leaves_the_frame_alone(pairs: torch.Tensor) -> None:
+    twins = pairs[0::2].repeat_interleave(2, dim=0)
+    shaken = unsteady(twins, torch.Generator().manual_seed(3))
+    assert torch.equal(shaken[:, 0], twins[:, 0])
+    assert torch.equal(shaken[0::2], shaken[1::2])
+    assert not torch.equal(shaken[0::2, 1:], twins[0::2, 1:])
+
+
+def test_an_unsteady_history_lies_a_little_elsewhere_in_a_third_of_the_pairs() -> None:
+    spot = torch.zeros(1200, 3, 16, 16)
+    spot[:, :, 8, 8] = 1.0
+    shaken = unsteady(spot, torch.Generator().manual_seed(4))
+    brightest = shaken[:, 1:].flatten(2).argmax(dim=2)
+    assert torch.equal(brightest[:, 0], brightest[:, 1]), "background and recent mean together"
+    rows, columns = brightest[:, 0] // 16 - 8, brightest[:, 0] % 16 - 8
+    assert (int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())) == (-3, 3, -3, 3)
+    elsewhere = ((rows != 0) | (columns != 0)).float()
+    assert float(elsewhere.mean()) == pytest.approx(48 / 49 / 3, abs=0.06)
+    gain = shaken[:, 1].amax(dim=(1, 2)) - shaken[:, 1].amin(dim=(1, 2))
+    assert (float(gain.mean()), float(gain.std())) == pytest.approx((1.0, 0.02), abs=0.005)
+
+
+def test_half_of_the_outsiders_are_first_frames_and_half_were_elsewhere_before() -> None:
+    pictures = torch.randint(0, 256, (400, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    planes = moved(pictures, torch.Generator().manual_seed(6))
+    assert (planes.shape, planes.dtype) == ((400, 3, 32, 32), torch.uint8)
+    frame, background, recent = planes.unbind(dim=1)
+    assert torch.equal(frame, pictures)
+    assert torch.equal(background, torch.maximum(frame, recent)), "what became darker shows in the contrast"
+    assert torch.equal(recent.flatten(1).sort().values, frame.flatten(1).sort().values), "the picture, shifted"
+    first = (recent == frame).all(dim=2).all(dim=1)
+    assert float(first.float().mean()) == pytest.approx(0.5, abs=0.1)
 
 
 def test_order_alone_teaches_order_and_the_log_odds_of_equals_are_free() -> None:
@@ -228,7 +312,7 @@ def test_the_cells_learn_where_the_artery_is_and_of_which_side() -> None:
         vessels[index, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3] = 20
     targets = torch.eye(2).repeat_interleave(16, dim=0)
     frames = TrainingFrames(
-        images=images,
+        images=as_first(images),
         targets=targets,
         vessels=vessels,
         side=targets.argmax(dim=1),
