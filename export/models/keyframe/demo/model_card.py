@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.runtime.bundle.manifest import Manifest, Preprocessing
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 from cathrt.runtime.outside.plain_text import shown
 
@@ -34,7 +34,7 @@ They were trained on generated images only and are not fit to read an angiogram,
 
 ## What it is
 {plan["arch"]}, {made["parameters"]:,} parameters, one {preprocessing.height}x{preprocessing.width} \
-frame in. Out come
+frame in, {_history(preprocessing)}. Out come
 - six scores: {labels}. "better" is a frame nearly as readable as the best of its run, "bad" one partly filled, washing
   out or blurred, "others" a frame in which no coronary artery can be read. The side is the sum over its three scores;
 - the readability, 0 to 1: which share of the tree can be read (docs/phantom.md). Key frames are ranked by it; a run
@@ -95,7 +95,7 @@ _REAL_ROWS = (
     ("real_unknown_rate", '"unknown"', ".1%"),
     ("real_better_recall", "stills chosen for reading that pass as key frames", ".1%"),
     ("real_out_of_domain_rate", "stills and runs taken for no angiogram", ".1%"),
-    ("domain_rejected", "drawn pictures of other kinds, no angiograms, that are refused", ".1%"),
+    ("domain_rejected", "drawn pictures of kinds not used in training, no angiograms, that are refused", ".1%"),
     ("real_calibration_error", "expected calibration error of the side", ".3f"),
     ("cine_runs", "cine runs", ",d"),
     ("cine_laterality_correct", "side of the run right", ".1%"),
@@ -103,6 +103,18 @@ _REAL_ROWS = (
     ("cine_keyframe_hit", "first key frame near one a reader would keep", ".1%"),
     ("cine_false_keyframe_rate", "runs without coronaries that get a key frame", ".1%"),
 )
+
+
+def _history(preprocessing: Preprocessing) -> str:
+    """What the channels show, in words."""
+    if preprocessing.history is None:
+        return "three times its grey value"
+    told = {
+        "grey": "its grey value",
+        "contrast": "its difference from the run's background so far",
+        "change": "its difference from the run's recent mean",
+    }
+    return ", ".join(told[channel] for channel in preprocessing.history.channels)
 
 
 def _real_section(real: dict[str, Any] | None) -> str:
