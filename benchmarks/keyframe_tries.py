@@ -4,7 +4,8 @@ Ways to rank the frames of a run, on the trainer's own validation runs (it chose
 docs/status.md says): outputs of one network, two numbers without a network, and averages over time, each beside the
 others on the same frames. contrast_sum is the simplest use of what a run showed before: by how much a frame is darker
 than its background. readability_without_history is the network's output where each frame is shown as the first of its
-run: what readability has above it, the history adds.
+run: what readability has above it, the history adds. stillness is the weight of how little the picture moves at a
+frame, taken off after the average over time.
 DIR is the --work folder of the trainer, with its frames and checkpoint. Not for: the finished bundle (accuracy.py).
 N frames of 3 planes: grey, background and recent mean (export/models/keyframe/demo/dataset.py).
 """
@@ -16,6 +17,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,17 @@ from cathrt.runtime.errors import CathrtError, SourceError
 Score = NDArray[np.float64]
 Network = Callable[[NDArray[np.uint8]], dict[str, Score]]  # (N, 3, H, W) frames to named scores, (N,) each
 SMOOTHING_S = (0.0, 0.1, 0.2, 0.3, 0.5)
+STILLNESS = (0.0, 0.1, 0.3)
 
 
 @dataclass(frozen=True, slots=True)
 class RunScores:
-    """One run. readability: (N,) truth. ways: name of each way to score its frames, (N,)."""
+    """One run. readability: (N,) truth. motion: (N,) of the picture at each frame. ways: name of each way to score its
+    frames, (N,)."""
 
     rate_hz: float
     readability: NDArray[np.float32]
+    motion: Score
     ways: dict[str, Score]
 
 
@@ -46,6 +51,7 @@ class Try:
 
     way: str
     smoothing_s: float
+    stillness: float
     runs: int
     hit3: float
     regret: float
@@ -67,16 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tried(runs: Sequence[RunScores]) -> list[Try]:
-    """Every way at every smoothing."""
-    return [_try(runs, way, smoothing_s) for way in runs[0].ways for smoothing_s in SMOOTHING_S]
+    """Every way at every smoothing, with every weight of stillness."""
+    return [_try(runs, way, *tuned) for way in runs[0].ways for tuned in product(SMOOTHING_S, STILLNESS)]
 
 
-def _try(runs: Sequence[RunScores], way: str, smoothing_s: float) -> Try:
+def _try(runs: Sequence[RunScores], way: str, smoothing_s: float, stillness: float) -> Try:
     from cathrt.export.models.keyframe.demo.evaluate import is_hit
+    from cathrt.runtime.models.keyframe.ranking import in_spreads
 
     hits, regrets, orders = [], [], []
     for run in runs:
-        scores = smoothed(run.ways[way], run.rate_hz, smoothing_s)
+        scores = smoothed(in_spreads(run.ways[way]), run.rate_hz, smoothing_s) - stillness * in_spreads(run.motion)
         chosen = int(scores.argmax())
         hits.append(is_hit([chosen], run.readability))
         regrets.append(1.0 - float(run.readability[chosen] / run.readability.max()))
@@ -84,6 +91,7 @@ def _try(runs: Sequence[RunScores], way: str, smoothing_s: float) -> Try:
     return Try(
         way,
         smoothing_s,
+        stillness,
         len(runs),
         round(float(np.mean(hits)), 4),
         round(float(np.mean(regrets)), 4),
@@ -122,7 +130,7 @@ def scored_runs(work: Path, count: int, before: Path | None) -> list[RunScores]:
         for frames in load_scenes(seeds, work / "frames", Rendering(None, trainer.MATRIX), workers=1):
             if frames.readability.max() >= NOTHING_TO_READ and len(runs) < count:
                 scores = _scores(frames.images, networks)
-                runs.append(RunScores(rate_of(frames), frames.readability, scores))
+                runs.append(RunScores(rate_of(frames), frames.readability, _motion(frames.images[:, 0]), scores))
     return runs
 
 
@@ -175,7 +183,7 @@ def _network(state: dict[str, Any], cells: dict[str, Any]) -> Network:
             lit.append(seen.sum(dim=(1, 2)).numpy())
         row, cell = np.concatenate(rows), np.concatenate(lit).astype(np.float64)
         return {
-            "readability": row[:, 6].astype(np.float64),
+            "readability": 1.0 / (1.0 + np.exp(-row[:, 6].astype(np.float64))),
             "p_better": _p_better(row),
             "visible": _visible(row),
             "vessel_cells": cell,
@@ -207,6 +215,16 @@ def _vesselness(grey: NDArray[np.uint8]) -> Score:
 
     vesselness = Vesselness(grey.shape[1:], 8, None, False)
     return np.array([vesselness(image) for image in grey])
+
+
+def _motion(grey: NDArray[np.uint8]) -> Score:
+    """As the runtime measures it, of the pictures that the network reads, (N, H, W); 0 of a single one."""
+    from cathrt.runtime.frame import Grayscale, Run, Timing
+    from cathrt.runtime.models.keyframe.motion import Motion, motion_at
+
+    motion = Motion(Run("", "tried", len(grey), *grey.shape[1:], Grayscale(8), Timing(1.0, "default")))
+    found = motion_at([motion(image) for image in grey])
+    return np.zeros(len(grey)) if found is None else found
 
 
 def _contrast_sum(images: NDArray[np.uint8]) -> Score:

@@ -22,7 +22,7 @@ def test_a_way_that_follows_the_truth_loses_nothing_and_one_against_it_loses_all
     truth = READABILITY.astype(np.float64)
     rows = {
         (row.way, row.smoothing_s): row
-        for row in tried([RunScores(15.0, READABILITY, {"for": truth, "against": -truth})])
+        for row in tried([RunScores(15.0, READABILITY, np.zeros(40), {"for": truth, "against": -truth})])
     }
     right, wrong = rows["for", 0.0], rows["against", 0.0]
     assert (right.hit3, right.regret, right.runs) == (1.0, 0.0, 1)
@@ -34,10 +34,21 @@ def test_a_way_that_follows_the_truth_loses_nothing_and_one_against_it_loses_all
 def test_smoothing_takes_away_a_single_spike() -> None:
     scores = READABILITY.astype(np.float64)
     scores[2] = 1.0
-    rows = {row.smoothing_s: row for row in tried([RunScores(15.0, READABILITY, {"spiked": scores})])}
+    rows = {row.smoothing_s: row for row in tried([RunScores(15.0, READABILITY, np.zeros(40), {"spiked": scores})])}
     assert rows[0.0].hit3 == 0.0
     assert rows[0.3].hit3 == 1.0
     assert smoothed(scores, 15.0, 0.0) == pytest.approx(scores)
+
+
+def test_stillness_chooses_among_frames_that_score_alike() -> None:
+    plateau = np.where(READABILITY > 0.5, 0.6, 0.0)
+    motion = 1.0 - READABILITY.astype(np.float64)
+    rows = {
+        (row.smoothing_s, row.stillness): row
+        for row in tried([RunScores(15.0, READABILITY, motion, {"plateau": plateau})])
+    }
+    assert rows[0.0, 0.0].regret > 0.2
+    assert rows[0.0, 0.3].regret == 0.0
 
 
 def planes(count: int, side: int = 32) -> NDArray[np.uint8]:
@@ -91,7 +102,9 @@ def test_every_way_is_tried_on_the_runs_of_a_training(
         "vessel_cells", "readability_and_vesselness", "readability_and_cells", "readability_and_p_better",
         "readability_and_contrast",
     }  # fmt: skip
-    (darkest,) = (row for row in rows if (row["way"], row["smoothing_s"]) == ("contrast_sum", 0.0))
+    (darkest,) = (
+        row for row in rows if (row["way"], row["smoothing_s"], row["stillness"]) == ("contrast_sum", 0.0, 0.0)
+    )
     assert (darkest["hit3"], darkest["runs"]) == (1.0, 1)
 
 
