@@ -55,7 +55,8 @@ class VoiWindow:
 class Grayscale:
     """How the stored values of one run are meant to be read.
 
-    bits_stored: 8..16; every stored value is < 2**bits_stored (the source has masked the unused high bits).
+    bits_stored: 8..16; every stored value is < 2**bits_stored (the source has masked the unused high bits, and counts
+        signed pixels from the lowest; `modality` makes pixel values of them).
     modality, voi: as the object carries them; None where it carries none.
     exposed: (rows, 2) int32, columns [start, stop) of each row inside shutter and collimator; None = the whole frame.
         What lies outside takes no part in statistics and becomes a constant in the tensor.
@@ -117,7 +118,7 @@ class Run:
 
     run_id: uuid text; same content, same id (see identity.py).
     source: what a person would call it (a file name, "phantom seed 7"); shown, never used as a path.
-    frame_count: frames the source declares, or None for a live tap that cannot know.
+    frame_count: frames the source declares or holds, whichever is more, or None for a live tap that cannot know.
     flags: what the source had to assume or noticed, e.g. "frame_rate_default". Sorted, each once.
     """
 

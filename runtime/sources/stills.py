@@ -6,60 +6,46 @@ One still is a run of one frame; a sequence of them is a run. Not for: DICOM (di
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.sources.code_stream import (
-    CodeStreamError,
-    CodeStreamHeader,
-    read_code_stream_header,
-    require_whole_stream,
-    swallowed_errors_raised,
-)
+from cathrt.runtime.sources import code_stream_picture, tiff_picture
+from cathrt.runtime.sources.bmp_picture import SIGNATURE as BMP
+from cathrt.runtime.sources.bmp_picture import read_bmp
+from cathrt.runtime.sources.code_stream_picture import read_code_stream_picture
 from cathrt.runtime.sources.content import Content, content_sha256, head_of, reading
-from cathrt.runtime.sources.messages import Request, pixel_dtype
-from cathrt.runtime.sources.whole_picture import require_whole_picture
+from cathrt.runtime.sources.messages import Request
+from cathrt.runtime.sources.picture import Picture, PictureError, grey_of, require_size
+from cathrt.runtime.sources.png_picture import SIGNATURE as PNG
+from cathrt.runtime.sources.png_picture import read_png
+from cathrt.runtime.sources.tiff_picture import read_tiff
 
 DEFAULT_RATE_HZ = 15.0  # stills carry no rate; the usual cine rate, flagged
-_CODE_STREAM_STARTS = (b"\xff\xd8", b"\xff\x4f")
-_LOOKED_INTO = 8  # stills; with more of them, importing what is not needed costs less than looking
-_PILLOW_FORMATS = ("PNG", "BMP", "TIFF", "JPEG")
-_BITS_OF_MODE = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "RGB": 8}
 _MISSING = "never arrived: this number is missing from the sequence"
 
-
-class _StillError(Exception):
-    """This one still cannot be read."""
+# How a file of each format begins, and what reads it.
+_READERS: tuple[tuple[tuple[bytes, ...], Callable[[bytes, LimitsConfig], Picture]], ...] = (
+    ((PNG,), read_png),
+    (tiff_picture.SIGNATURES, read_tiff),
+    (code_stream_picture.STARTS, read_code_stream_picture),
+    ((BMP,), read_bmp),
+)
 
 
 def load_stills(contents: Sequence[Content]) -> None:
     """Import what these need, as their first bytes show."""
-    starts = [head_of(content, 2) for content in contents]
-    if any(start in _CODE_STREAM_STARTS for start in starts):
-        import imagecodecs
+    import imagecodecs
 
-        for name in ("jpeg8_decode", "jpegls_decode", "jpeg2k_decode"):
-            getattr(imagecodecs, name)
-    if len(contents) > _LOOKED_INTO or not all(map(_is_grey_code_stream, contents)):
-        from PIL import Image, TiffImagePlugin  # noqa: F401
-
-        Image.preinit()
-
-
-def _is_grey_code_stream(content: Content) -> bool:
-    """Whether it goes to imagecodecs alone, as far as its first bytes show."""
-    head = head_of(content, 1 << 16)
-    try:
-        return head[:2] in _CODE_STREAM_STARTS and read_code_stream_header(head).components == 1
-    except CodeStreamError:
-        return False
+    for name in ("png_decode", "tiff_decode", "jpeg8_decode", "jpegls_decode", "jpeg2k_decode"):
+        getattr(imagecodecs, name)  # it imports each of them when it is asked for
+    if any(head_of(content, len(BMP)) == BMP for content in contents):
+        from PIL import BmpImagePlugin  # noqa: F401
 
 
 def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
@@ -78,7 +64,7 @@ def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run |
         if content is not None and first is None:
             try:
                 first, bits_stored = _read(content, limits, flags)
-            except (_StillError, SourceError) as exc:
+            except (PictureError, SourceError) as exc:
                 failure = failure or str(exc)
     if first is None:
         raise SourceError(f"no still of {len(request.paths)} can be read: {failure}")
@@ -104,7 +90,7 @@ def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run |
             continue
         try:
             pixels, bits = _read(content, limits, set())
-        except (_StillError, SourceError) as exc:
+        except (PictureError, SourceError) as exc:
             yield LostFrame(index, 0, str(exc), failed=True)
             continue
         if (pixels.shape, bits) != (shape, bits_stored):
@@ -127,78 +113,14 @@ def _digest(content: Content) -> str:
 
 
 def _read(content: Content, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any], int]:
-    """Stored values (rows, columns) and bits stored. Raises _StillError, or SourceError where it cannot be opened."""
+    """Grey values (rows, columns) and bits stored. Raises PictureError, or SourceError where it cannot be opened."""
     with reading(content) as file:
-        head = file.read(2)
-        file.seek(0)
-        if head in _CODE_STREAM_STARTS:
-            data = file.read()
-            try:
-                header = read_code_stream_header(data)
-            except CodeStreamError as exc:
-                raise _StillError(f"no code stream: {exc}") from exc
-            _check_size(header.rows, header.columns, limits)
-            if header.components == 1 or header.family in ("JPEG", "JPEG lossless"):
-                try:
-                    require_whole_stream(data, header.family)
-                except CodeStreamError as exc:
-                    raise _StillError(f"incomplete code stream: {exc}") from exc
-            if header.components == 1:
-                return _decode_code_stream(data, header)
-            file.seek(0)
-        return _decode_picture(file, limits, flags)
-
-
-def _decode_code_stream(data: bytes, header: CodeStreamHeader) -> tuple[NDArray[Any], int]:
-    import imagecodecs
-
-    if header.signed or not 8 <= header.bits <= 16:
-        raise _StillError(f"{header.bits} {'signed ' * header.signed}bits a sample: expected 8 to 16 unsigned")
-    decoders = {"JPEG-LS": imagecodecs.jpegls_decode, "JPEG 2000": imagecodecs.jpeg2k_decode}
-    try:
-        with swallowed_errors_raised():
-            cells = np.asarray(decoders.get(header.family, imagecodecs.jpeg8_decode)(data))
-    except (RuntimeError, ValueError) as exc:  # what imagecodecs raises on damaged streams
-        raise _StillError(f"damaged {header.family} stream ({type(exc).__name__}: {exc})") from exc
-    if cells.shape != (header.rows, header.columns) or int(cells.max()) >> header.bits:
-        raise _StillError(f"decodes to {cells.shape} {cells.dtype}, not to what its header declares")
-    return np.ascontiguousarray(cells.astype(pixel_dtype(header.bits), copy=False)), header.bits
-
-
-def _decode_picture(file: BinaryIO, limits: LimitsConfig, flags: set[str]) -> tuple[NDArray[Any], int]:
-    """PNG, BMP, TIFF, colour JPEG. Grey pictures saved as RGB are taken back to grey; real colour becomes luma."""
-    from PIL import Image, UnidentifiedImageError
-
-    Image.MAX_IMAGE_PIXELS = None  # our own limits are checked below, before any pixel is read
-    try:
-        with Image.open(file, formats=_PILLOW_FORMATS) as picture:
-            _check_size(picture.height, picture.width, limits)
-            if getattr(picture, "n_frames", 1) != 1:
-                raise _StillError("several pictures in one file: save one picture a file")
-            if picture.mode not in _BITS_OF_MODE:
-                raise _StillError(f"Pillow mode {picture.mode}: expected 8 or 16 bit grey, or RGB")
-            bits = _BITS_OF_MODE[picture.mode]
-            require_whole_picture(picture, file)
-            pixels = np.asarray(picture)
-    except UnidentifiedImageError as exc:
-        raise _StillError("not a PNG, BMP, TIFF or JPEG picture, nor a J2K or JPEG-LS code stream") from exc
-    except CodeStreamError as exc:
-        raise _StillError(f"incomplete picture: {exc}") from exc
-    # What Pillow raises on damaged pictures.
-    except (OSError, SyntaxError, ValueError, ArithmeticError, TypeError, KeyError, IndexError) as exc:
-        raise _StillError(f"damaged picture ({type(exc).__name__}: {exc})") from exc
-    if pixels.ndim == 3:
-        if (pixels == pixels[..., :1]).all():
-            pixels = pixels[..., 0]
-        else:
-            flags.add("colour_to_luma")
-            pixels = np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)  # ITU-R BT.601
-    return np.ascontiguousarray(pixels.astype(pixel_dtype(bits), copy=False)), bits
-
-
-def _check_size(rows: int, columns: int, limits: LimitsConfig) -> None:
-    if not (1 <= rows <= limits.max_rows and 1 <= columns <= limits.max_columns):
-        raise _StillError(
-            f"{rows} rows x {columns} columns, expected 1x1 to limits.max_rows x max_columns = "
-            f"{limits.max_rows}x{limits.max_columns}"
-        )
+        data = file.read()
+    read = next((read for starts, read in _READERS if data.startswith(starts)), None)
+    if read is None:
+        raise PictureError("not a PNG, BMP, TIFF or JPEG picture, nor a J2K or JPEG-LS code stream")
+    picture = read(data, limits)
+    pixels = grey_of(picture, flags)
+    rows, columns = pixels.shape
+    require_size(rows, columns, limits)  # as shown
+    return pixels, picture.bits

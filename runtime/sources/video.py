@@ -1,15 +1,17 @@
 """The video reader of the decoder process: the luma of MP4, AVI, MKV and MOV files, through PyAV.
 
 PyAV's wheels carry GPL encoders, so it is the extra [video]. Not for: live capture.
-Two passes: packets are counted and their times read first, so that the run knows its frames before one is decoded.
+Two passes: packets are counted and their times read first, so that the run knows its frames before they are decoded.
+The first picture is decoded before the run is described: it says which way up the pictures are.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,19 +22,12 @@ from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources.content import Content, content_sha256, reading
-from cathrt.runtime.sources.messages import Request, pixel_dtype
+from cathrt.runtime.sources.messages import Request
+from cathrt.runtime.sources.orientation import OrientationError, is_turned_on_its_side, turned
+from cathrt.runtime.sources.picture import PictureError, require_size
+from cathrt.runtime.sources.video_grey import Turns, grey_form, grey_of_picture
 from cathrt.runtime.sources.video_pictures import pictures_of
 
-# Pixel formats whose first plane is the luma, low-aligned: FFmpeg's name -> bits.
-_LUMA_BITS = {
-    "gray": 8,
-    "gray10le": 10,
-    "gray12le": 12,
-    "gray16le": 16,
-    **dict.fromkeys(("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12", "nv21"), 8),
-    **dict.fromkeys(("yuv420p10le", "yuv422p10le", "yuv444p10le"), 10),
-    **dict.fromkeys(("yuv420p12le", "yuv422p12le", "yuv444p12le"), 12),
-}
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
 # Playlists and other formats that name further files are not even probed for.
 _CONTAINER_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
@@ -41,7 +36,11 @@ _DEFAULT_RATE_HZ = 15.0
 _MIN_RATE_HZ, _MAX_RATE_HZ = 0.2, 250.0
 # Codecs of which data missing from a packet are always noticed (tests/sources/test_cut_video.py).
 _TELL_DAMAGE = frozenset({"h264", "hevc", "mjpeg", "png", "jpeg2000", "ffv1"})
+_DAMAGED = "damaged, or drawn from a damaged picture before it"
 _UNDECODABLE = "the decoder gave no picture for it: its data is damaged or missing"
+
+
+_Drawn = tuple[Any, bool]  # a picture of FFmpeg's, and whether it is spoilt
 
 
 def load_video(contents: Sequence[Content]) -> None:  # noqa: ARG001 - one signature for all
@@ -72,7 +71,10 @@ def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
                 stream = container.streams.video[0]
                 flags: set[str] = set()
                 bits = _check_stream(stream, request.limits, flags)
-                rows, columns = stream.codec_context.height, stream.codec_context.width
+                stored = (stream.codec_context.height, stream.codec_context.width)
+                pictures = pictures_of(av, container, stream)
+                first, turns = next(pictures, None), Turns()
+                rows, columns = _size_as_shown(stored, first, turns, request.limits)
                 yield Run(
                     run_id=run_id(digest),
                     source=request.name,
@@ -83,7 +85,8 @@ def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
                     timing=_timing(times, stream.time_base, stream.average_rate, flags),
                     flags=tuple(sorted(flags)),
                 )
-                items = _frames(av, container, stream, times, (rows, columns, bits))
+                pictures = pictures if first is None else chain([first], pictures)
+                items = _frames(pictures, turns, times, _Expected(stored, (rows, columns), bits))
                 yield from (item for item in items if item.index >= request.first_frame)
         except av.FFmpegError as exc:
             raise SourceError(f"damaged or unknown video ({type(exc).__name__}: {exc.strerror})") from exc
@@ -114,12 +117,7 @@ def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
     context = stream.codec_context
     if context is None:
         raise SourceError("no decoder for this video stream: convert it to H.264, HEVC, MJPEG or FFV1")
-    rows, columns = context.height, context.width
-    if not (1 <= rows <= limits.max_rows and 1 <= columns <= limits.max_columns):
-        raise SourceError(
-            f"{rows} rows x {columns} columns, expected 1x1 to limits.max_rows x max_columns = "
-            f"{limits.max_rows}x{limits.max_columns}"
-        )
+    _require_size(context.height, context.width, limits)
     context.thread_count = 1
     # Version 1 of FFV1 has no slices, whose lengths and checksums tell; it has no extradata either.
     if context.name not in _TELL_DAMAGE or (context.name == "ffv1" and not context.extradata):
@@ -127,12 +125,32 @@ def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
     pixel_format = context.pix_fmt
     if pixel_format is None:
         raise SourceError(f"the pixel format of this {context.name} stream cannot be found: it is damaged")
-    if pixel_format not in _LUMA_BITS:
+    form = grey_form(pixel_format)
+    if form is None or form.is_colour:
         flags.add("colour_to_luma")
-        return 8
-    if not pixel_format.startswith("gray"):
+    elif not pixel_format.startswith(("gray", "ya")):
         flags.add("luma_of_colour_video")
-    return _LUMA_BITS[pixel_format]
+    return 8 if form is None else form.bits
+
+
+def _require_size(rows: int, columns: int, limits: LimitsConfig) -> None:
+    try:
+        require_size(rows, columns, limits)
+    except PictureError as exc:
+        raise SourceError(str(exc)) from exc
+
+
+def _size_as_shown(
+    stored: tuple[int, int], first: _Drawn | None, turns: Turns, limits: LimitsConfig
+) -> tuple[int, int]:
+    """Rows and columns of the run: as stored, or turned as the first picture is. Raises SourceError."""
+    try:
+        orientation = 1 if first is None else turns.of(first[0])
+    except OrientationError as exc:
+        raise SourceError(str(exc)) from exc
+    rows, columns = stored[::-1] if is_turned_on_its_side(orientation) else stored
+    _require_size(rows, columns, limits)
+    return rows, columns
 
 
 def _timing(times: list[int], time_base: Fraction | None, average_rate: Fraction | None, flags: set[str]) -> Timing:
@@ -151,12 +169,21 @@ def _timing(times: list[int], time_base: Fraction | None, average_rate: Fraction
     return Timing(_DEFAULT_RATE_HZ, "default")
 
 
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What every picture of the run is: rows and columns as stored and as shown, and bits of a value."""
+
+    stored: tuple[int, int]
+    shown: tuple[int, int]
+    bits: int
+
+
 def _frames(
-    av: Any, container: Any, stream: Any, times: list[int], expected: tuple[int, int, int]
+    pictures: Iterator[_Drawn], turns: Turns, times: list[int], expected: _Expected
 ) -> Iterator[Frame | LostFrame]:
     """Decoded pictures laid on the known times; what the decoder skips or spoils is lost."""
     due = 0
-    for picture, broken in pictures_of(av, container, stream):
+    for picture, broken in pictures:
         index = due
         if picture.pts is not None and times[0] <= picture.pts <= times[-1]:
             index = bisect.bisect_left(times, picture.pts)
@@ -165,24 +192,28 @@ def _frames(
         for missing in range(due, index):
             yield LostFrame(missing, 0, _UNDECODABLE, failed=True)
         due = index + 1
-        if broken:
-            yield LostFrame(index, 0, "damaged, or drawn from a damaged picture before it", failed=True)
-        elif (picture.height, picture.width) != expected[:2]:
-            reason = f"{picture.height}x{picture.width}, expected {expected[0]}x{expected[1]} as announced"
-            yield LostFrame(index, 0, f"the picture is {reason}", failed=True)
-        else:
-            yield Frame(_luma(picture, expected[2]), index, 0)
+        found = _DAMAGED if broken else _pixels(picture, turns, expected)
+        yield LostFrame(index, 0, found, failed=True) if isinstance(found, str) else Frame(found, index, 0)
     for missing in range(due, len(times)):
         yield LostFrame(missing, 0, _UNDECODABLE, failed=True)
 
 
-def _luma(picture: Any, bits: int) -> NDArray[Any]:
-    """(rows, columns) stored luma, without the padding at the end of each line."""
-    dtype = pixel_dtype(bits)
-    if picture.format.name not in _LUMA_BITS:
-        picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height]
-    cells = np.ascontiguousarray(lines[:, : picture.width * dtype.itemsize]).view(dtype)
-    stored: NDArray[Any] = np.minimum(cells, dtype.type((1 << bits) - 1))
-    return stored
+def _pixels(picture: Any, turns: Turns, expected: _Expected) -> NDArray[Any] | str:
+    """Grey values as shown, or why there are none."""
+    if (picture.height, picture.width) != expected.stored:
+        rows, columns = expected.stored
+        return f"the picture is {picture.height}x{picture.width}, expected {rows}x{columns} as announced"
+    try:
+        orientation = turns.of(picture)
+    except OrientationError as exc:
+        return str(exc)
+    grey = grey_of_picture(picture)
+    if grey is None:
+        return "the picture is partly transparent, expected an opaque one"
+    stored, bits = grey
+    pixels = np.ascontiguousarray(turned(stored, orientation))
+    if (pixels.shape, bits) != (expected.shown, expected.bits):
+        rows, columns = expected.shown
+        found = f"{pixels.shape[0]}x{pixels.shape[1]} of {bits} bits"
+        return f"the picture is {found} as shown, expected {rows}x{columns} of {expected.bits} as the first"
+    return pixels

@@ -87,7 +87,7 @@ M1: list[Case] = [
     Case("M1-big-endian", lambda: part10(xa_elements(), native(pictures(), 16, EXPLICIT_BIG), EXPLICIT_BIG), FINE),
     Case("M1-deflated", lambda: part10(xa_elements(), native(pictures()), DEFLATED), FINE),
     Case("M1-deflated-bomb-in-header", _deflated_bomb(in_header=True), Refused("")),
-    Case("M1-deflated-bomb-in-pixels", _deflated_bomb(in_header=False), flagged("pixel_data_long")),
+    Case("M1-deflated-bomb-in-pixels", _deflated_bomb(in_header=False), Refused("limits.max_frames")),
     Case("M1-deflated-cut", lambda: part10(xa_elements(), native(pictures()), DEFLATED)[:-300], Read(lost=1)),
     Case("M1-deflated-garbage", lambda: part10({}, b"", DEFLATED) + bytes(range(256)) * 8, Refused("")),
     Case("M1-zip", lambda: b"PK\3\4" + bytes(2000), Refused("not DICOM")),
@@ -171,7 +171,11 @@ M2: list[Case] = [
     Case("M2-sequence-where-number-is-due", xa(_00280008=sequence({0x00280010: us(1)})), Refused("Number of Frames")),
     Case("M2-number-where-sequence-is-due", xa(_00283010=us(7)), FINE),
     Case("M2-trailing-padding", lambda: xa_file() + element(0xFFFCFFFC, ("OB", bytes(64))), FINE),
-    Case("M2-trailing-garbage", lambda: xa_file() + b"\xff" * 1001, FINE),
+    Case("M2-trailing-filling", lambda: xa_file() + b"\xff" * 1001, FINE),
+    Case("M2-trailing-garbage", lambda: xa_file() + b"garbage" * 9, flagged("data_after_pixel_data")),
+    Case(
+        "M2-trailing-pixels", lambda: xa_file() + b"garbage" * 999, flagged("data_after_pixel_data", frames=4, lost=1)
+    ),
 ]
 
 _UID_TAG = "_00080018"

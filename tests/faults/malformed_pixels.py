@@ -79,8 +79,8 @@ M4: list[Case] = [
             "abc": Refused("no number"),
             "99999999999999999999": Refused("Number of Frames"),
             "3.5": Refused("Number of Frames"),
-            "": Read(1, 0, frozenset({"pixel_data_long"})),
-            "2": flagged("pixel_data_long", frames=2),
+            "": flagged("more_frames_than_declared"),
+            "2": flagged("more_frames_than_declared"),
             "4000": Read(4000, 3997, frozenset({"pixel_data_short"})),
             "4001": Refused("limits.max_frames"),
         }.items()
@@ -101,8 +101,8 @@ M4: list[Case] = [
     Case(
         "M4-photometric-nonsense", xa(_00280004=text("CS", "<script>")), flagged("photometric_interpretation_missing")
     ),
-    Case("M4-signed", xa(_00280103=us(1)), Refused("signed pixels")),
-    Case("M4-representation-7", xa(_00280103=us(7)), Refused("signed pixels")),
+    Case("M4-signed", xa(_00280103=us(1)), flagged("pixels_signed")),
+    Case("M4-representation-7", xa(_00280103=us(7)), Refused("Pixel Representation (0028,0103) is 7")),
     Case(
         "M4-float-pixels", lambda: part10(xa_elements(), element(0x7FE00008, ("OF", bytes(4608)))), Refused("floating")
     ),
@@ -143,7 +143,7 @@ M4: list[Case] = [
     ),
     Case("M4-offset-table-of-5-bytes", _sv1(_S, table=b"\0\0\0\0\1\0"), FINE),
     Case("M4-fragments-missing", _sv1(_S[:2]), flagged("frames_missing", lost=1)),
-    Case("M4-fragments-left-over", _sv1([*_S, _S[0]]), flagged("fragments_left_over")),
+    Case("M4-fragments-left-over", _sv1([*_S, _S[0]]), flagged("more_frames_than_declared", frames=4)),
     Case("M4-no-fragment", _sv1([]), Refused("no fragment")),
     Case("M4-no-delimiter", _sv1(_S, delimiter=False), flagged("pixel_data_cut_off")),
     Case("M4-empty-fragment", _sv1([_S[0], b"", _S[2]]), Read(lost=1)),
@@ -177,7 +177,7 @@ M4: list[Case] = [
     Case(
         "M4-jpeg-8-bit-of-10",
         _sv1([bytes(imagecodecs.jpeg8_encode(np.zeros((16, 24), np.uint8)))] * 3, syntax=JPEG_BASELINE),
-        Read(lost=3),
+        flagged("precision_below_bits_stored"),
     ),
     Case(
         "M4-lossy-where-lossless-is-said",
@@ -189,7 +189,7 @@ M4: list[Case] = [
     Case(
         "M4-j2k-8-bit-of-10-stored",
         _sv1([_j2k((f >> 2).astype(np.uint8), 8) for f in pictures()], syntax=J2K_LOSSLESS),
-        Read(lost=3),
+        flagged("precision_below_bits_stored"),
     ),
     Case(
         "M4-j2k-of-2-giga-pixels",

@@ -18,6 +18,7 @@ from tests.sources.code_streams import (
     jpeg_borders,
     packets,
     picture,
+    positions,
     tile_parts,
     with_tile_part_length,
 )
@@ -64,6 +65,19 @@ def test_a_whole_stream_of_any_legal_form_is_decoded(name: str) -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_a_stream_cut_and_closed_with_an_end_marker_is_never_another_picture(name: str) -> None:
     assert other_pictures(FORMS[name], cuts(FORMS[name])) == []
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if FORMS[name].kind != "rle"])
+def test_a_stream_cut_and_left_open_is_never_another_picture(name: str) -> None:
+    form = FORMS[name]
+    whole = form.decode(form.stream)
+    for at in (at for at in positions(form) if at < len(form.stream) - 2):
+        for padding in (b"", b"\0", b"\xff"):
+            try:
+                pixels = form.decode(form.stream[:at] + padding)
+            except FrameDecodeError:
+                continue
+            assert np.array_equal(pixels, whole), (at, padding)
 
 
 def _without(stream: bytes, start: int, end: int) -> bytes:

@@ -31,6 +31,7 @@ from tests.sources.dicom_bytes import (
     xa_file,
 )
 from tests.sources.kernel_walls import kernel_has
+from tests.sources.picture_files import exif
 from tests.sources.reading import LIMITS, only_input, read_sandboxed
 
 
@@ -62,6 +63,10 @@ def inputs(folder: Path) -> dict[str, Path]:
     for suffix, options in {"png": {}, "bmp": {}, "tif": {}, "lzw.tif": {"compression": "tiff_lzw"}}.items():
         Image.fromarray(flat[0]).save(folder / f"grey.{suffix}", **options)
         Image.fromarray(np.stack(flat[:3], -1)).save(folder / f"colour.{suffix}", **options)
+    Image.fromarray(flat[0]).convert("P").save(folder / "palette.bmp")
+    Image.fromarray(flat[0]).convert("LA").save(folder / "alpha.png")
+    Image.fromarray(flat[0]).convert("CMYK").save(folder / "inks.tif")
+    Image.fromarray(flat[0]).convert("CMYK").save(folder / "inks.jpg", exif=b"Exif\0\0" + exif(6))
     for codec, (form, suffix) in {
         "libx264": ("yuv420p", "mp4"),
         "ffv1": ("gray10le", "mkv"),

@@ -258,7 +258,7 @@ def test_a_run_with_an_unusable_uid_has_no_identity_to_refer_to(tmp_path: Path) 
     [
         ({"_00080016": text("UI", "1.2.840.10008.5.1.4.1.1.2")}, "CT Image Storage"),
         ({"_00280002": us(3), "_00280004": text("CS", "RGB")}, "Samples per Pixel 3"),
-        ({"_00280103": us(1)}, "signed pixels"),
+        ({"_00280103": us(2)}, "Pixel Representation"),
         ({"_00280100": us(32)}, "32 Bits Allocated"),
         ({"_00280101": us(17)}, "17 Bits Stored"),
         ({"_00280101": us(7)}, "7 Bits Stored"),

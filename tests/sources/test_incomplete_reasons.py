@@ -78,9 +78,10 @@ INCOMPLETE: dict[str, tuple[str, bytes, str]] = {
     "the first progressive scan": ("jpeg-progressive", _without_scan("jpeg-progressive", 0), "builds on a missing one"),
     "the last progressive scan": ("jpeg-progressive", _without_scan("jpeg-progressive", -1), "scans are missing"),
     "every scan": ("jpeg-98", _without_scan("jpeg-98", 0), "scans are missing"),
-    "the end marker of a JPEG": ("jpeg-98", FORMS["jpeg-98"].stream[:-2], r"no end marker \(EOI\)"),
-    "the end marker of a JPEG 2000": ("jpeg2000-8", FORMS["jpeg2000-8"].stream[:-2], r"no end marker \(EOC\)"),
-    "the end marker of a JPEG-LS": ("jpeg-ls-8", FORMS["jpeg-ls-8"].stream[:-2], r"no end marker \(EOI\)"),
+    "the end of a JPEG": ("jpeg-98", FORMS["jpeg-98"].stream[:-9], r"coded data end at byte \d+, in MCU row 13 of 13"),
+    "the end of a JPEG 2000": ("jpeg2000-8", FORMS["jpeg2000-8"].stream[:-9], "ends at byte .* beyond the stream"),
+    "the end of a JPEG-LS": ("jpeg-ls-16", FORMS["jpeg-ls-16"].stream[:-2], r"no end marker \(EOI\), and coded data"),
+    "the scan of a JPEG-LS": ("jpeg-ls-8", FORMS["jpeg-ls-8"].stream.partition(b"\xff\xda")[0], r"no scan \(SOS\)"),
     "half of a tile part": ("jpeg2000-8", _closed("jpeg2000-8", 0.5), "part 0 of tile 0 ends at byte .* beyond the"),
     "half of a tile part, its length true": (
         "jpeg2000-8",

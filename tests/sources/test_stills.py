@@ -206,7 +206,7 @@ DAMAGE = {
     "jpeg-colour-progressive": partial(_jpeg_damage, True, progressive=True),
     **{
         f"tiff-{compression}-{'colour' if colour else 'grey'}": partial(_tiff_damage, compression, colour)
-        for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+        for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma")
         for colour in (False, True)
     },
 }

@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.sources.code_stream import (
     CodeStreamError,
+    CodeStreamHeader,
     Family,
+    WholeStream,
+    holds_stream,
     read_code_stream_header,
     require_whole_rle,
-    require_whole_stream,
     swallowed_errors_raised,
+    whole_stream,
 )
+from cathrt.runtime.sources.jp2 import unboxed
+from cathrt.runtime.sources.jpeg_ls import decode_jpeg_ls, require_every_sample
 
 # What imagecodecs (RuntimeError, ValueError) and pylibjpeg-rle (ValueError, pyo3's IndexError) raise on damaged data.
 _VENDOR_ERRORS = (RuntimeError, ValueError, IndexError, OverflowError, TypeError)
@@ -34,93 +39,131 @@ class FrameDecodeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """How one frame is stored: (0028,0010), (0028,0011), (0028,0100), (0028,0101), (0028,0102)."""
+    """How one frame is stored: (0028,0010), (0028,0011), (0028,0100), (0028,0101), (0028,0102), (0028,0103)."""
 
     rows: int
     columns: int
     bits_allocated: int
     bits_stored: int
     high_bit: int
+    signed: bool = False
 
     @property
     def frame_bytes(self) -> int:
         return self.rows * self.columns * self.bits_allocated // 8
 
+    @property
+    def lowest(self) -> int:
+        """The pixel value that a frame's stored value 0 stands for."""
+        return -(1 << self.bits_stored - 1) if self.signed else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """decode: code stream and layout to (rows, columns) unsigned cells. families: what the stream may be.
+    """decode: code stream and layout to (rows, columns) cells. families: what the stream may be; none for RLE.
 
-    lossy: values beyond bits_stored are ringing and are clipped, not masked. splittable: a frame may span fragments.
+    lossy: values beyond bits_stored are ringing and are clipped, not masked.
     """
 
     decode: Callable[[bytes, PixelLayout], NDArray[Any]]
     families: frozenset[Family]
     lossy: bool = False
-    splittable: bool = True
 
 
 def decode_frame(decoder: Decoder, data: bytes, layout: PixelLayout) -> NDArray[Any]:
     """One frame's stored values: (rows, columns), uint8 up to 8 bits stored, else uint16, each < 2**bits_stored.
 
-    The stream's own sizes are compared with the layout before anything is decoded.
-    Raises FrameDecodeError with what was found and expected.
+    Signed pixels are counted from layout.lowest. The stream's own sizes are compared with the layout before anything is
+    decoded. Raises FrameDecodeError with what was found and expected.
     """
-    cell_bits = layout.bits_allocated
-    if decoder.families:
-        cell_bits = _check_header(decoder, data, layout)
     try:
         with swallowed_errors_raised():
-            cells = decoder.decode(data, layout)
+            if not decoder.families:
+                return stored_values(decoder.decode(data, layout), layout, cell_bits=layout.bits_allocated, clip=False)
+            data = unboxed(data)
+            header = read_code_stream_header(data)
+            _require_fit(decoder, header, layout)
+            stream = whole_stream(data, header.family)
+            _require_one_stream(stream)
+            cells = decoder.decode(stream.data, layout)
+            if header.family == "JPEG-LS" and not stream.end_marker:
+                require_every_sample(stream.data, cells)
     except CodeStreamError as exc:
-        raise FrameDecodeError(f"incomplete code stream: {exc}") from exc
+        raise FrameDecodeError(f"unusable code stream: {exc}") from exc
     except _VENDOR_ERRORS as exc:
         raise FrameDecodeError(f"damaged code stream ({type(exc).__name__}: {exc})") from exc
-    if cells.shape != (layout.rows, layout.columns) or cells.dtype.kind != "u":
-        raise FrameDecodeError(
-            f"decodes to {cells.shape} {cells.dtype}, expected ({layout.rows}, {layout.columns}) unsigned"
-        )
-    if int(cells.max()) >> cell_bits:
-        raise FrameDecodeError(f"damaged code stream (values beyond the {cell_bits} bits it declares)")
-    return stored_values(cells, layout, cell_bits=cell_bits, clip=decoder.lossy)
+    _require_declared_cells(cells, header, layout)
+    return stored_values(cells, layout, cell_bits=header.bits, clip=decoder.lossy)
 
 
 def stored_values(cells: NDArray[Any], layout: PixelLayout, *, cell_bits: int, clip: bool) -> NDArray[Any]:
-    """Cells of `cell_bits` to stored values: unused high bits off (old overlays live there), low ones shifted out."""
+    """Cells of `cell_bits` to stored values: unused high bits off (old overlays live there), low ones shifted out.
+
+    Signed pixels come as signed cells, or as the bits of their two's complement; they are then counted from
+    layout.lowest.
+    """
     dtype = np.uint8 if layout.bits_stored <= 8 else np.uint16
     top = (1 << layout.bits_stored) - 1
     shift = layout.high_bit + 1 - layout.bits_stored
     if shift and cell_bits > layout.high_bit:
         cells = cells >> shift
-    if cell_bits > layout.bits_stored:
+    if cells.dtype.kind == "i":
+        if clip:
+            cells = np.clip(cells, layout.lowest, layout.lowest + top)
+        cells = cells.astype(np.uint16) & top
+    elif cell_bits > layout.bits_stored:
         cells = np.minimum(cells, top) if clip else cells & top
+    if layout.signed:
+        cells = cells ^ (1 << layout.bits_stored - 1)
     return np.ascontiguousarray(cells.astype(dtype, copy=False))
 
 
-def _check_header(decoder: Decoder, data: bytes, layout: PixelLayout) -> int:
-    """Compare the stream's own header with the layout, and see that all of it is there; returns its precision."""
-    try:
-        header = read_code_stream_header(data)
-    except CodeStreamError as exc:
-        raise FrameDecodeError(f"no code stream: {exc}") from exc
+def _require_fit(decoder: Decoder, header: CodeStreamHeader, layout: PixelLayout) -> None:
+    """Raise FrameDecodeError where the stream's own header contradicts the layout.
+
+    A stream of fewer bits than Bits Stored holds the same values, all of them small.
+    """
     if header.family not in decoder.families:
         raise FrameDecodeError(f"a {header.family} stream, expected {' or '.join(sorted(decoder.families))}")
-    found = (header.rows, header.columns, header.components, header.signed)
-    if found != (layout.rows, layout.columns, 1, False):
+    if (header.rows, header.columns, header.components) != (layout.rows, layout.columns, 1):
         raise FrameDecodeError(
-            f"the stream is {header.rows}x{header.columns}, {header.components} component(s)"
-            f"{', signed' * header.signed}, "
-            f"expected {layout.rows}x{layout.columns}, 1 unsigned"
+            f"the stream is {header.rows}x{header.columns}, {header.components} component(s), "
+            f"expected {layout.rows}x{layout.columns}, 1"
         )
-    if not layout.bits_stored <= header.bits <= layout.bits_allocated:
+    if header.bits > layout.bits_allocated:
         raise FrameDecodeError(
-            f"the stream has {header.bits} bits, expected {layout.bits_stored} to {layout.bits_allocated}"
+            f"the stream has {header.bits} bits a sample, more than the {layout.bits_allocated} of Bits Allocated"
         )
-    try:
-        require_whole_stream(data, header.family)
-    except CodeStreamError as exc:
-        raise FrameDecodeError(f"incomplete code stream: {exc}") from exc
-    return header.bits
+    if header.signed and not layout.signed:
+        raise FrameDecodeError("the stream is signed, and Pixel Representation says unsigned")
+    if layout.signed and not header.signed:
+        # The bits of a two's complement: where they are not all there, or not exact, the sign is not known.
+        if decoder.lossy:
+            raise FrameDecodeError("signed pixels in a lossy stream of unsigned samples: signs may have changed")
+        if header.bits < layout.bits_stored:
+            raise FrameDecodeError(
+                f"signed pixels of {layout.bits_stored} bits in a stream of {header.bits} unsigned bits: "
+                "their signs are not known"
+            )
+
+
+def _require_one_stream(stream: WholeStream) -> None:
+    """Other bytes may follow the stream; another picture may not: which of the two is the frame?"""
+    if holds_stream(stream.rest):
+        raise CodeStreamError("a second code stream follows in this frame's data, expected one")
+
+
+def _require_declared_cells(cells: NDArray[Any], header: CodeStreamHeader, layout: PixelLayout) -> None:
+    """Raise FrameDecodeError where a decoder made something else than the header announced."""
+    kind = "i" if header.signed else "u"
+    if cells.shape != (layout.rows, layout.columns) or cells.dtype.kind != kind:
+        raise FrameDecodeError(
+            f"decodes to {cells.shape} {cells.dtype}, expected ({layout.rows}, {layout.columns}) "
+            f"{'signed' if header.signed else 'unsigned'}"
+        )
+    lowest = -(1 << header.bits - 1) if header.signed else 0
+    if not lowest <= int(cells.min()) <= int(cells.max()) < lowest + (1 << header.bits):
+        raise FrameDecodeError(f"damaged code stream (values beyond the {header.bits} bits it declares)")
 
 
 def _jpeg(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001 - one signature for all
@@ -130,9 +173,7 @@ def _jpeg(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001 - o
 
 
 def _jpeg_ls(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
-    from imagecodecs import jpegls_decode
-
-    return np.asarray(jpegls_decode(data))
+    return decode_jpeg_ls(data)
 
 
 def _jpeg2000(data: bytes, layout: PixelLayout) -> NDArray[Any]:  # noqa: ARG001
@@ -176,7 +217,7 @@ DECODERS: dict[str, Decoder] = {
     "1.2.840.10008.1.2.4.201": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless
     "1.2.840.10008.1.2.4.202": Decoder(_htj2k, _JPEG_2000),  # HTJ2K Lossless RPCL
     "1.2.840.10008.1.2.4.203": Decoder(_jpeg2000, _JPEG_2000, lossy=True),  # HTJ2K; not OpenJPH, see _htj2k
-    "1.2.840.10008.1.2.5": Decoder(_rle, frozenset(), splittable=False),  # RLE Lossless: no header of its own to check
+    "1.2.840.10008.1.2.5": Decoder(_rle, frozenset()),  # RLE Lossless: no header of its own to check
 }
 
 # Where each decoder comes from: module and function.

@@ -5,32 +5,41 @@ Not for: applying them (preprocessing does) and for the exposed area (exposed.py
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cathrt.runtime.frame import LookupTable, Rescale, VoiLutFunction, VoiWindow
 from cathrt.runtime.sources.dicom.attributes import Attributes
+from cathrt.runtime.sources.dicom.decoders import PixelLayout
 
 _FUNCTIONS: dict[str, VoiLutFunction] = {"LINEAR": "LINEAR", "LINEAR_EXACT": "LINEAR_EXACT", "SIGMOID": "SIGMOID"}
 
 
-def modality_from_attributes(attributes: Attributes, *, little_endian: bool) -> Rescale | LookupTable | None:
-    """Modality LUT (0028,3000), else Rescale Slope and Intercept, else None."""
+def modality_from_attributes(
+    attributes: Attributes, layout: PixelLayout, *, little_endian: bool
+) -> Rescale | LookupTable | None:
+    """Modality LUT (0028,3000), else Rescale Slope and Intercept, else None.
+
+    Signed pixels are stored values counted from layout.lowest, and this is where they get their sign back.
+    """
     if (item := attributes.item("ModalityLUTSequence")) is not None:
-        table = _lookup_table(item, little_endian=little_endian, signed_input=False)
+        table = _lookup_table(item, little_endian=little_endian, signed_input=layout.signed)
         if table is not None:
-            return table
+            return replace(table, first_input=table.first_input - layout.lowest)
         attributes.flag_unusable("ModalityLUTSequence")
     slope, intercept = attributes.number("RescaleSlope"), attributes.number("RescaleIntercept")
-    if slope is None and intercept is None:
-        return None
     if slope == 0.0:
         attributes.flag_unusable("RescaleSlope")
+        slope = intercept = None
+    if slope is None and intercept is None and not layout.signed:
         return None
-    return Rescale(1.0 if slope is None else slope, intercept or 0.0)
+    slope = 1.0 if slope is None else slope
+    return Rescale(slope, (intercept or 0.0) + slope * layout.lowest)
 
 
 def voi_from_attributes(
-    attributes: Attributes, modality: Rescale | LookupTable | None, *, little_endian: bool
+    attributes: Attributes, layout: PixelLayout, modality: Rescale | LookupTable | None, *, little_endian: bool
 ) -> VoiWindow | LookupTable | None:
     """The first VOI window, else the VOI LUT (0028,3010), else None.
 
@@ -41,7 +50,8 @@ def voi_from_attributes(
     if window is not None:
         return window
     if (item := attributes.item("VOILUTSequence")) is not None:
-        signed = isinstance(modality, Rescale) and modality.intercept < 0.0
+        top = (1 << layout.bits_stored) - 1
+        signed = isinstance(modality, Rescale) and min(0.0, modality.slope * top) + modality.intercept < 0.0
         table = _lookup_table(item, little_endian=little_endian, signed_input=signed)
         if table is None:
             attributes.flag_unusable("VOILUTSequence")

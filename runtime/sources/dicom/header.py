@@ -6,11 +6,11 @@ Not for: parsing (part10.py) and pixels (decoders.py, native.py).
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import DicomIdentity, Grayscale, RadiationSetting, Run
+from cathrt.runtime.frame import DicomIdentity, Grayscale, PhotometricInterpretation, RadiationSetting, Run
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources.dicom.attributes import Attributes, attributes_of_frame
 from cathrt.runtime.sources.dicom.decoders import PixelLayout
@@ -40,18 +40,35 @@ _BIPLANE_FLAGS = {"BIPLANE A": "biplane_a", "BIPLANE B": "biplane_b", "BIPLANE":
 _RADIATION_SETTINGS: dict[str, RadiationSetting] = {"SC": "SC", "GR": "GR"}
 
 
-def run_from_part10(
-    part10: Part10, name: str, content_sha256: str, limits: LimitsConfig
-) -> tuple[Run, PixelLayout, list[Angles]]:
-    """The Run, how its frames are stored, and the positioner angles of each. Raises SourceError for what is no run."""
-    flags = set(part10.flags)
-    attributes = attributes_of_frame(part10.dataset, 0, flags)
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the header says of the pixels, before they are looked at. frames: Number of Frames, 1 where it is absent."""
+
+    attributes: Attributes
+    sop_class_uid: str
+    modality: str | None
+    photometric_interpretation: PhotometricInterpretation
+    layout: PixelLayout
+    frames: int
+
+
+def describe(part10: Part10, limits: LimitsConfig) -> Described:
+    """How the pixels are stored. Raises SourceError for what is no run."""
+    attributes = attributes_of_frame(part10.dataset, 0, set(part10.flags))
     sop_class_uid, modality = _check_sop_class(part10, attributes)
     layout = _pixel_layout(attributes, limits)
-    frame_count = _frame_count(attributes, limits)
-    photometric = _photometric_interpretation(attributes)
+    frames = _frame_count(attributes, limits)
+    return Described(attributes, sop_class_uid, modality, _photometric_interpretation(attributes), layout, frames)
+
+
+def run_from_description(
+    described: Described, part10: Part10, name: str, content_sha256: str, *, frame_count: int
+) -> tuple[Run, list[Angles]]:
+    """The Run, and the positioner angles of each frame. frame_count: of the frames found."""
+    attributes, layout = described.attributes, described.layout
+    flags = attributes.flags
     little_endian = part10.transfer_syntax_uid != EXPLICIT_BIG
-    modality_transform = modality_from_attributes(attributes, little_endian=little_endian)
+    modality_transform = modality_from_attributes(attributes, layout, little_endian=little_endian)
     geometry = geometry_from_attributes(attributes)
     angles = angles_from_dataset(part10.dataset, attributes, geometry, frame_count)
     image_type = attributes.codes("ImageType")
@@ -68,20 +85,20 @@ def run_from_part10(
         columns=layout.columns,
         grayscale=Grayscale(
             bits_stored=layout.bits_stored,
-            photometric_interpretation=photometric,
+            photometric_interpretation=described.photometric_interpretation,
             modality=modality_transform,
-            voi=voi_from_attributes(attributes, modality_transform, little_endian=little_endian),
+            voi=voi_from_attributes(attributes, layout, modality_transform, little_endian=little_endian),
             exposed=exposed_from_attributes(attributes, layout.rows, layout.columns),
             pixel_intensity_relationship=attributes.code("PixelIntensityRelationship"),
         ),
         timing=timing_from_attributes(attributes, frame_count),
         geometry=geometry,
-        dicom=_identity(attributes, sop_class_uid, part10.transfer_syntax_uid),
-        modality=modality,
+        dicom=_identity(attributes, described.sop_class_uid, part10.transfer_syntax_uid),
+        modality=described.modality,
         radiation_setting=_RADIATION_SETTINGS.get(setting or ""),
         flags=tuple(sorted(flags)),
     )
-    return run, layout, angles
+    return run, angles
 
 
 def _check_sop_class(part10: Part10, attributes: Attributes) -> tuple[str, str | None]:
@@ -116,8 +133,11 @@ def _pixel_layout(attributes: Attributes, limits: LimitsConfig) -> PixelLayout:
     samples = attributes.integer("SamplesPerPixel")
     if samples not in (1, None):
         raise SourceError(f"Samples per Pixel {samples}: expected 1; colour is no X-ray frame")
-    if attributes.integer("PixelRepresentation") not in (0, None):
-        raise SourceError("signed pixels (Pixel Representation 1): expected unsigned as XA and XRF require")
+    representation = attributes.integer("PixelRepresentation")
+    if representation not in (0, 1, None):
+        raise SourceError(f"Pixel Representation (0028,0103) is {representation}: expected 0 (unsigned) or 1 (signed)")
+    if representation == 1:
+        attributes.flags.add("pixels_signed")
     allocated, stored = attributes.integer("BitsAllocated"), attributes.integer("BitsStored")
     if allocated not in (8, 16) or stored is None or not 8 <= stored <= allocated:
         raise SourceError(
@@ -127,7 +147,7 @@ def _pixel_layout(attributes: Attributes, limits: LimitsConfig) -> PixelLayout:
     if high_bit is None or not stored - 1 <= high_bit < allocated:
         attributes.flag_unusable("HighBit")
         high_bit = stored - 1
-    return PixelLayout(rows, columns, allocated, stored, high_bit)
+    return PixelLayout(rows, columns, allocated, stored, high_bit, signed=representation == 1)
 
 
 def _frame_count(attributes: Attributes, limits: LimitsConfig) -> int:
@@ -141,7 +161,7 @@ def _frame_count(attributes: Attributes, limits: LimitsConfig) -> int:
     return frames or 1
 
 
-def _photometric_interpretation(attributes: Attributes) -> Literal["MONOCHROME1", "MONOCHROME2"]:
+def _photometric_interpretation(attributes: Attributes) -> PhotometricInterpretation:
     value = attributes.code("PhotometricInterpretation")
     if value == "MONOCHROME1":
         return "MONOCHROME1"

@@ -28,7 +28,7 @@ EXPLICIT_LITTLE, IMPLICIT_LITTLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 EXPLICIT_BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 
-_PIXEL_DATA = 0x7FE00010
+PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _MAX_VALUE = 32 << 20  # bytes; the largest header value we read, a 65,536-entry LUT, has 128 KiB
@@ -160,13 +160,15 @@ def _pixel_data_header(body: Any, *, little_endian: bool, implicit: bool) -> tup
     """VR and length of the Pixel Data element at which the stream stands."""
     order = "<" if little_endian else ">"
     header = body.read(8)
+    if not header:
+        raise SourceError("no Pixel Data (7FE0,0010): the data set ends without it: export the object with its pixels")
     if len(header) < 8:
-        raise SourceError("no Pixel Data (7FE0,0010): the file is cut off, or is no image; fetch it again")
+        raise SourceError("no Pixel Data (7FE0,0010): the file ends inside an element; fetch it again")
     group, element, length = struct.unpack(f"{order}HHI", header)
     tag = group << 16 | element
     if tag in _FLOAT_PIXEL_DATA:
-        raise SourceError("floating-point pixels (7FE0,0008): X-ray runs store unsigned whole numbers")
-    if tag != _PIXEL_DATA:
+        raise SourceError("floating-point pixels (7FE0,0008): X-ray runs store whole numbers")
+    if tag != PIXEL_DATA:
         raise SourceError("no Pixel Data (7FE0,0010) where the header ends: the file is no image, or damaged")
     vr = header[4:6]
     if implicit or not (vr.isalpha() and vr.isupper()):
