@@ -44,14 +44,17 @@ class NetworkSource:
 class SourceModel:
     """Weights and their meaning, as they can be exported.
 
-    manifest: complete but for files, artifacts, provenance and evidence. weights_sha256: hex. about: JSON for the
-    provenance: what the weights are, beside their hash. networks: by role, each of the manifest's.
+    manifest: complete but for files, artifacts, provenance and evidence. weights_sha256: hex, of the whole file. about:
+    JSON for the provenance: what the weights are, beside their hash; "weights_read" has the "set" that was taken, where
+    the file holds several. networks: by role, each of the manifest's. notes: lines for the user on how the weights were
+    read.
     """
 
     manifest: Manifest
     weights_sha256: str
     about: Mapping[str, Any]
     networks: Mapping[str, NetworkSource]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +62,15 @@ class ExportPort:
     """The heavy part of a kind. criteria: by role, of each network of the kind.
 
     truths: what the kind takes for true of a frame of the qualification set.
-    of_bundle: the model that a bundle was made of, from the file of its weights where one is given; None where neither
-    the file nor the bundle says. Raises ConfigError for weights that are not the bundle's.
+    of_bundle: the model that a bundle was made of, from the file of its weights where one is given, and the set of
+    weights in it (--state); None where neither the file nor the bundle says. Raises ConfigError for weights that are
+    not the bundle's.
     card: the model card of a demonstration, written from its manifest; None where the kind has none.
     """
 
     criteria: Mapping[str, Criteria[Any, Any]]
     truths: Truths
-    of_bundle: Callable[[Bundle, Path | None], SourceModel | None]
+    of_bundle: Callable[[Bundle, Path | None, str | None], SourceModel | None]
     card: Callable[[Manifest], str] | None = None
 
 

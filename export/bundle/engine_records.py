@@ -15,7 +15,7 @@ from cathrt.runtime.engines import ENGINES
 _MEASURED_ON = ("artifact_sha256", "model_sha256")
 # What provenance says of the weights, whatever artifact was made of them.
 _GONE = object()
-_OF_THE_WEIGHTS = ("arch", "weights_named_as", "random_init", "seed")
+_OF_THE_WEIGHTS = ("arch", "weights_named_as", "weights_read", "random_init", "seed")
 
 
 def evidence_about(manifest: Manifest, engines: Collection[str]) -> dict[str, Any]:

@@ -82,6 +82,12 @@ def _require_the_same(base: Manifest, other: Manifest, path: Path) -> None:
             f"{path}: made of weights {str(weights[1])[:16]}, {base.name} of {str(weights[0])[:16]}: expected the same "
             "in both manifests' provenance.chain: export them from one checkpoint"
         )
+    sets = [_set_of_weights(manifest) for manifest in (base, other)]
+    if sets[0] != sets[1]:
+        raise ManifestError(
+            f"{path}: made of the set of weights {sets[1]}, {base.name} of {sets[0]} in the same file: export both "
+            "with the same --state"
+        )
 
 
 def _require_whole(other: Bundle) -> None:
@@ -96,6 +102,13 @@ def _require_whole(other: Bundle) -> None:
 def _weights(manifest: Manifest) -> str | None:
     chain = manifest.provenance.get("chain")
     found = chain.get("weights") if isinstance(chain, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _set_of_weights(manifest: Manifest) -> str | None:
+    """Which set was taken of a file that holds several; None of a file that holds one."""
+    read = manifest.provenance.get("weights_read")
+    found = read.get("set") if isinstance(read, Mapping) else None
     return found if isinstance(found, str) else None
 
 

@@ -1,7 +1,8 @@
-"""Weights out of a file: safetensors, or a torch file that holds nothing but weights. No code in a file is ever run.
+"""Tensors out of a file: safetensors, or a torch file of plain data. No code in a file is ever run.
 
 The file is copied once into memory that nobody else can change; the hash and the tensors are of that copy, and the
-tensors are views of it. Not for: what the weights belong to (checkpoint.py).
+tensors are views of it. Not for: which of the tensors are the network's weights (models/<kind>/), or which of several
+sets of them is meant (set_choice.py).
 """
 
 from __future__ import annotations
@@ -25,33 +26,32 @@ from cathrt.runtime.sources.discover import shown_name
 from cathrt.runtime.sources.syntax import printable
 
 _PIECE = 1 << 20
-_TORCH_SUFFIXES = (".pth", ".pt", ".bin")
-# Under which name a training program keeps the weights beside its own books.
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict")
-_MOST_WRAPPERS = 3
-# What data parallelism, torch.compile and training frameworks put before every name.
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-_COUNTER = "n_averaged"  # what torch's AveragedModel keeps beside the weights
+_TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+_DEEPEST = 12  # tables within tables; optimizers need five
 # What torch.load raises. Taken from there, since cathrt imports pickle nowhere.
 _UnpicklingError = torch.serialization.pickle.UnpicklingError
 
 
 class CheckpointError(CathrtError):
-    """A file of weights is refused: unreadable, not weights alone, or not the weights of the network."""
+    """A file of weights is refused: unreadable, more than plain data, or not the weights of the network."""
 
     exit_code = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """tensors: as stored, under their names without wrapper and prefix. sha256: of the whole file, hex."""
+    """tensors: all of the file, as stored and in its order. Each is named by the keys that lead to it, joined by dots,
+    such as state_dict.model.stem.0.weight. sha256: of the whole file, hex."""
 
     tensors: Mapping[str, Tensor]
     sha256: str
 
 
 def read_weights(path: Path) -> Weights:
-    """Read .safetensors, .pth, .pt or .bin. Raises CheckpointError for anything but weights."""
+    """Read .safetensors, .pth, .pt, .ckpt or .bin; numbers, texts and settings are passed over.
+
+    Raises CheckpointError for other files, for files with code, and where there is no tensor.
+    """
     if path.suffix.lower() not in (".safetensors", *_TORCH_SUFFIXES):
         raise CheckpointError(
             f"{shown_name(path)}: expected a name that ends in .safetensors, {', '.join(_TORCH_SUFFIXES)}: "
@@ -59,7 +59,7 @@ def read_weights(path: Path) -> Weights:
         )
     with _private_copy(path) as (copy, sha256):
         document = _safetensors(copy, path) if path.suffix.lower() == ".safetensors" else _torch_file(copy, path)
-    return Weights(_without_prefixes(_unwrapped(document, path)), sha256)
+    return Weights(_tensors(document, path), sha256)
 
 
 @contextmanager
@@ -69,7 +69,13 @@ def _private_copy(path: Path) -> Iterator[tuple[str, str]]:
     descriptor = os.memfd_create("weights", os.MFD_CLOEXEC)
     try:
         try:
-            if not stat.S_ISREG(path.stat().st_mode):
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise CheckpointError(
+                    f"{shown_name(path)}: a folder: give one file of weights. DeepSpeed and FSDP come with a tool that "
+                    "makes one file of a checkpoint in parts"
+                )
+            if not stat.S_ISREG(mode):
                 raise CheckpointError(f"{shown_name(path)}: not a regular file: give one file of weights")
             with path.open("rb", buffering=0) as file, os.fdopen(descriptor, "wb", closefd=False) as copy:
                 while piece := file.read(_PIECE):
@@ -125,7 +131,8 @@ def _refusal(path: Path, found: str) -> str:
         "  python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', map_location='cpu', "
         "weights_only=False); s.save_file({k: v.clone().contiguous() for k, v in d['state_dict'].items()}, "
         "'weights.safetensors')\"\n"
-        "  where 'state_dict' is the name of the weights in it, often 'model'"
+        "  where 'state_dict' is the name of the weights in it, often 'model', or 'state_dict_ema' for their average. "
+        "If the file is the whole model, give d.state_dict() in place of d['state_dict']"
     )
 
 
@@ -134,35 +141,35 @@ def _reason(exc: BaseException) -> str:
     return printable(str(exc).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0], 200)
 
 
-def _unwrapped(document: Any, path: Path) -> dict[str, Tensor]:
-    """The one mapping of names to tensors in a document."""
-    for _ in range(_MOST_WRAPPERS):
-        if not isinstance(document, Mapping):
-            break
-        inner = [name for name in _WRAPPERS if isinstance(document.get(name), Mapping)]
-        if len(inner) > 1:
-            raise CheckpointError(
-                f"{shown_name(path)}: holds several sets of weights ({', '.join(inner)}), which give different "
-                "answers: save the one you mean by itself"
-            )
-        if not inner:
-            break
-        document = document[inner[0]]
-    if isinstance(document, Mapping) and document and all(isinstance(name, str) for name in document):
-        strangers = [name for name, value in document.items() if not isinstance(value, Tensor)]
-        if not strangers:
-            return {name: value.detach() for name, value in document.items()}
-        found = f"beside tensors {', '.join(printable(name, 60) for name in strangers[:5])}"
+def _tensors(document: Any, path: Path) -> dict[str, Tensor]:
+    """Every tensor in a document's tables and lists, at whatever depth; a table that occurs twice counts once."""
+    found: dict[str, Tensor] = {}
+    others: list[str] = []
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)] if isinstance(document, Mapping) else []
+    while waiting:
+        name, value, depth = waiting.pop()
+        if isinstance(value, Tensor) and not value.is_nested:
+            if name in found:
+                raise CheckpointError(
+                    f"{shown_name(path)}: holds two tensors that are both called {printable(name, 120)}: save the "
+                    "model's state_dict() alone"
+                )
+            found[name] = value.detach()
+        elif not isinstance(value, Mapping | list | tuple):
+            others.append(name)
+        elif id(value) not in seen and depth < _DEEPEST:
+            seen.add(id(value))
+            pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+            inner = [(str(key), item) for key, item in pairs if isinstance(key, str | int)]
+            waiting += [(f"{name}.{key}" if name else key, item, depth + 1) for key, item in reversed(inner)]
+    if found:
+        return found
+    if others:
+        what = f"no tensors, only {', '.join(printable(name, 60) for name in others[:5])}"
     else:
-        found = "an empty mapping" if isinstance(document, Mapping) and not document else type(document).__name__
+        what = "an empty mapping" if isinstance(document, Mapping) else type(document).__name__
     raise CheckpointError(
-        f"{shown_name(path)}: found {found}; expected names and tensors, or those under one of "
-        f"{', '.join(_WRAPPERS)}: save the model's state_dict() alone"
+        f"{shown_name(path)}: found {what}; expected names and tensors, alone or in a training program's tables: save "
+        "the model's state_dict()"
     )
-
-
-def _without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    kept = {name: value for name, value in tensors.items() if name != _COUNTER}
-    while prefix := next((prefix for prefix in _PREFIXES if kept and all(n.startswith(prefix) for n in kept)), None):
-        kept = {name.removeprefix(prefix): value for name, value in kept.items()}
-    return kept

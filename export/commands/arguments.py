@@ -51,14 +51,21 @@ def sm_from(text: str | None, targets: Sequence[Target]) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def references_for(bundle: Bundle, port: ExportPort, weights: Path | None) -> dict[str, Reference]:
+def references_for(
+    bundle: Bundle, port: ExportPort, weights: Path | None, state: str | None = None
+) -> dict[str, Reference]:
     """By role, the float32 network that a bundle is held against: of what it was made of, or a graph that it holds.
 
+    state: which set of the weights' file. Says what the user should know of how the weights were read.
     Raises ConfigError where the weights are others, or there are none and the bundle holds no float32 graph.
     """
-    model = port.of_bundle(bundle, weights)
+    if state is not None and weights is None:
+        raise ConfigError(f"--state {state}: names a set of weights in a checkpoint: give --weights FILE too")
+    model = port.of_bundle(bundle, weights, state)
     if model is None:
         return {role: own_reference(bundle, role) for role in bundle.manifest.networks}
+    for note in model.notes:
+        say(note)
     return {role: reference_of(model, role) for role in bundle.manifest.networks}
 
 

@@ -16,6 +16,7 @@ from cathrt.export.commands.options import (
     GateOption,
     PhantomsOption,
     QualifyOnOption,
+    StateOption,
     WeightsOption,
     print_record,
     require_extra,
@@ -36,6 +37,7 @@ def qualify_command(
     qualify_on: QualifyOnOption = None,
     qualify_phantoms: PhantomsOption = 120,
     weights: WeightsOption = None,
+    state: StateOption = None,
     gate: GateOption = None,
     out: Annotated[Path, typer.Option(readable=False, help="Folder for the reports, one for each engine.")] = Path(
         "qualification"
@@ -66,7 +68,7 @@ def qualify_command(
 
     output_folder(out)
     manifest, port = opened.manifest, EXPORTS[opened.manifest.kind].port()
-    references = references_for(opened, port, weights)
+    references = references_for(opened, port, weights, state)
     qualifying = Qualifying(qualification_set(qualify_phantoms, qualify_on, settings, port.truths), settings)
     missed = []
     with stage_bar(shown=not json_) as (told, advance):

@@ -93,6 +93,8 @@ def _export(
 
     key = load_key(sign) if sign is not None else None
     model, port, wanted = row.source(settings, **own), row.port(), PRECISIONS[precision]
+    for note in model.notes:
+        say(note)
     targets = tuple(TARGETS[one] for one in target)
     recipe = Recipe(
         model=model,

@@ -55,7 +55,14 @@ GateOption = Annotated[
 ]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option("--weights", readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin, of weights only."),
+    typer.Option("--weights", readable=False, help="Checkpoint: .safetensors, .pth, .pt, .ckpt or .bin."),
+]
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        help="Set of weights in a checkpoint that holds several: ema, model, or its name. Default: the bundle's.",
+    ),
 ]
 
 

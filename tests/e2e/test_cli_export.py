@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 
 from cathrt.export.bundle.sign import generate_key
+from cathrt.export.checkpoint.file import CheckpointError
 from cathrt.export.commands.cli import app
 from cathrt.export.commands.options import PRECISIONS, TargetName
 from cathrt.export.graph.fold import Target
+from cathrt.export.models.keyframe.checkpoint import random_checkpoint
 from cathrt.export.models.keyframe.convnext import ARCHS
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.export.models.keyframe.options import ArchName
 from cathrt.runtime.bundle.shipped import demonstration_bundle
-from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.phantom.dicom import write_xa
+from tests.export.checkpoint_files import stored
 from tests.export.small_export import semantics_file
 from tests.lines import ArraySource, picture
 
@@ -79,6 +83,7 @@ def test_without_the_extra_the_commands_name_it(tmp_path: Path, arguments: list[
         (["--random-init", "--precision", "bf16", "--target", "onnxruntime"], "no bfloat16 convolution"),
         (["--precision", "fp32", "--target", "openvino"], "both or neither of --weights FILE and --random-init"),
         (["--random-init", "--precision", "fp32", "--target", "openvino", "--sm", "89"], "only TensorRT plans"),
+        (["--random-init", "--precision", "fp32", "--target", "openvino", "--state", "ema"], "give --weights FILE"),
         (["--random-init", "--precision", "fp32", "--target", "tensorrt-rtx", "--sm", "8.9"], "without a dot"),
         (
             ["--random-init", "--precision", "int8", "--target", "openvino", "--gate", "agreement=0.9"],
@@ -102,6 +107,32 @@ def test_trained_weights_without_their_meaning_are_refused(tmp_path: Path) -> No
     arguments = ["--weights", "w.pth", "--precision", "fp32", "--target", "openvino", "--out", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match="do not say what their classes mean"):
         app(["export", "keyframe", "--arch", "convnext_atto", *arguments], standalone_mode=False)
+
+
+def test_what_was_read_of_a_checkpoint_is_said_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, ema = random_checkpoint("convnext_atto", 6, 0).state, random_checkpoint("convnext_atto", 6, 1).state
+    further = {"criterion.weight": torch.ones(6)}
+    document = {"state_dict": {f"model.{name}": value for name, value in state.items()} | further, "ema": dict(ema)}
+    weights = stored(tmp_path / "last.ckpt", document)
+    chosen = ["--weights", str(weights), "--semantics", str(semantics_file(tmp_path)), "--qualify-phantoms", "0"]
+    command = ["export", "keyframe", "--arch", "convnext_atto", *chosen, "--precision", "fp32", "--target", "openvino"]
+    with pytest.raises(CheckpointError, match=r"--state model: state_dict\.model, convnext_atto"):
+        app([*command, "--out", str(tmp_path / "out")], standalone_mode=False)
+    with pytest.raises(SourceError, match="no run"):
+        app([*command, "--state", "model", "--out", str(tmp_path / "out")], standalone_mode=False)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "cathrt: weights: the file holds several sets, taken is state_dict.model"
+    assert second.startswith("cathrt: weights: left out: state_dict.criterion.weight (6), ema (128 tensors). If")
+
+
+def test_a_set_of_weights_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--state ema: names a set of weights in a checkpoint"):
+        app(
+            ["qualify", str(demonstration_bundle()), "--state", "ema", "--out", str(tmp_path / "out")],
+            standalone_mode=False,
+        )
 
 
 def test_a_set_too_small_to_decide_is_exit_code_10_with_a_report_and_nothing_signed(tmp_path: Path, runs: Path) -> None:

@@ -1,33 +1,82 @@
 """A checkpoint: the whole, finite weights of one ConvNeXt in timm's names, whoever published them, and their identity.
 
-Not for: files (checkpoint/file.py), names (models/convnext_names.py) and graphs (to_onnx.py).
+Not for: files (checkpoint/file.py), finding weights among a training's other tensors (weight_sets.py), names
+(convnext_names.py), what is said of a file that is refused (checkpoint_faults.py), and graphs (to_onnx.py).
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cathrt.export.checkpoint.file import CheckpointError, read_weights
+from cathrt.export.checkpoint.set_choice import chosen
+from cathrt.export.models.keyframe.checkpoint_faults import no_network, not_chosen, not_whole, several_sets
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
-from cathrt.export.models.keyframe.convnext_names import LAYOUTS, Layout, name_in, shape_in, timm_names, timm_tensor
+from cathrt.export.models.keyframe.convnext_names import Layout
+from cathrt.export.models.keyframe.set_fit import STEM, STEM_CHANNELS, SetFit, fit_of, shapes_of
+from cathrt.export.models.keyframe.weight_sets import WeightSet, table_of, weight_sets
 from cathrt.runtime.sources.discover import shown_name
 from cathrt.runtime.sources.syntax import printable
 
-_LISTED = 20
+_SHOWN, _KEPT = 10, 100  # of the tensors that are left out: on the terminal, in the provenance
 _RANDOM_LAYER_SCALE = 0.1  # blocks that do something: with the paper's 1e-6 they would be the identity
-_WIDENED = (torch.float16, torch.bfloat16)
-_CLASSIFIER = ("head.fc.weight", "head.fc.bias")
-_NO_TELLING = -1  # for the number of classes where the classifier is missing
 
-Shape = tuple[int, ...]
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How weights were taken out of a file that holds more than they, or less.
+
+    chosen: name of the set, where the file holds several. left_out: what else it holds. layer_scale: False where it
+    has none, so that ones were written. stem_channels: of the file; the weights of a single one stand in the first of
+    three.
+    """
+
+    chosen: str | None = None
+    left_out: tuple[str, ...] = ()
+    layer_scale: bool = True
+    stem_channels: int = STEM_CHANNELS
+
+    def record(self) -> dict[str, Any]:
+        """For the provenance: JSON, empty where the file is the network and nothing else."""
+        found: dict[str, Any] = {}
+        if self.chosen is not None:
+            found["set"] = self.chosen
+        if self.left_out:
+            more = len(self.left_out) - _KEPT
+            found["left_out"] = [*self.left_out[:_KEPT], *([f"{more} more"] if more > 0 else [])]
+        if not self.layer_scale:
+            found["layer_scale"] = "none in the file: written as ones"
+        if self.stem_channels != STEM_CHANNELS:
+            found["stem"] = "one channel in the file: written as the first of three, the others zero"
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """The same for the terminal, a line each."""
+        lines = []
+        if self.chosen is not None:
+            lines.append(f"weights: the file holds several sets, taken is {self.chosen}")
+        if self.left_out:
+            more = f" and {len(self.left_out) - _SHOWN} more" if len(self.left_out) > _SHOWN else ""
+            lines.append(
+                f"weights: left out: {', '.join(self.left_out[:_SHOWN])}{more}. If the network computes its answer "
+                "with one of them, do not use this export"
+            )
+        if not self.layer_scale:
+            lines.append("weights: the file has no layer scale; ones are written, which changes no answer")
+        if self.stem_channels != STEM_CHANNELS:
+            lines.append(
+                "weights: the stem reads one channel; it is written for three, with the file's weights in the first "
+                "and zeros in the others, which changes no answer"
+            )
+        return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,41 +93,37 @@ class Checkpoint:
     classes: int
     layout: Layout | Literal["random"]
     sha256: str
+    reading: Reading = field(default_factory=Reading)
 
 
-def load_checkpoint(path: Path, arch: str | None = None) -> Checkpoint:
+def load_checkpoint(path: Path, arch: str | None = None, state: str | None = None) -> Checkpoint:
     """Read published or self-trained weights: timm's, torchvision's, transformers' or the authors' own names.
 
-    arch: the size expected, a key of ARCHS; None takes the one the weights are of. Half floats are widened.
+    arch: the size expected, a key of ARCHS; None takes the one the weights are of. state: which set of weights, where
+    the file holds several: "ema", "model", or its name. Half floats are widened; what is no ConvNeXt's is left out.
     At its peak takes less than twice the memory of the float32 weights. Raises CheckpointError with every difference
-    where the file is not exactly such weights, ValueError for an arch that there is not.
+    where the file holds no whole network or several, ValueError for an arch that there is not.
     """
     if arch is not None:
         _require_known(arch)
     weights = read_weights(path)
-    layout = _layout_of(weights.tensors, path)
-    ours = timm_names(layout)
-    state = {ours[name]: timm_tensor(ours[name], value) for name, value in weights.tensors.items() if name in ours}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    closest = max(ARCHS, key=lambda candidate: _likeness(found, candidate))
-    if arch not in (None, closest) and not _mismatches(found, closest):
-        raise CheckpointError(f"{shown_name(path)}: holds {closest}, expected {arch}: give --arch {closest}")
-    arch = arch or closest
-    wrong = _differences(weights.tensors, state, arch, layout)
-    if wrong:
-        more = f"\n  and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-        raise CheckpointError(
-            f"{shown_name(path)}: not the weights of {arch} in the names of {layout}, {len(wrong)} differences:\n  "
-            + "\n  ".join(wrong[:_LISTED])
-            + f"{more}\nCheck that this is the network meant, and that all of it was saved"
-        )
-    return Checkpoint(
-        {name: _usable(name, state[name], layout, path) for name in _shapes(arch)},
-        arch,
-        found["head.fc.weight"][0],
-        layout,
-        weights.sha256,
+    sets = weight_sets(weights.tensors)
+    if not sets:
+        raise CheckpointError(no_network(shown_name(path), weights.tensors))
+    fits = [fit_of(one, weights.tensors) for one in sets]
+    fit = _chosen(fits, arch, state, path)
+    if fit.whole and arch not in (None, fit.arch):
+        raise CheckpointError(f"{shown_name(path)}: holds {fit.arch}, expected {arch}: give --arch {fit.arch}")
+    if not fit.whole:
+        raise CheckpointError(not_whole(shown_name(path), fit, arch, weights.tensors))
+    reading = Reading(
+        printable(fit.weights.name, 200) if len(fits) > 1 else None,
+        tuple(_left_out(weights.tensors, fit.weights, sets)),
+        fit.layer_scale,
+        fit.stem_channels,
     )
+    usable = {name: _usable(name, fit, path) for name in shapes_of(fit.arch)}
+    return Checkpoint(usable, fit.arch, fit.classes, fit.weights.layout, weights.sha256, reading)
 
 
 def random_checkpoint(arch: str, classes: int, seed: int) -> Checkpoint:
@@ -105,76 +150,51 @@ def _require_known(arch: str) -> None:
         raise ValueError(f"arch {arch}: expected one of {', '.join(ARCHS)}")
 
 
-@functools.cache
-def _shapes(arch: str) -> Mapping[str, Shape]:
-    """timm's names and the plain module's shapes, in the module's order; the classifier as for one class."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in ConvNext(ARCHS[arch], classes=1).state_dict().items()}
+def _chosen(fits: Sequence[SetFit], arch: str | None, state: str | None, path: Path) -> SetFit:
+    """The set that is meant. Raises CheckpointError where that is not clear."""
+    by_name = {fit.weights.name: fit for fit in fits}
+    if state is not None:
+        found = chosen(list(by_name), state)
+        if len(found) != 1:
+            raise CheckpointError(not_chosen(shown_name(path), fits, state, found))
+        return by_name[found[0]]
+    distinct = [fit for place, fit in enumerate(fits) if not any(fit.same_memory(other) for other in fits[:place])]
+    if len(distinct) == 1:
+        return fits[0]
+    of_arch = [fit for fit in distinct if fit.arch == arch]
+    if len(of_arch) == 1 and of_arch[0].whole:
+        return of_arch[0]
+    raise CheckpointError(several_sets(shown_name(path), fits))
 
 
-def _layout_of(tensors: Mapping[str, Tensor], path: Path) -> Layout:
-    known = {layout: sum(name in timm_names(layout) for name in tensors) for layout in LAYOUTS}
-    layout = max(known, key=lambda candidate: known[candidate])
-    if not known[layout]:
-        some = ", ".join(printable(name, 80) for name in sorted(tensors)[:3]) or "nothing"
-        raise CheckpointError(
-            f"{shown_name(path)}: found {len(tensors)} tensors ({some} ...), none of them named as "
-            f"{', '.join(LAYOUTS)} name ConvNeXt's weights: check that this is the network meant"
-        )
-    return layout
-
-
-def _likeness(found: Mapping[str, Shape], arch: str) -> float:
-    """1 where names and shapes are those of this size, 0 where none is."""
-    return 1.0 - len(_mismatches(found, arch)) / len(found.keys() | _shapes(arch).keys())
-
-
-def _mismatches(found: Mapping[str, Shape], arch: str) -> list[str]:
-    """timm's names of which the shapes differ or one side has nothing."""
-    expected = _expected(found, arch)
-    names = [*expected, *(name for name in found if name not in expected)]
-    return [name for name in names if found.get(name) != expected.get(name)]
-
-
-def _expected(found: Mapping[str, Shape], arch: str) -> Mapping[str, Shape]:
-    """The shapes of this size with as many classes as the classifier found has; with none where there is no telling."""
-    weight, bias = (found.get(name, ()) for name in _CLASSIFIER)
-    classes = weight[0] if len(weight) == 2 else bias[0] if len(bias) == 1 else 0
-    return {
-        name: (classes or _NO_TELLING, *shape[1:]) if name in _CLASSIFIER else shape
-        for name, shape in _shapes(arch).items()
-    }
-
-
-def _differences(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], arch: str, layout: Layout) -> list[str]:
-    """One line for each weight that is not as expected, in the names and shapes of the file."""
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    expected = _expected(found, arch)
-    lines = []
-    for name in _mismatches(found, arch):
-        theirs = str(name_in(layout, name))
-        here = _text(tuple(tensors[theirs].shape)) if theirs in tensors else "nothing"
-        there = _text(shape_in(layout, name, expected[name])) if name in expected else "nothing"
-        lines.append(f"{theirs}: found {here}, expected {there}")
+def _left_out(tensors: Mapping[str, Tensor], taken: WeightSet, sets: Sequence[WeightSet]) -> Iterator[str]:
+    """What of a file is not taken: other sets and optimizers' tables with their number of tensors, the rest by name."""
+    own = set(taken.names.values())
+    of_set = {name: one.name for one in sets if one is not taken for name in (*one.names.values(), *one.spare)}
+    counts: dict[str, int] = {}
     for name, value in tensors.items():
-        if name not in timm_names(layout):
-            lines.append(f"{printable(name, 120)}: found {_text(tuple(value.shape))}, expected nothing")
-        elif value.dtype not in (torch.float32, *_WIDENED) or value.layout != torch.strided or not value.is_cpu:
-            lines.append(f"{name}: found {value.dtype} ({value.layout}), expected plain float32, float16 or bfloat16")
-    return lines
+        if name in own:
+            continue
+        if (table := of_set.get(name) or table_of(name)) is not None:
+            counts[table] = counts.get(table, 0) + 1
+        else:
+            counts[f"{name} ({', '.join(map(str, value.shape))})"] = 0
+    for name, count in counts.items():
+        yield printable(name, 120) + (f" ({count} tensors)" if count else "")
 
 
-def _text(shape: Shape) -> str:
-    return f"({', '.join('classes' if size == _NO_TELLING else str(size) for size in shape)})"
-
-
-def _usable(name: str, value: Tensor, layout: Layout, path: Path) -> Tensor:
+def _usable(name: str, fit: SetFit, path: Path) -> Tensor:
     """Contiguous float32, a view where it is that already. Raises CheckpointError where a value is not finite."""
+    if name not in fit.state:  # a layer scale where there is none
+        return torch.ones(shapes_of(fit.arch)[name])
+    value = fit.state[name]
     # the smallest and largest value tell of NaN too, and unlike isfinite() need no memory
     if not bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
         bad = int((~torch.isfinite(value)).sum())
         raise CheckpointError(
-            f"{shown_name(path)}: {name_in(layout, name)}: {bad} of {value.numel()} values are NaN or infinite: the "
-            "training that made these weights has failed, take an earlier checkpoint"
+            f"{shown_name(path)}: {printable(fit.weights.names[name], 200)}: {bad} of {value.numel()} values are NaN "
+            "or infinite: the training that made these weights has failed, take an earlier checkpoint"
         )
-    return value.float().contiguous()
+    value = value.float().contiguous()
+    # Zeros for the channels that the network does not read: a third of the weights in each would be rounded.
+    return F.pad(value, (0, 0, 0, 0, 0, STEM_CHANNELS - 1)) if name == STEM and fit.stem_channels == 1 else value

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext, ConvNextArch
 
-Layout = Literal["timm", "torchvision", "transformers", "facebook"]
+Layout = Literal["timm", "torchvision", "transformers", "transformers_bare", "facebook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,19 @@ LAYOUTS: Mapping[Layout, _Names] = {
         fc2="pwconv2",
         gamma="layer_scale_parameter",
         head_norm="convnext.layernorm",
+        head_fc="classifier",
+    ),
+    # ConvNextModel, which has no last layer of its own: whole only where its owner gave it one.
+    "transformers_bare": _Names(
+        stem=("embeddings.patch_embeddings", "embeddings.layernorm"),
+        downsample="encoder.stages.{stage}.downsampling_layer.{part}",
+        block="encoder.stages.{stage}.layers.{block}",
+        conv_dw="dwconv",
+        norm="layernorm",
+        fc1="pwconv1",
+        fc2="pwconv2",
+        gamma="layer_scale_parameter",
+        head_norm="layernorm",
         head_fc="classifier",
     ),
     # The authors' own code, facebookresearch/ConvNeXt: the stem is the first of four halvings.

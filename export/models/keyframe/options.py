@@ -37,7 +37,11 @@ def keyframe_source(
     settings: Config,
     arch: Annotated[ArchName, typer.Option(help="Size of the network.")],
     weights: Annotated[
-        Path | None, typer.Option(readable=False, help="Checkpoint: .safetensors, .pth, .pt or .bin, of weights only.")
+        Path | None, typer.Option(readable=False, help="Checkpoint: .safetensors, .pth, .pt, .ckpt or .bin.")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="Set of weights in a checkpoint that holds several: ema, model, or its name."),
     ] = None,
     random_init: Annotated[bool, typer.Option("--random-init", help="Use random weights, to measure speed.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
@@ -55,6 +59,8 @@ def keyframe_source(
     """Weights with their meaning. Raises ConfigError where one of them is missing or they do not fit each other."""
     if (weights is None) == (not random_init):
         raise ConfigError("found both or neither of --weights FILE and --random-init, expected one of them")
+    if state is not None and random_init:
+        raise ConfigError(f"--state {state}: names a set of weights in a checkpoint: give --weights FILE")
     from cathrt.export.models.keyframe.checkpoint import load_checkpoint, random_checkpoint
     from cathrt.export.models.keyframe.outputs import outputs_of
     from cathrt.export.models.keyframe.source import source_of
@@ -63,7 +69,7 @@ def keyframe_source(
     if name is not None:
         meaning = replace(meaning, name=name)
     rows = sum(outputs_of(meaning.keyframe).values())
-    checkpoint = load_checkpoint(weights, arch) if weights is not None else random_checkpoint(arch, rows, seed)
+    checkpoint = load_checkpoint(weights, arch, state) if weights is not None else random_checkpoint(arch, rows, seed)
     return source_of(checkpoint, meaning, seed=seed if random_init else None)
 
 

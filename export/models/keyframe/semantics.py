@@ -66,6 +66,8 @@ def semantics_from_toml(path: Path) -> Semantics:
         if not isinstance(document.get(table), dict):
             raise ConfigError(f"{path}: no table [{table}]: docs/export.md shows the form")
         document[table] = _with_settled(path, table, document[table], settled)
+    for key in document["preprocessing"].keys() & {"mean", "std"}:
+        document["preprocessing"][key] = _for_each_channel(document["preprocessing"][key])
     for table, settled in _SETTLED_FURTHER.items():
         if isinstance(given := document["keyframe"].get(table), dict):
             document["keyframe"][table] = _with_settled(path, f"keyframe.{table}", given, settled)
@@ -141,6 +143,12 @@ def _with_settled(path: Path, table: str, given: dict[str, Any], settled: Mappin
     if both := sorted(given.keys() & settled.keys()):
         raise ConfigError(f"{path}: {table}.{both[0]}: the exported graph settles it, remove the key")
     return {**given, **settled}
+
+
+def _for_each_channel(given: Any) -> Any:
+    """One number, in a list or alone, as three alike; anything else as it is, for whoever checks it."""
+    alone = given[0] if isinstance(given, list) and len(given) == 1 else given
+    return [alone] * 3 if isinstance(alone, float) else given
 
 
 def _checked(semantics: Semantics, origin: str) -> Semantics:

@@ -32,13 +32,20 @@ def source_of(checkpoint: Checkpoint, semantics: Semantics, *, seed: int | None)
     rows, outputs = checkpoint.classes, outputs_of(semantics.keyframe)
     if rows != sum(outputs.values()):
         raise ConfigError(_other_rows(rows, outputs))
+    made = semantics.preprocessing
+    if checkpoint.reading.stem_channels == 1 and (len(set(made.mean)) > 1 or len(set(made.std)) > 1):
+        raise ConfigError(
+            f"the network reads one channel, the semantics give three unlike ones: mean {list(made.mean)}, std "
+            f"{list(made.std)}: give the one number of each that it was trained with, such as mean = [0.5]"
+        )
     return _source(checkpoint, manifest_of(semantics, {}, {}, {}), seed)
 
 
-def source_of_bundle(bundle: Bundle, weights: Path | None) -> SourceModel | None:
+def source_of_bundle(bundle: Bundle, weights: Path | None, state: str | None = None) -> SourceModel | None:
     """What a bundle was made of: the checkpoint, or random weights drawn anew; None where there is no telling.
 
-    Raises ConfigError where the checkpoint is another one.
+    state: which set of weights, where the file holds several; None takes the one that the bundle was made of.
+    Raises ConfigError where the checkpoint or the set is another one.
     """
     manifest, rows = bundle.manifest, sum(outputs_of(section_of(bundle.manifest)).values())
     chain = manifest.provenance.get("chain")
@@ -46,7 +53,13 @@ def source_of_bundle(bundle: Bundle, weights: Path | None) -> SourceModel | None
     if weights is None and manifest.random_init and manifest.provenance.get("arch") in ARCHS:
         checkpoint = random_checkpoint(manifest.provenance["arch"], rows, int(manifest.provenance["seed"]))
     elif weights is not None:
-        checkpoint = load_checkpoint(weights)
+        made_of_set = _set_of(manifest)
+        checkpoint = load_checkpoint(weights, state=state or made_of_set)
+        if made_of_set not in (None, checkpoint.reading.chosen):
+            raise ConfigError(
+                f"reference: --state {state} is {checkpoint.reading.chosen}, bundle {manifest.name} was made of "
+                f"{made_of_set}: leave --state out"
+            )
     else:
         return None
     if checkpoint.classes != rows or made_of not in (None, checkpoint.sha256):
@@ -65,7 +78,17 @@ def _source(checkpoint: Checkpoint, manifest: Manifest, seed: int | None) -> Sou
     }
     if seed is not None:
         about["seed"] = seed
-    return SourceModel(manifest, checkpoint.sha256, about, {CLASSIFIER: _classifier(checkpoint, manifest)})
+    if read := checkpoint.reading.record():
+        about["weights_read"] = read
+    networks = {CLASSIFIER: _classifier(checkpoint, manifest)}
+    return SourceModel(manifest, checkpoint.sha256, about, networks, checkpoint.reading.notes())
+
+
+def _set_of(manifest: Manifest) -> str | None:
+    """The set of weights that a bundle says it was made of, where its file held several."""
+    read = manifest.provenance.get("weights_read")
+    found = read.get("set") if isinstance(read, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _classifier(checkpoint: Checkpoint, manifest: Manifest) -> NetworkSource:
@@ -91,6 +114,7 @@ def _classifier(checkpoint: Checkpoint, manifest: Manifest) -> NetworkSource:
 
     identity = {
         "weights": checkpoint.sha256,
+        "set": checkpoint.reading.chosen,
         "arch": checkpoint.arch,
         "height": height,
         "width": width,

@@ -84,6 +84,7 @@ def test_provenance_of_an_exported_artifact_goes_with_it_and_that_of_the_weights
             "made_by": "cathrt export keyframe",
             "chain": {**CHAIN, "onnx": "c" * 64, "calibration": "d" * 64, "engine": {"model.onnx": OTHER}},
             "arch": "convnext_atto",
+            "weights_read": {"set": "ema"},
             "random_init": False,
             "target": "openvino",
             "precision": "int8",
@@ -94,6 +95,7 @@ def test_provenance_of_an_exported_artifact_goes_with_it_and_that_of_the_weights
     assert provenance_about(exported, ["onnxruntime"]) == {
         "chain": CHAIN,
         "arch": "convnext_atto",
+        "weights_read": {"set": "ema"},
         "random_init": False,
         "engines": {"onnxruntime": {"precision": "float32"}},
     }

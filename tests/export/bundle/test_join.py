@@ -105,6 +105,17 @@ def test_other_weights_are_refused(base: Bundle, tmp_path: Path, weights: dict[s
     assert not (tmp_path / "joined").exists()
 
 
+def test_another_set_of_weights_of_the_same_file_is_refused(base: Bundle, tmp_path: Path) -> None:
+    read = {"weights_read": {"set": "state_dict_ema"}}
+    other = int8_bundle(tmp_path / "int8", provenance={**CHAIN, **read})
+    with pytest.raises(ManifestError, match=r"set of weights state_dict_ema, .* of None in the same file"):
+        join(base, [other], KEY, tmp_path / "joined")
+    same = written(tmp_path / "same", {"model.onnx": FLOAT}, {"onnxruntime": Artifact("model.onnx", "float32")})
+    same = replace(same, manifest=replace(same.manifest, provenance={**CHAIN, **read}))
+    joined = open_bundle(join(same, [other], KEY, tmp_path / "joined"), [public_key(KEY)])
+    assert joined.manifest.provenance["weights_read"] == {"set": "state_dict_ema"}
+
+
 def test_another_meaning_is_refused(base: Bundle, tmp_path: Path) -> None:
     keyframe = replace(base.manifest.model, key_frame_threshold=0.9)
     with pytest.raises(ManifestError, match="its model differ"):

@@ -202,7 +202,7 @@ def vector_model(seed: int, roles: Sequence[str] = (ROLE,)) -> SourceModel:
     return SourceModel(manifest, f"{seed:064x}", {"seed": seed}, sources)
 
 
-def of_bundle(bundle: Bundle, weights: Path | None) -> SourceModel | None:
+def of_bundle(bundle: Bundle, weights: Path | None, state: str | None = None) -> SourceModel | None:
     """Knows no weights: the bundle's own float32 graph is its reference."""
     return None
 

@@ -28,7 +28,7 @@ def assert_is(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> None:
     assert {value.dtype for value in checkpoint.state.values()} == {torch.float32}
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "pth", "pt", "bin"])
+@pytest.mark.parametrize("suffix", ["safetensors", "pth", "pt", "ckpt", "bin"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_library_s_names_give_the_same_network(layout: Layout, suffix: str, tmp_path: Path) -> None:
     state = made_up(classes=5)

@@ -51,13 +51,13 @@ def test_what_asks_for_a_class_is_refused_by_the_name_of_the_class(tmp_path: Pat
 def test_all_differences_are_listed_in_the_file_s_own_names(tmp_path: Path) -> None:
     state = published(made_up(), "torchvision")
     del state["features.3.1.layer_scale"]
-    state["features.0.0.weight"] = torch.zeros(40, 1, 4, 4)
+    state["features.0.0.weight"] = torch.zeros(40, 5, 4, 4)
     state["features.3.0.block.1.running_mean"] = torch.zeros(80)
     state["classifier.2.bias"] = torch.zeros(4)
     message = refusal(stored(tmp_path / "broken.safetensors", state))
     assert "not the weights of convnext_atto in the names of torchvision, 4 differences" in message
     assert "features.3.1.layer_scale: found nothing, expected (80, 1, 1)" in message
-    assert "features.0.0.weight: found (40, 1, 4, 4), expected (40, 3, 4, 4)" in message
+    assert "features.0.0.weight: found (40, 5, 4, 4), expected (40, 3, 4, 4)" in message
     assert "features.3.0.block.1.running_mean: found (80), expected nothing" in message
     assert "classifier.2.bias: found (4), expected (6)" in message
 
@@ -65,7 +65,7 @@ def test_all_differences_are_listed_in_the_file_s_own_names(tmp_path: Path) -> N
 def test_twenty_differences_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
     state = {name: value for name, value in made_up().items() if not name.startswith("stages.2.blocks")}
     message = refusal(stored(tmp_path / "broken.safetensors", state))
-    assert "54 differences" in message
+    assert "54 differences. Of its 128 tensors 74 match, 54 are missing, 0 have another shape; 0 are left" in message
     assert message.count("expected") == 20
     assert "and 34 more" in message
 
@@ -102,7 +102,7 @@ def test_a_value_that_is_not_finite_is_refused_with_its_name(value: float, dtype
             {"state_dict": made_up(), "state_dict_ema": made_up()},
             "several sets of weights (state_dict, state_dict_ema)",
         ),
-        ({"epoch": 3}, "found beside tensors epoch"),
+        ({"epoch": 3}, "no tensors, only epoch"),
         ({"state_dict": {}}, "an empty mapping"),
         ([torch.zeros(2)], "found list"),
         ({**made_up(), "head.fc.bias": torch.zeros(6, dtype=torch.int64)}, "head.fc.bias: found torch.int64"),
@@ -117,6 +117,7 @@ def test_what_is_no_set_of_weights_is_refused_with_what_was_found(document: Any,
     [
         ("w.safetensors", b"version https://git-lfs", "not a safetensors file"),
         ("w.pth", b"<html>not found</html>", "not an archive"),
+        ("w.ckpt", b"\x80\x02}q\x00.", "not an archive"),
         ("w.onnx", b"", "expected a name that ends in"),
         ("w.safetensors", None, "no such file"),
     ],

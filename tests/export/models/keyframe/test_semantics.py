@@ -28,6 +28,26 @@ def test_a_file_gives_labels_in_its_own_order_and_the_graphs_own_names(tmp_path:
     assert (found.name, found.demonstration) == ("small", False)
 
 
+@pytest.mark.parametrize("one", ["[0.4]", "0.4"])
+def test_one_mean_or_std_is_that_of_all_channels(tmp_path: Path, one: str) -> None:
+    text = SEMANTICS.replace("[0.5, 0.5, 0.5]", one).replace("[0.25, 0.25, 0.25]", "[0.2]")
+    found = semantics_from_toml(semantics_file(tmp_path, text)).preprocessing
+    assert (found.mean, found.std) == ((0.4, 0.4, 0.4), (0.2, 0.2, 0.2))
+
+
+def test_labels_keep_the_order_of_the_file_and_sizes_may_be_any_multiples_of_32(tmp_path: Path) -> None:
+    first = '{ name = "LCA-better", laterality = "left", quality = "better" },\n  '
+    last = '{ name = "RCA-others", laterality = "right", quality = "others" },\n]'
+    assert first in SEMANTICS
+    text = SEMANTICS.replace(first, "").replace(last, f"{last[:-1]}  {first.strip()}\n]")
+    text = text.replace("height = 32", "height = 96").replace("width = 32", "width = 160")
+    found = semantics_from_toml(semantics_file(tmp_path, text))
+    names = [label.name for label in found.keyframe.labels]
+    assert names == ["LCA-bad", "LCA-others", "RCA-better", "RCA-bad", "RCA-others", "LCA-better"]
+    (tensor,) = manifest_of(found, {}, {}, {}).network(CLASSIFIER).inputs
+    assert tensor.shape == (1, 3, 96, 160)
+
+
 def test_another_bundle_gives_its_own(tmp_path: Path) -> None:
     shipped = open_bundle(demonstration_bundle(), shipped_keys())
     found = semantics_of_bundle(shipped)
@@ -48,6 +68,8 @@ def test_random_weights_are_a_demonstration_by_another_name() -> None:
         ("height = 32", "heigth = 32", r"preprocessing\.heigth: unknown key"),
         ("height = 32", 'layout = "NHWC"', r"preprocessing\.layout: the exported graph settles it"),
         ("[1.0, 99.0]", "[99.0, 1.0]", r"percentiles: found 99\.0, 1\.0"),
+        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]", r"preprocessing\.mean"),
+        ("mean = [0.5, 0.5, 0.5]", "", r"preprocessing\.mean: missing"),
         ('"RCA-bad"', '"LCA-bad"', "expected each once"),
         ("[keyframe]", "[key_frame]", r"no table \[keyframe\]"),
         ("visible_threshold = 0.5", "visible_threshold = 1.5", r"keyframe\.visible_threshold: found 1\.5"),
