@@ -12,19 +12,27 @@ import pytest
 
 from benchmarks.figures import Figures, SideAnswer
 from benchmarks.judged_runs import JudgedFrame, JudgedRun, judge
-from benchmarks.keyframe_baselines import choices, due_ms
+from benchmarks.keyframe_baselines import COURSES, choices, due_ms
 from benchmarks.phantom_measures import measure_phantoms
 from benchmarks.phantom_runs import FIRST_SEED, PhantomCase, PhantomRun, cases_to_judge, judge_phantom
 from benchmarks.realism import FIRST_SEED as REALISM_SEED
 from cathrt.export.models.keyframe.demo import train_keyframe
 from cathrt.export.qualify.runs import FIRST_SEED as QUALIFICATION_SEED
 from cathrt.export.quantize.calibration import FIRST_SEED as CALIBRATION_SEED
+from cathrt.runtime.config import Config
+from cathrt.runtime.line.pipeline import Line
+from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.phantom import FrameLabel, PhantomSource, SceneKind, sample_scene
 from cathrt.runtime.phantom.hardship import HARDSHIPS
 from tests.lines import LABELS, ArraySource, line
 
 QUIET = [0.1, 0.11, 0.12, 0.1, 0.11]
 FILLING = [0.1, 0.4, 0.8, 0.9, 0.95, 0.8, 0.4, 0.1]  # P(left better); the best frame is 4
+
+
+def flickering() -> Line:
+    """Frames of these runs get brighter as they score higher, which is no motion."""
+    return line(config=Config(policy={"keyframe": KeyframePolicyConfig(stillness=0.0)}))
 
 
 def said(found: str, forced: str) -> JudgedFrame:
@@ -50,8 +58,8 @@ def labels(qualities: Sequence[str], side: str | None = "left") -> tuple[FrameLa
 def phantom(scores: list[float], truth: tuple[FrameLabel, ...], kind: SceneKind = "coronary") -> PhantomRun:
     """A run whose frames score so; "Frangi" would keep the last frame."""
     source = ArraySource(scores)
-    due, judged = due_ms(source.run), judge(source, line())
-    courses = {name: np.arange(len(scores), dtype=float) for name in ("frangi", "least_mean", "vesselness", "p_better")}
+    due, judged = due_ms(source.run), judge(source, flickering())
+    courses = {name: np.arange(len(scores), dtype=float) for name in (*COURSES, "p_better")}
     case = PhantomCase(1, "natural" if kind == "coronary" else "other", kind)
     return PhantomRun(case, judged, truth, due_ms=due, choices=choices(judged, courses, due))
 
@@ -174,7 +182,7 @@ def test_only_coronary_runs_are_put_before_the_baselines() -> None:
     natural, other = cases_to_judge(1)
     run = judge_phantom(natural, 64, line())
     assert len(run.run.frames) == len(run.labels) == len(run.due_ms)
-    assert all(run.choices[name] for name in ("frangi", "least_mean", "vesselness", "p_better"))
+    assert all(run.choices[name] for name in (*COURSES, "p_better"))
     assert len(run.choices["frangi3"]) == 3
     assert run.view != "unknown view"
     without = judge_phantom(other, 64, line())
@@ -183,7 +191,7 @@ def test_only_coronary_runs_are_put_before_the_baselines() -> None:
 
 def test_a_run_is_judged_by_the_line_and_its_source_closed() -> None:
     source = ArraySource(FILLING)
-    run = judge(source, line())
+    run = judge(source, flickering())
     assert isinstance(run, JudgedRun)
     assert source.closed
     assert [frame.found for frame in run.frames] == ["unknown"] + ["left"] * 6 + ["unknown"]

@@ -114,13 +114,14 @@ def test_the_headline_has_ours_beside_the_baselines() -> None:
     figures = Figures()
     headline([], figures)
     assert figures.headline == {}
-    kept = {"ours": (4,), "frangi": (9,), "frangi3": (9, 5, 0), "vesselness": (7,)}
+    kept = {"ours": (4,), "frangi": (9,), "frangi3": (9, 5, 0), "vesselness": (7,), "darkening": (8,)}
     headline([run(kept), run({**kept, "ours": ()})], figures)
     assert figures.headline == {
         "phantom_keyframe_hit3": 0.5,
         "phantom_frangi_hit3": 0.0,
         "phantom_frangi3_hit3": 1.0,
         "phantom_vesselness_hit3": 1.0,
+        "phantom_darkening_hit3": 0.0,
         "phantom_regret": pytest.approx(0.51),
         "phantom_runs_without": 0.5,
     }

@@ -39,7 +39,7 @@ def noise_frames(count: int) -> Frames:
 
 
 def phantom_frames(seeds: Iterable[int], frames_per_run: int) -> Frames:
-    """Frames spread evenly over each run, through the runtime's own Preprocessor, which sees every frame before them."""
+    """Frames spread evenly over each run, through the runtime's Preprocessor, which sees every frame before them."""
     frames = []
     for seed in seeds:
         source = PhantomSource(sample_scene(seed, kind=None, matrix=512))

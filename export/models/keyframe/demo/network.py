@@ -44,15 +44,22 @@ def start_of(bundle: Path) -> Start:
     """The weights of an earlier demonstration bundle, its first layer as it is for a frame and its history.
 
     The weights of a network that saw the grey value alone, three times, read it once and its history not yet.
-    Raises ConfigError where its graph does not hold them by name, or it saw another history.
+    Raises ConfigError where there is no such bundle, its graph does not hold them by name, or it saw another history.
     """
-    data = (bundle / "model.onnx").read_bytes()
-    (seen,) = json.loads((bundle / "manifest.json").read_bytes())["networks"][CLASSIFIER]["preprocessing"]
     try:
+        data = (bundle / "model.onnx").read_bytes()
+        (seen,) = json.loads((bundle / "manifest.json").read_bytes())["networks"][CLASSIFIER]["preprocessing"]
         state = state_from_onnx(onnx.load_from_string(data))
-    except ValueError as exc:
-        raise ConfigError(f"{bundle}: {exc}: give a bundle that this program wrote") from exc
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise ConfigError(
+            f"{bundle}: no weights to begin with ({type(exc).__name__}: {exc}): give a bundle that this program wrote"
+        ) from exc
     history = seen.get("history")
+    if history is None and (seen["mean"], seen["std"]) != ([PREPROCESSING.mean[0]] * 3, [PREPROCESSING.std[0]] * 3):
+        raise ConfigError(
+            f"{bundle}: its network sees grey as (grey - {seen['mean']}) / {seen['std']}, "
+            f"expected {PREPROCESSING.mean[0]} and {PREPROCESSING.std[0]} on each channel"
+        )
     if history is None:
         grey = state[_FIRST].sum(dim=1, keepdim=True)
         state[_FIRST] = torch.cat([grey, torch.zeros_like(grey), torch.zeros_like(grey)], dim=1)
@@ -74,16 +81,17 @@ def rows_of(state: Mapping[str, Tensor], arch: str, frames: PhantomFrames) -> Ro
 
 
 def kept_rows(state: Mapping[str, Tensor], arch: str, runs: Sequence[PhantomFrames], folder: Path) -> list[Rows]:
-    """rows_of each run, from `folder` where they lie already for these weights, else computed and left there: whoever
-    sets thresholds anew need not wait for minutes again."""
+    """rows_of each run, from `folder` where they lie already for these weights and pictures, else computed and left
+    there: whoever sets thresholds anew need not wait for minutes again."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = hashlib.sha256()
     for name in sorted(state):
         weights.update(name.encode() + np.ascontiguousarray(state[name].numpy()).tobytes())
     found = []
     for run in runs:
-        (seed,) = set(run.scene.tolist())
-        path = folder / f"rows-{weights.hexdigest()[:16]}-{seed:08d}-{run.frame[0]}-{len(run)}.npy"
+        made_of = weights.copy()
+        made_of.update(f"|{arch}|{PREPROCESSING!r}|".encode() + run.images.tobytes())
+        path = folder / f"rows-{made_of.hexdigest()[:24]}.npy"
         if not path.exists():
             partial = path.with_suffix(".partial")
             with partial.open("wb") as stream:

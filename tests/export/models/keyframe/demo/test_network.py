@@ -96,6 +96,19 @@ def test_weights_that_saw_another_history_are_refused(tmp_path: Path, graph: byt
         start_of(bundle_of(tmp_path, graph, ANOTHER_HISTORY))
 
 
+def test_weights_that_saw_grey_otherwise_are_refused(tmp_path: Path, graph: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"sees grey as .* expected 0\.5 and 0\.25 on each channel"):
+        start_of(bundle_of(tmp_path, graph, replace(WITHOUT_HISTORY, mean=(0.4, 0.5, 0.6))))
+
+
+def test_what_is_no_such_bundle_is_refused_by_name(tmp_path: Path, graph: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"no weights to begin with \(FileNotFoundError"):
+        start_of(tmp_path)
+    (bundle_of(tmp_path, graph, PREPROCESSING) / "manifest.json").write_text('{"networks": {}}')
+    with pytest.raises(ConfigError, match=r"no weights to begin with \(KeyError"):
+        start_of(tmp_path)
+
+
 def test_the_shipped_bundle_is_a_start_that_computes_of_a_first_frame_what_it_does() -> None:
     """Whether or not it saw a history."""
     bundle = demonstration_bundle()
@@ -121,6 +134,7 @@ def test_rows_are_computed_once_for_the_same_weights_and_run(
     monkeypatch.setattr(network, "rows_of", rows_of)
     runs = [frames_of([None] * 3), frames_of([None] * 3)]
     runs[1].scene[:] = 7
+    runs[1].images[0] += 1
     first = kept_rows(state, "convnext_atto", runs, tmp_path / "rows")
     first[0] += 1.0  # theirs to change
     again = kept_rows(state, "convnext_atto", runs, tmp_path / "rows")
@@ -128,3 +142,6 @@ def test_rows_are_computed_once_for_the_same_weights_and_run(
     assert np.array_equal(again[0], again[1])
     kept_rows({**state, FIRST: state[FIRST] + 1.0}, "convnext_atto", runs[:1], tmp_path / "rows")
     assert computed == [0, 7, 0], "other weights"
+    runs[0].images[0] += 2
+    kept_rows(state, "convnext_atto", runs[:1], tmp_path / "rows")
+    assert computed == [0, 7, 0, 0], "other pictures of the same run, as of another phantom"
