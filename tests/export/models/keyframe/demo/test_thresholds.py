@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.export.models.keyframe.demo.dataset import PhantomFrames
-from cathrt.export.models.keyframe.demo.evaluate import POOR_BELOW
+from cathrt.export.models.keyframe.demo.evaluate import POOR_BELOW, findings_of, judged_run
 from cathrt.export.models.keyframe.demo.thresholds import GRID, choose_thresholds, fit_temperature
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import KeyframeSection
@@ -46,14 +46,14 @@ def test_temperature_undoes_a_known_overconfidence() -> None:
     assert fit_temperature(logits * 1.8, targets) == pytest.approx(1.8, rel=0.07)
 
 
-def test_the_key_frame_threshold_lies_above_what_runs_without_coronaries_reach() -> None:
+def test_a_key_frame_is_what_is_not_poor_and_the_evidence_keeps_quiet() -> None:
     seen = np.where(np.abs(np.arange(60) - 30) <= 3, np.float32(0.9), np.float32(0.002))  # in seven frames
     loud = [0.6 * value / 0.9 for value in course(30)]
     quiet, risen = (chosen(coronary(), negative(seen, values)) for values in ([0.0] * 60, loud))
-    assert quiet.key_frame_threshold == POOR_BELOW, "the lowest of all"
-    # A run that rises from 0 to 0.6 is announced below 0.6 / relative_floor.
-    floor = KeyframePolicyConfig().relative_floor
-    assert 0.8 * 0.6 / floor < risen.key_frame_threshold <= 0.98
+    assert quiet.key_frame_threshold == risen.key_frame_threshold == POOR_BELOW
+    assert quiet.run_evidence == GRID[0]
+    announced = judged_run(findings_of(negative(seen, loud)[1], risen), 15.0, risen, KeyframePolicyConfig())
+    assert (announced.announced, announced.ranked, announced.side) == ((), (), "unknown")
 
 
 def test_what_looks_like_an_artery_all_the_time_raises_the_evidence_and_not_the_key_frame_threshold() -> None:
