@@ -35,7 +35,7 @@ def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(whe
 def test_the_installed_wheel_verifies_its_bundle_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)
-    bundle = site / "cathrt" / "runtime" / "bundles" / "demonstration"
+    bundle = site / "cathrt" / "runtime" / "bundle" / "shipped" / "demonstration"
     # -S keeps the editable install of this environment out; its packages come in by path
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     apart = {**os.environ, "PYTHONPATH": f"{site}:{packages}"}
