@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judged_runs import JudgedRun, judge
+from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.kernels.reference.ingest import exposed_mask, resize
-from cathrt.runtime.bundle.manifest import History, Preprocessing
+from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.line.pipeline import Line
@@ -30,8 +31,8 @@ FRANGI_SIGMAS = (1.5, 2.5)
 APART_MS = 330.0
 CHOSEN = 3
 COURSES = ("frangi", "least_mean", "vesselness", "darkening")
-# That of the demonstration, whatever the bundle at hand is shown.
-HISTORY = History(("grey", "contrast", "change"), rise_s=0.3, fall_s=5.0, recent_s=0.15)
+HISTORY = PREPROCESSING.history  # that of the demonstration, whatever the bundle at hand is shown
+assert HISTORY is not None  # darkening is read from its second channel
 
 Course = NDArray[np.float64]  # a score a frame, higher is better; NaN where the frame was lost or has no exposed pixel
 Choices = Mapping[str, tuple[int, ...]]  # by method, the frames it would keep, best first; none is a legal answer

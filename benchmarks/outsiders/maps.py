@@ -6,12 +6,10 @@ Not for: pictures from the ground (screens.landscape).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, Values, eight_bits, font
 
 _CELLS = 150  # along each side of the ground that the rivers run over
 _RAIN = ((0, 120, 220), (0, 200, 120), (60, 230, 0), (250, 240, 0), (250, 150, 0), (230, 30, 20), (200, 0, 200))
@@ -44,7 +42,7 @@ def river_delta(seed: int, size: int) -> Pixels:
     plume = _enlarged(ndimage.gaussian_filter(np.where(sea, 0.0, np.log(water)), 7.0), size, zoom)[..., None]
     colour = colour * (1.0 - ocean) + ocean * (np.array([0.03, 0.12, 0.25]) + 0.12 * plume)
     turned = np.rot90(colour, int(rng.integers(4)))
-    return _eight_bits(turned + rng.normal(0.0, 0.01, turned.shape))
+    return eight_bits(turned + rng.normal(0.0, 0.01, turned.shape))
 
 
 def _gathered_rain(ground: Values) -> Values:
@@ -105,7 +103,7 @@ def weather_radar(seed: int, size: int) -> Pixels:
         (8, 8),
         f"{int(rng.integers(24)):02d}:{int(rng.integers(60)):02d} UTC",
         fill=(240, 80, 80),
-        font=_font(size // 22),
+        font=font(size // 22),
     )
     for k, shade in enumerate(_RAIN):
         draw.rectangle((0.95 * size, (0.9 - 0.05 * k) * size, 0.99 * size, (0.945 - 0.05 * k) * size), fill=shade)
@@ -163,13 +161,5 @@ def city_map(seed: int, size: int) -> Pixels:
     for _ in range(int(rng.integers(3, 9))):
         place = tuple((rng.uniform(0.02, 0.8, 2) * size).tolist())
         name = ("Market Sq", "North Stn", "Old Town", "Hospital", "Harbour", "Museum")[rng.integers(6)]
-        pen.text(place, name, fill=(200, 200, 200) if at_night else (60, 60, 60), font=_font(size // 28))
+        pen.text(place, name, fill=(200, 200, 200) if at_night else (60, 60, 60), font=font(size // 28))
     return np.asarray(shown)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(9, size))
-
-
-def _eight_bits(grey: Values) -> Pixels:
-    return np.rint(np.clip(grey, 0.0, 1.0) * 255.0).astype(np.uint8)

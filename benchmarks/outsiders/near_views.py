@@ -6,12 +6,10 @@ Not for: other scanners of the heart and its vessels (scans.py).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, eight_bits, font
 
 _IRON = np.array([(0, 0, 20), (60, 0, 140), (190, 20, 130), (240, 110, 20), (255, 210, 60), (255, 255, 235)]) / 255.0
 _KEYS = "QWERTYUIOPASDFGHJKLZXCVBNM1234567890"
@@ -41,10 +39,10 @@ def crystal_micrograph(seed: int, size: int) -> Pixels:
     grey = ndimage.gaussian_filter(np.asarray(sheet) / 255.0, 0.8) + rng.normal(
         0.0, rng.uniform(0.02, 0.07), (size, size)
     )
-    ready = Image.fromarray(_eight_bits(grey))
+    ready = Image.fromarray(eight_bits(grey))
     pen = ImageDraw.Draw(ready)
     pen.rectangle((0, 0.93 * size, size, size), fill=0)
-    pen.text((8, 0.94 * size), f"15.0kV  x{int(rng.integers(2, 90)) * 100}  SE", fill=255, font=_font(size // 26))
+    pen.text((8, 0.94 * size), f"15.0kV  x{int(rng.integers(2, 90)) * 100}  SE", fill=255, font=font(size // 26))
     pen.line((0.7 * size, 0.965 * size, 0.9 * size, 0.965 * size), fill=255, width=4)
     return np.asarray(ready)
 
@@ -79,7 +77,7 @@ def histology_slide(seed: int, size: int) -> Pixels:
     pink = np.array([0.08, 0.75, 0.3]) * rng.uniform(0.7, 1.2, 3)
     violet = np.array([0.9, 1.2, 0.35]) * rng.uniform(0.7, 1.2, 3)
     colour = 0.97 * np.exp(-density[..., None] * pink - blue[..., None] * violet)
-    return _eight_bits(colour + rng.normal(0.0, 0.01, colour.shape))
+    return eight_bits(colour + rng.normal(0.0, 0.01, colour.shape))
 
 
 def bronchoscopy(seed: int, size: int) -> Pixels:
@@ -126,7 +124,7 @@ def bronchoscopy(seed: int, size: int) -> Pixels:
     colour = grey[..., None] * np.array([0.95, 0.55, 0.45]) + 0.25 * np.maximum(grey - 0.9, 0.0)[..., None]
     colour[np.hypot(rows, cols) > rng.uniform(0.85, 1.3)] = 0.0
     colour = colour + rng.normal(0.0, 0.012, colour.shape)
-    return _eight_bits(colour)
+    return eight_bits(colour)
 
 
 def thermogram(seed: int, size: int) -> Pixels:
@@ -157,12 +155,12 @@ def thermogram(seed: int, size: int) -> Pixels:
     else:
         knots = np.linspace(0.0, 1.0, len(_IRON))
         colour = np.stack([np.interp(warm, knots, _IRON[:, k]) for k in range(3)], axis=-1)
-    sheet = Image.fromarray(_eight_bits(colour))
+    sheet = Image.fromarray(eight_bits(colour))
     draw = ImageDraw.Draw(sheet)
     x, y = 0.5 * columns, 0.5 * size
     draw.line((x - 14, y, x + 14, y), fill="white", width=2)
     draw.line((x, y - 14, x, y + 14), fill="white", width=2)
-    draw.text((8, 8), f"{rng.uniform(28.0, 36.0):.1f} C", fill="white", font=_font(size // 18))
+    draw.text((8, 8), f"{rng.uniform(28.0, 36.0):.1f} C", fill="white", font=font(size // 18))
     for row in range(int(0.2 * size), int(0.8 * size)):
         share = 1.0 - (row / size - 0.2) / 0.6
         shade = [int(255 * np.interp(share, np.linspace(0.0, 1.0, len(_IRON)), _IRON[:, k])) for k in range(3)]
@@ -199,9 +197,9 @@ def fingerprint(seed: int, size: int) -> Pixels:
     ink = ink * np.clip(0.85 + 0.25 * dry / dry.std(), 0.0, 1.0)
     fine = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC))
     paper = rng.uniform(0.75, 1.0) + rng.normal(0.0, 0.02, (size, size))
-    sheet = Image.fromarray(_eight_bits(paper - rng.uniform(0.5, 0.85) * fine))
+    sheet = Image.fromarray(eight_bits(paper - rng.uniform(0.5, 0.85) * fine))
     ImageDraw.Draw(sheet).text(
-        (8, 8), f"R{int(rng.integers(1, 6))} {int(rng.integers(1000, 9999))}", fill=60, font=_font(size // 22)
+        (8, 8), f"R{int(rng.integers(1, 6))} {int(rng.integers(1000, 9999))}", fill=60, font=font(size // 22)
     )
     return np.asarray(sheet)
 
@@ -228,7 +226,7 @@ def keyboard(seed: int, size: int) -> Pixels:
                 if wide > 1.2 * pitch
                 else _KEYS[rng.integers(len(_KEYS))]
             )
-            draw.text((top[0] + 0.08 * pitch, top[1] + 0.05 * pitch), sign, fill=letter, font=_font(int(0.3 * pitch)))
+            draw.text((top[0] + 0.08 * pitch, top[1] + 0.05 * pitch), sign, fill=letter, font=font(int(0.3 * pitch)))
             x += wide
     turned = sheet.rotate(float(rng.uniform(-35, 35)), Image.Resampling.BICUBIC, fillcolor=case[0])
     lean = float(rng.uniform(0.0, 0.9))
@@ -239,7 +237,7 @@ def keyboard(seed: int, size: int) -> Pixels:
     grey = np.asarray(seen) / 255.0 * (0.45 + 0.75 * lamp)
     sharp, soft = grey, ndimage.gaussian_filter(grey, size / 120)
     focus = np.exp(-(((rows - rng.uniform(0.4, 0.9)) / 0.4) ** 2))
-    return _eight_bits(sharp * focus + soft * (1.0 - focus) + rng.normal(0.0, 0.015, grey.shape))
+    return eight_bits(sharp * focus + soft * (1.0 - focus) + rng.normal(0.0, 0.015, grey.shape))
 
 
 def spider_web(seed: int, size: int) -> Pixels:
@@ -275,12 +273,4 @@ def spider_web(seed: int, size: int) -> Pixels:
                 draw.ellipse((x - drop, y - drop, x + drop, y + drop), fill=255)
         radius, number = radius + pitch / spokes, number + 1
     web = ndimage.gaussian_filter(np.asarray(sheet) / 255.0, 0.6)[..., None]
-    return _eight_bits(garden * (1.0 - web) + rng.uniform(0.7, 1.1) * web + rng.normal(0.0, 0.01, garden.shape))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(9, size))
-
-
-def _eight_bits(grey: Values) -> Pixels:
-    return np.rint(np.clip(grey, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return eight_bits(garden * (1.0 - web) + rng.uniform(0.7, 1.1) * web + rng.normal(0.0, 0.01, garden.shape))

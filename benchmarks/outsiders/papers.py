@@ -6,12 +6,10 @@ Not for: paper that an ECG runs over, and screens (screens.py).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, eight_bits, font
 
 _FIELDS = (
     "Name",
@@ -40,7 +38,7 @@ def handwritten_form(seed: int, size: int) -> Pixels:
         (0.08 * columns, 0.03 * size),
         f"FORM {int(rng.integers(100, 999))}-B",
         fill=(30, 30, 30),
-        font=_font(size // 18),
+        font=font(size // 18),
     )
     pitch = size * float(rng.uniform(0.055, 0.085))
     slant, height = float(rng.normal(0.35, 0.2)), float(rng.uniform(0.3, 0.5)) * pitch
@@ -48,9 +46,7 @@ def handwritten_form(seed: int, size: int) -> Pixels:
     while y < 0.95 * size:
         left = 0.06 * columns
         if number < len(_FIELDS) or rng.random() < 0.2:
-            draw.text(
-                (left, y - 0.5 * pitch), _FIELDS[number % len(_FIELDS)], fill=(90, 90, 90), font=_font(size // 38)
-            )
+            draw.text((left, y - 0.5 * pitch), _FIELDS[number % len(_FIELDS)], fill=(90, 90, 90), font=font(size // 38))
             left = 0.3 * columns
         draw.line((left, y, 0.95 * columns, y), fill=(150, 150, 160))
         if rng.random() < 0.3:
@@ -67,7 +63,7 @@ def handwritten_form(seed: int, size: int) -> Pixels:
     rows, cols = np.mgrid[0:size, 0:columns] / size
     shade = 1.0 - rng.uniform(0.0, 0.35) * np.hypot(rows - rng.uniform(0, 1), cols - rng.uniform(0, 1))
     turned = np.asarray(sheet.rotate(float(rng.normal(0.0, 2.5)), Image.Resampling.BICUBIC, fillcolor=(70, 60, 50)))
-    return _eight_bits(turned / 255.0 * shade[..., None] + rng.normal(0.0, 0.01, turned.shape))
+    return eight_bits(turned / 255.0 * shade[..., None] + rng.normal(0.0, 0.01, turned.shape))
 
 
 def _written_word(
@@ -100,7 +96,7 @@ def musical_score(seed: int, size: int) -> Pixels:
     sheet = Image.new("L", (columns, size), int(rng.integers(225, 256)))
     draw = ImageDraw.Draw(sheet)
     ink, gap = int(rng.integers(0, 50)), size * float(rng.uniform(0.011, 0.02))
-    draw.text((0.35 * columns, 0.02 * size), f"Etude No. {int(rng.integers(1, 40))}", fill=ink, font=_font(size // 20))
+    draw.text((0.35 * columns, 0.02 * size), f"Etude No. {int(rng.integers(1, 40))}", fill=ink, font=font(size // 20))
     left, right, top = 0.06 * columns, 0.95 * columns, 0.13 * size
     while top + 5 * gap < size:
         for line in range(5):
@@ -145,7 +141,7 @@ def musical_score(seed: int, size: int) -> Pixels:
         rows, cols = np.mgrid[0:size, 0:columns]
         page = ndimage.map_coordinates(page, [rows + bow, cols], order=1, mode="nearest")
         page = page * np.linspace(rng.uniform(0.5, 1.0), 1.0, columns)
-    return _eight_bits(page + rng.normal(0.0, 0.012, page.shape))
+    return eight_bits(page + rng.normal(0.0, 0.012, page.shape))
 
 
 def parcel_label(seed: int, size: int) -> Pixels:
@@ -171,7 +167,7 @@ def parcel_label(seed: int, size: int) -> Pixels:
         f"{_TOWNS[rng.integers(6)]} {int(rng.integers(1000, 99999))}",
     ]
     for k, line in enumerate(("TO:", *lines, f"{rng.uniform(0.1, 30):.2f} kg")):
-        draw.text((x, edge + 0.09 * size * k), line, fill=0, font=_font(size // 17))
+        draw.text((x, edge + 0.09 * size * k), line, fill=0, font=font(size // 17))
     low = edge + side + 0.06 * size
     draw.line((edge, low, columns - edge, low), fill=0, width=4)
     x, narrow = 2 * edge, max(2.0, size / float(rng.uniform(140, 220)))
@@ -180,7 +176,7 @@ def parcel_label(seed: int, size: int) -> Pixels:
         draw.rectangle((x, low + 0.05 * size, x + bar - 1, low + 0.3 * size), fill=0)
         x += bar + space
     digits = " ".join(str(v) for v in rng.integers(0, 9999, 5))
-    draw.text((3 * edge, low + 0.32 * size), digits, fill=0, font=_font(size // 20))
+    draw.text((3 * edge, low + 0.32 * size), digits, fill=0, font=font(size // 20))
     if rng.random() < 0.4:
         return np.asarray(sheet)
     ridges = 0.05 * np.sin(np.arange(size)[:, None] * rng.uniform(0.2, 0.6)) + 0.55
@@ -189,16 +185,8 @@ def parcel_label(seed: int, size: int) -> Pixels:
     )
     small = sheet.resize((int(0.8 * columns), int(0.8 * size)), Image.Resampling.BILINEAR).convert("LA")
     stuck = small.rotate(float(rng.normal(0.0, 12.0)), Image.Resampling.BICUBIC, expand=True)
-    scene = Image.fromarray(_eight_bits(board))
+    scene = Image.fromarray(eight_bits(board))
     scene.paste(
         stuck.getchannel("L"), ((columns - stuck.width) // 2, (size - stuck.height) // 2), stuck.getchannel("A")
     )
-    return _eight_bits(np.asarray(scene) / 255.0 * np.linspace(rng.uniform(0.5, 1.0), 1.0, columns))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(9, size))
-
-
-def _eight_bits(grey: Values) -> Pixels:
-    return np.rint(np.clip(grey, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return eight_bits(np.asarray(scene) / 255.0 * np.linspace(rng.uniform(0.5, 1.0), 1.0, columns))

@@ -6,12 +6,10 @@ Not for: screens that only write and plot (screens.py).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, Values, eight_bits, font
 
 
 def oct_frame(seed: int, size: int) -> Pixels:
@@ -32,10 +30,12 @@ def oct_frame(seed: int, size: int) -> Pixels:
         signal += 1.2 * np.exp(-(((radius - ring) / 0.005) ** 2))
     grey = _round(np.sqrt(np.clip(signal, 0.0, 1.0)), size)
     gold = np.stack([1.1 * grey, 0.8 * grey**1.2, 0.35 * grey**1.8], axis=-1)
-    sheet = Image.fromarray(_eight_bits(gold))
+    sheet = Image.fromarray(eight_bits(gold))
     draw = ImageDraw.Draw(sheet)
     draw.line((0.75 * size, 0.95 * size, 0.95 * size, 0.95 * size), fill=(255, 255, 255), width=3)
-    draw.text((0.02 * size, 0.02 * size), f"OCT  frame {int(rng.integers(1, 375))}", fill="white", font=_font(size))
+    draw.text(
+        (0.02 * size, 0.02 * size), f"OCT  frame {int(rng.integers(1, 375))}", fill="white", font=font(size // 26)
+    )
     return np.asarray(sheet)
 
 
@@ -64,7 +64,7 @@ def ivus_frame(seed: int, size: int) -> Pixels:
             grey[r - 1 : r + 2, c - 1 : c + 2] = 1.0
     along = np.log1p(6.0 * ndimage.gaussian_filter(rng.gamma(1.5, 0.4, (size // 5, size)), (0.8, 2.0))) / 3.0
     along[size // 10 - size // 40 : size // 10 + size // 40] *= 0.2
-    return _eight_bits(np.concatenate([grey, along]))
+    return eight_bits(np.concatenate([grey, along]))
 
 
 def echocardiogram(seed: int, size: int) -> Pixels:
@@ -92,7 +92,7 @@ def echocardiogram(seed: int, size: int) -> Pixels:
     y, x = (rows - 0.05 * size) / (0.85 * size), (cols - 0.5 * columns) / (0.85 * size)
     place = [(np.arctan2(x, y) + half) / (2.0 * half) * (lines - 1), np.hypot(x, y) * (samples - 1)]
     fan = ndimage.map_coordinates(grey, place, order=1, cval=0.0)
-    sheet = Image.fromarray(_eight_bits(np.repeat(fan[..., None], 3, axis=2)))
+    sheet = Image.fromarray(eight_bits(np.repeat(fan[..., None], 3, axis=2)))
     draw = ImageDraw.Draw(sheet)
     beat = np.linspace(0.0, rng.uniform(2.0, 5.0), columns) % 1.0
     trace = 0.95 - 0.08 * np.exp(-(((beat - 0.4) / 0.015) ** 2)) - 0.015 * np.exp(-(((beat - 0.7) / 0.06) ** 2))
@@ -100,7 +100,7 @@ def echocardiogram(seed: int, size: int) -> Pixels:
     for k in range(1, 16):
         draw.line((0.97 * columns, k * size / 17, 0.985 * columns, k * size / 17), fill=(200, 200, 200))
     draw.text((8, 8), f"A4C  {int(rng.integers(30, 90))} Hz\nHR {int(rng.integers(50, 120))}", fill=(240, 220, 90),
-              font=_font(size))  # fmt: skip
+              font=font(size // 26))  # fmt: skip
     return np.asarray(sheet)
 
 
@@ -132,7 +132,7 @@ def chest_ct(seed: int, size: int) -> Pixels:
         + rng.uniform(8.0, 40.0) * ndimage.gaussian_filter(rng.normal(size=hu.shape), 0.7) * 2
     )
     centre, width = ((40.0, 400.0), (-500.0, 1500.0))[int(rng.random() < 0.35)]
-    return _eight_bits((hu - centre) / width + 0.5)
+    return eight_bits((hu - centre) / width + 0.5)
 
 
 def brain_mr(seed: int, size: int) -> Pixels:
@@ -153,7 +153,7 @@ def brain_mr(seed: int, size: int) -> Pixels:
         grey[away > 1.0] = 0.0
     bias = 1.0 + 0.3 * (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))
     real, imaginary = 0.03 * rng.normal(size=(2, size, size))
-    return _eight_bits(np.hypot(ndimage.gaussian_filter(grey, 0.9) * bias + real, imaginary))
+    return eight_bits(np.hypot(ndimage.gaussian_filter(grey, 0.9) * bias + real, imaginary))
 
 
 def eye_ground(seed: int, size: int) -> Pixels:
@@ -180,7 +180,7 @@ def eye_ground(seed: int, size: int) -> Pixels:
     red = np.maximum(red * (1.0 - 0.45 * vessels), 0.95 * disc * (1.0 - 0.4 * vessels))
     colour = np.stack([red, 0.48 * red + 0.4 * disc - 0.12 * vessels, 0.2 * red + 0.3 * disc], axis=-1)
     colour[np.hypot(y, x) > rng.uniform(0.9, 0.98)] = 0.0
-    return _eight_bits(colour)
+    return eight_bits(colour)
 
 
 def _round(polar: Values, size: int) -> Values:
@@ -193,11 +193,3 @@ def _round(polar: Values, size: int) -> Values:
     picture = ndimage.map_coordinates(wrapped, [line, np.minimum(sample, samples - 1)], order=1)
     picture[sample >= samples] = 0.0
     return np.asarray(picture)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(9, size // 26))
-
-
-def _eight_bits(grey: Values) -> Pixels:
-    return np.rint(np.clip(grey, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, Values, font
 
 _BAR_COLOURS = ((191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191))
 _LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -28,7 +26,7 @@ def colour_bars(seed: int, size: int) -> Pixels:
     for k, colour in enumerate(((0, 33, 76), (255, 255, 255), (50, 0, 106), (16, 16, 16), (8, 8, 8), (28, 28, 28))):
         draw.rectangle((k * columns / 6, second, (k + 1) * columns / 6, size), fill=colour)
     if rng.random() < 0.5:
-        draw.text((columns / 3, size / 3), f"CAM {int(rng.integers(1, 9))}", fill="black", font=_font(size // 10))
+        draw.text((columns / 3, size / 3), f"CAM {int(rng.integers(1, 9))}", fill="black", font=font(size // 10))
     pixels = np.asarray(sheet) + rng.normal(0.0, rng.uniform(0.0, 12.0), (size, columns, 1))
     if rng.random() < 0.3:
         pixels = ndimage.gaussian_filter1d(pixels, rng.uniform(1.0, 5.0), axis=1)
@@ -63,8 +61,8 @@ def ecg_paper(seed: int, size: int) -> Pixels:
             middle = (0.2 + 0.75 * row / rows) * size
             y = middle - rng.normal(6.0, 4.0) * square * _heart_beat(phase, rng) + rng.normal(0, 0.3, 300)
             draw.line(list(zip(np.linspace(left, right, 300).tolist(), y.tolist(), strict=True)), fill=ink, width=2)
-            draw.text((left, middle - 9 * square), _LEADS[(row + 3 * part) % 12], fill=ink, font=_font(size // 36))
-    draw.text((10, 6), f"25 mm/s  10 mm/mV  {int(rng.integers(50, 120))}/min", fill=ink, font=_font(size // 34))
+            draw.text((left, middle - 9 * square), _LEADS[(row + 3 * part) % 12], fill=ink, font=font(size // 36))
+    draw.text((10, 6), f"25 mm/s  10 mm/mV  {int(rng.integers(50, 120))}/min", fill=ink, font=font(size // 34))
     return np.asarray(sheet)
 
 
@@ -85,11 +83,11 @@ def monitor(seed: int, size: int) -> Pixels:
         y = middle + 0.4 * room - 0.7 * room * wave
         x = np.linspace(0.0, 0.74 * columns, 700)
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colours[k], width=2)
-        draw.text((0.76 * columns, middle - 0.4 * room), names[k], fill=colours[k], font=_font(size // 24))
+        draw.text((0.76 * columns, middle - 0.4 * room), names[k], fill=colours[k], font=font(size // 24))
         number = (
             f"{int(rng.integers(40, 190))}/{int(rng.integers(5, 99))}" if k % 2 else f"{int(rng.integers(40, 140))}"
         )
-        draw.text((0.8 * columns, middle - 0.2 * room), number, fill=colours[k], font=_font(size // (count + 4)))
+        draw.text((0.8 * columns, middle - 0.2 * room), number, fill=colours[k], font=font(size // (count + 4)))
         draw.line((0, (k + 1) * size / count, columns, (k + 1) * size / count), fill=(60, 60, 60))
     return np.asarray(sheet)
 
@@ -103,7 +101,7 @@ def dark_report(seed: int, size: int) -> Pixels:
     draw = ImageDraw.Draw(sheet)
     across, down = int(rng.integers(2, 4)), int(rng.integers(2, 4))
     wide, high = columns / across, 0.88 * size / down
-    draw.text((14, 0.03 * size), "Study summary", fill=(235, 235, 240), font=_font(size // 20))
+    draw.text((14, 0.03 * size), "Study summary", fill=(235, 235, 240), font=font(size // 20))
     for k in range(across * down):
         left, top = (k % across) * wide + 10, 0.1 * size + (k // across) * high + 6
         draw.rounded_rectangle(
@@ -114,8 +112,8 @@ def dark_report(seed: int, size: int) -> Pixels:
         if kind == 0:
             for row in range(int(high / (size / 18)) - 1):
                 y = top + 10 + row * size / 18
-                draw.text((left + 10, y), f"Parameter {row + 1}", fill=(150, 150, 160), font=_font(size // 32))
-                draw.text((left + 0.6 * wide, y), f"{rng.uniform(0, 100):.1f} %", fill=accent, font=_font(size // 32))
+                draw.text((left + 10, y), f"Parameter {row + 1}", fill=(150, 150, 160), font=font(size // 32))
+                draw.text((left + 0.6 * wide, y), f"{rng.uniform(0, 100):.1f} %", fill=accent, font=font(size // 32))
         elif kind == 1:
             box = (left + 0.25 * wide, top + 0.15 * high, left + 0.25 * wide + 0.6 * high, top + 0.75 * high)
             draw.arc(box, 130, 410, fill=(90, 90, 100), width=size // 40)
@@ -131,7 +129,7 @@ def dark_report(seed: int, size: int) -> Pixels:
                 end = (x + float(rng.uniform(-0.2, 0.2)) * wide, y + 0.1 * high)
                 draw.line((x, y, *end), fill=accent, width=4)
                 draw.ellipse((end[0] - 6, end[1] - 6, end[0] + 6, end[1] + 6), outline=(220, 220, 220))
-                draw.text((end[0] + 9, end[1] - 8), str(step + 1), fill=(200, 200, 200), font=_font(size // 36))
+                draw.text((end[0] + 9, end[1] - 8), str(step + 1), fill=(200, 200, 200), font=font(size // 36))
                 x, y = end
     return np.asarray(sheet)
 
@@ -166,7 +164,3 @@ def landscape(seed: int, size: int) -> Pixels:
         picture[shore:] = 0.75 * mirror + 0.02 * rng.normal(size=(size - shore, columns, 1))
     picture += rng.normal(0.0, 0.015, picture.shape)
     return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(9, size))

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]  # (rows, columns) or (rows, columns, 3)
-Values = NDArray[np.float64]
+from benchmarks.outsiders.canvas import Pixels, Values, eight_bits, font
 
 _STEP = 0.05  # of the ellipsoid's mean half axis
 _MURRAY = 3.0  # a vessel's radius cubed is the sum of its daughters' cubed
@@ -140,7 +138,7 @@ def light_subtraction(seed: int, size: int) -> Pixels:
     edges = ndimage.sobel(bones / bones.std(), axis=int(rng.integers(2)))
     grain = ndimage.gaussian_filter(rng.normal(0.0, 1.0, (size, size)), float(rng.uniform(0.4, 1.0)))
     grey = rng.uniform(0.15, 0.4) + 0.6 * np.minimum(vessels, 1.2) + rng.uniform(0.0, 0.1) * edges
-    return _eight_bits(grey + rng.uniform(0.01, 0.06) * grain)
+    return eight_bits(grey + rng.uniform(0.01, 0.06) * grain)
 
 
 def inverted_angiogram(seed: int, size: int) -> Pixels:
@@ -159,7 +157,7 @@ def inverted_angiogram(seed: int, size: int) -> Pixels:
         edge = rng.uniform(0.02, 0.12, 4)
         closed = (down < edge[0]) | (down > 1.0 - edge[1]) | (across < edge[2]) | (across > 1.0 - edge[3])
         grey[closed] = 1.0
-    return _eight_bits(grey)
+    return eight_bits(grey)
 
 
 def anatomical_plate(seed: int, size: int) -> Pixels:
@@ -186,16 +184,12 @@ def anatomical_plate(seed: int, size: int) -> Pixels:
         fill = (170, 25, 30) if vessel.order % 2 == 0 else (60, 70, 150)
         width = max(1, round(0.4 * size * float(vessel.radii.mean())))
         draw.line([tuple(place) for place in places.tolist()], fill=fill, width=width, joint="curve")
-    font = ImageFont.load_default(max(9, size // 34))
+    letters = font(size // 34)
     names = ("Aorta", "A. coronaria sinistra", "R. circumflexus", "A. coronaria dextra", "Auricula", "Apex cordis")
     for k, name in enumerate(names[: int(rng.integers(2, 7))]):
         at = (0.03 * columns if k % 2 else 0.74 * columns, (0.08 + 0.14 * k) * size)
-        draw.text(at, name, fill=(30, 30, 30), font=font)
+        draw.text(at, name, fill=(30, 30, 30), font=letters)
         target = middle + rng.uniform(-0.2, 0.2, 2) * size
         draw.line((at[0] + 20, at[1] + 14, *target.tolist()), fill=(60, 60, 60))
-    draw.text((0.4 * columns, 0.95 * size), f"Fig. {int(rng.integers(1, 400))}", fill=(30, 30, 30), font=font)
+    draw.text((0.4 * columns, 0.95 * size), f"Fig. {int(rng.integers(1, 400))}", fill=(30, 30, 30), font=letters)
     return np.asarray(sheet)
-
-
-def _eight_bits(grey: Values) -> Pixels:
-    return np.rint(np.clip(grey, 0.0, 1.0) * 255.0).astype(np.uint8)

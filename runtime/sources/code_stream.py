@@ -105,7 +105,7 @@ def require_whole_motion_jpeg(data: bytes) -> None:
     """
     while data:
         try:
-            end = check_jpeg(data + b"\xff\xd9")
+            end = check_jpeg(data + END_MARKER)
         except ValueError as exc:
             raise CodeStreamError(str(exc)) from exc
         rest = data[end:].lstrip(b"\0\xff")
@@ -188,10 +188,11 @@ def _whole_jpeg(data: bytes) -> WholeStream:
 
 
 def _whole_jpeg_ls(data: bytes) -> WholeStream:
-    end = (data + END_MARKER).index(END_MARKER, _jpeg_scan(data)) + 2
-    if end <= len(data):
-        return WholeStream(data[:end], data[end:], end_marker=True)
-    return WholeStream(data + END_MARKER, b"", end_marker=False)
+    at = data.find(END_MARKER, _jpeg_scan(data))
+    if at < 0:
+        return WholeStream(data + END_MARKER, b"", end_marker=False)
+    end = at + len(END_MARKER)
+    return WholeStream(data[:end], data[end:], end_marker=True)
 
 
 def _whole_jpeg2000(data: bytes) -> WholeStream:

@@ -64,7 +64,7 @@ def _ranks(frames: Sequence[Judged], means: Sequence[float], config: KeyframePol
     """What frames are ordered by. means: of their scores."""
     findings = [keyframe_of(frame) for frame in frames]
     vesselness = [found.vesselness for found in findings if found.vesselness is not None]
-    motion = motion_at([found.change for found in findings]) if findings else None
+    motion = motion_at([found.change for found in findings])
     ranks = np.array(means)
     if frames and len(vesselness) == len(frames):
         both = in_spreads(np.array([found.score for found in findings])) + in_spreads(np.array(vesselness))

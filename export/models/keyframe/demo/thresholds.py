@@ -98,9 +98,8 @@ def choose_thresholds(runs: Runs, policy: KeyframePolicyConfig) -> KeyframeSecti
     def quiet(tried: KeyframeSection) -> bool:
         judged = [judged_run(found, rate, tried, policy) for found, rate in others]
         named = share_of([run.side != "unknown" for run in judged])
-        return named <= NAMED_RUNS and share_of([bool(run.announced or run.ranked) for run in judged]) <= (
-            FALSE_KEY_FRAME_RUNS
-        )
+        false_key_frames = share_of([bool(run.announced or run.ranked) for run in judged])
+        return named <= NAMED_RUNS and false_key_frames <= FALSE_KEY_FRAME_RUNS
 
     return next((tried for t in GRID if quiet(tried := replace(meaning, run_evidence=t))), meaning)
 

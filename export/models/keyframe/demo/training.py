@@ -232,10 +232,8 @@ def unsteady(images: Tensor, generator: Generator) -> Tensor:
     """Of (B, 3, H, H) pairs a third whose history lies up to 3 pixels elsewhere, and all with a history a few percent
     brighter or darker: patients move more than phantoms, and exposure control follows the contrast."""
     pairs, planes = len(images) // 2, images[:, 1:]
-    gain, offset = (
-        (1.0 + 0.02 * torch.randn(pairs, generator=generator)),
-        0.01 * torch.randn(pairs, generator=generator),
-    )
+    gain = 1.0 + 0.02 * torch.randn(pairs, generator=generator)
+    offset = 0.01 * torch.randn(pairs, generator=generator)
     planes = planes * _per_frame(gain) + _per_frame(offset)
     shifts = torch.randint(-3, 4, (pairs, 2), generator=generator)
     shifts = shifts * (torch.rand(pairs, 1, generator=generator) < 1.0 / 3.0)
