@@ -112,7 +112,11 @@ class TensorLayout:
     def history(self) -> History | None: ...
 
 class Ingest:
-    """The plan and scratch of one run: frames in, tensor out. Not thread-safe."""
+    """The plan and scratch of one run: frames in, tensor out. Not thread-safe.
+
+    others: (exposed, window) of further views, for a run whose frames are not all looked at alike; the first view is
+    (exposed, window). What is the same object in several views is kept once.
+    """
 
     def __init__(
         self,
@@ -121,9 +125,10 @@ class Ingest:
         exposed: NDArray[np.int32] | None,
         window: Window,
         tensor: TensorLayout,
+        others: Sequence[tuple[NDArray[np.int32] | None, Window]] = (),
     ) -> None: ...
-    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
-        """Fill out; False where no pixel of the run is exposed and everything became masked_value."""
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any], view: int = 0) -> bool:
+        """Fill out; False where the view has no exposed pixel and everything became masked_value."""
 
     def reset(self) -> None:
         """Forget the frames so far: the next one is the first of a run. Does nothing without a history."""

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 GreyFunction = Callable[[Float64], Float64]
+COVERED_ALIKE = 1 / 256  # shares of a pixel that are covered count as the same up to here: an 8-bit step of grey
+
 Quantity = Literal["grey", "contrast", "change"]  # what a channel of the tensor shows of a pixel
 
 
@@ -133,6 +135,8 @@ class History:
     Of a frame's grey x, (height, width): grey is x, contrast x - b, change x - m, with b and m from before the frame;
     of the first frame b = m = x. Then b += (rise if x > b else fall) * (x - b), and m += recent * (x - m).
     rise, fall, recent: the weight of one frame, above 0 and at most 1.
+    Greys are remembered, not stored values: frames of another grey scale go on with the memory. Where more or less of a
+    pixel is covered than in the frame before, by over 1/256 of it, the memory begins anew with this frame.
     """
 
     channels: tuple[Quantity, Quantity, Quantity]
@@ -141,16 +145,25 @@ class History:
     recent: float
     background: Float64 | None = field(default=None, init=False)
     mean: Float64 | None = field(default=None, init=False)
+    covered: Float64 | None = field(default=None, init=False)
 
-    def __call__(self, grey: Float64, *, shown: bool = True) -> Float64:
-        """(3, height, width): the quantities of the next frame. shown: any pixel is exposed; else it is not remembered.
+    def __call__(self, grey: Float64, *, shown: bool = True, covered: Float64 | None = None) -> Float64:
+        """(3, height, width): the quantities of the next frame. shown: any pixel is exposed.
 
-        Where nothing is exposed before the first frame, the differences are 0.
+        Where none is, the frame is not remembered, and the differences are 0.
+        covered: (height, width) share of each pixel of the tensor that is not exposed, where that changes in the run.
         """
-        background = grey if self.background is None else self.background
-        mean = grey if self.mean is None else self.mean
+        if not shown:
+            background = mean = grey
+        else:
+            background = grey if self.background is None else self.background
+            mean = grey if self.mean is None else self.mean
+            if covered is not None and self.covered is not None:
+                anew = np.abs(covered - self.covered) > COVERED_ALIKE
+                background, mean = np.where(anew, grey, background), np.where(anew, grey, mean)
         contrast, change = grey - background, grey - mean
         if shown:
+            self.covered = covered
             self.background = background + np.where(contrast > 0.0, self.rise, self.fall) * contrast
             self.mean = mean + self.recent * change
         quantities = {"grey": grey, "contrast": contrast, "change": change}
@@ -158,7 +171,7 @@ class History:
 
     def reset(self) -> None:
         """Forget the frames so far: the next one is the first."""
-        self.background = self.mean = None
+        self.background = self.mean = self.covered = None
 
 
 def normalise(quantities: Float64, mean: tuple[float, ...], std: tuple[float, ...], *, channels_last: bool) -> Float64:

@@ -170,19 +170,47 @@ TensorLayout tensor_layout(std::int32_t height, std::int32_t width, bool channel
     return {height, width, channels_last, mean, std, masked_value, type->element, scale, history};
 }
 
+// Place of `one` among those kept so far, to which it is added where none is equal.
+template <typename T>
+std::size_t place_of(std::vector<T>& kept, T one) {
+    const auto found = std::find(kept.begin(), kept.end(), one);
+    const auto place = static_cast<std::size_t>(found - kept.begin());
+    if (found == kept.end()) kept.push_back(std::move(one));
+    return place;
+}
+
+using ViewArguments = std::pair<std::optional<Spans>, const Window*>;  // exposed, window
+
 void make_ingest(Ingest* self, const std::array<std::int32_t, 2>& shape, int bits_stored,
-                 const std::optional<Spans>& exposed, const Window& window, const TensorLayout& tensor) {
+                 const std::optional<Spans>& exposed, const Window& window, const TensorLayout& tensor,
+                 const std::vector<ViewArguments>& others) {
     require_bits_stored(bits_stored);
     require_side("rows", shape[0]);
     require_side("columns", shape[1]);
+    std::vector<ViewArguments> arguments{{exposed, &window}};
+    arguments.insert(arguments.end(), others.begin(), others.end());
+    std::vector<std::vector<Span>> exposures;
+    std::vector<const Window*> kept;
+    std::vector<View> views;
+    for (const auto& [spans, mapping] : arguments) {
+        const std::size_t exposure = place_of(exposures, checked_spans(spans, shape[0], shape[1]));
+        views.push_back({exposure, place_of(kept, mapping)});
+    }
+    std::vector<Window> windows;
     const std::size_t entries = std::size_t{1} << bits_stored;
-    require(window.table.empty() || window.table.size() == entries,
-            "the window's table has " + std::to_string(window.table.size()) + " entries: expected " +
-                std::to_string(entries) + ", one per stored value");
-    new (self) Ingest(shape[0], shape[1], bits_stored, checked_spans(exposed, shape[0], shape[1]), window, tensor);
+    for (const Window* given : kept) {
+        require(given->table.empty() || given->table.size() == entries,
+                "the window's table has " + std::to_string(given->table.size()) + " entries: expected " +
+                    std::to_string(entries) + ", one per stored value");
+        windows.push_back(*given);
+    }
+    new (self)
+        Ingest(shape[0], shape[1], bits_stored, std::move(exposures), std::move(windows), std::move(views), tensor);
 }
 
-bool run_ingest(Ingest& ingest, const Pixels& pixels, const Tensor& out) {
+bool run_ingest(Ingest& ingest, const Pixels& pixels, const Tensor& out, std::size_t view) {
+    require(view < ingest.views(), "view is " + std::to_string(view) + ": expected one of the " +
+                                       std::to_string(ingest.views()) + " that this plan was made for");
     const StoredFrame frame = stored_frame(pixels, ingest.bits_stored());
     require(frame.rows == ingest.rows() && frame.columns == ingest.columns(),
             "pixels are " + describe(pixels) + ": this plan was made for (" + std::to_string(ingest.rows()) + ", " +
@@ -202,7 +230,7 @@ bool run_ingest(Ingest& ingest, const Pixels& pixels, const Tensor& out) {
     require(fits, "out is " + describe(out) + ": expected contiguous " + element.name + " (1, " +
                       std::to_string(expected[1]) + ", " + std::to_string(expected[2]) + ", " +
                       std::to_string(expected[3]) + ")");
-    return ingest.run(frame, out.data());
+    return ingest.run(frame, out.data(), view);
 }
 
 nb::ndarray<nb::numpy, std::uint32_t, nb::ndim<1>> histogram(const Pixels& pixels, int bits_stored,
@@ -278,9 +306,9 @@ void bind_ingest(nb::module_& module) {
         .def_ro("history", &TensorLayout::history);
     nb::class_<Ingest>(module, "Ingest", "The plan and scratch of one run: frames in, tensor out.")
         .def("__init__", &make_ingest, nb::arg("shape"), nb::arg("bits_stored"), nb::arg("exposed").none(),
-             nb::arg("window"), nb::arg("tensor"))
-        .def("__call__", &run_ingest, nb::arg("pixels"), nb::arg("out"),
-             "Fill out; False where no pixel of the run is exposed and everything became masked_value.")
+             nb::arg("window"), nb::arg("tensor"), nb::arg("others") = std::vector<ViewArguments>{})
+        .def("__call__", &run_ingest, nb::arg("pixels"), nb::arg("out"), nb::arg("view") = 0,
+             "Fill out; False where the view has no exposed pixel and everything became masked_value.")
         .def("reset", &Ingest::reset, "Forget the frames so far: the next one is the first. No-op without a history.");
 }
 

@@ -14,7 +14,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBlocks = 5;  // at least, on a multiprocessor: left free, ptxas spills a few bytes for a sixth or eighth
 constexpr int kQuad = 4;    // neighbouring pixels that one thread loads and reduces at once
-constexpr float kEmpty = -1.0F;  // background of a pixel of which no frame was seen; grey lies in [0, 1]
+constexpr float kEmpty = -1.0F;                 // background of a pixel of which no frame was seen; grey lies in [0, 1]
+constexpr float kCoveredAlike = 1.0F / 256.0F;  // as in tensor.hpp
 
 // As the host counts what a channel shows (QUANTITIES in kernels/cuda/tables.py); what is neither of these is grey.
 constexpr int kContrast = 1;
@@ -49,6 +50,8 @@ struct EqualChannels {
 };
 struct History {
     float2* memory;         // background and recent mean of each pixel
+    const float* covered;   // share of each pixel that is not exposed; null where it never changes
+    float* covered_before;  // the same of what the memory holds
     const int* quantities;  // of the three channels; from memory, because as parameters they cost registers: spills
     float rise;
     float fall;
@@ -57,7 +60,12 @@ struct History {
     // The memory takes grey in after the differences are made.
     __device__ __forceinline__ float3 operator()(long long pixel, float grey) const {
         const float2 before = memory[pixel];
-        const bool empty = before.x < kEmpty / 2;
+        bool empty = before.x < kEmpty / 2;
+        if (covered != nullptr) {
+            const float share = __ldg(covered + pixel);
+            empty = empty || fabsf(share - covered_before[pixel]) > kCoveredAlike;
+            covered_before[pixel] = share;
+        }
         const float background = empty ? grey : before.x;
         const float mean = empty ? grey : before.y;
         const float contrast = grey - background;
@@ -175,37 +183,34 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 }
 
 // The same for a run with a history. memory: (height, width) of background and recent mean, background kEmpty before
-// the first frame. quantities: what each of the three channels shows, 0 grey, 1 contrast, 2 change. rise, fall, recent:
-// how much of one frame the memory takes.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    ingest_history_u8_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
-                             const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
-                             float masked_value, const int* __restrict__ row_first,
-                             const float* __restrict__ row_weights, int row_taps, const int* __restrict__ column_first,
-                             const float* __restrict__ column_weights, int column_taps, int height, int width,
-                             int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels,
-                             int element, int channels_last, unsigned char* __restrict__ out,
-                             float2* __restrict__ memory, const int* __restrict__ quantities, float rise, float fall,
-                             float recent) {
+// the first frame. covered, covered_before: (height, width), or null; pixels that are covered more or less than before
+// begin anew. quantities: what each of the three channels shows, 0 grey, 1 contrast, 2 change. rise, fall, recent: how
+// much of one frame the memory takes.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) ingest_history_u8_kernel(
+    const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
+    const float* __restrict__ table, const float* __restrict__ window, int bits_stored, float masked_value,
+    const int* __restrict__ row_first, const float* __restrict__ row_weights, int row_taps,
+    const int* __restrict__ column_first, const float* __restrict__ column_weights, int column_taps, int height,
+    int width, int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels, int element,
+    int channels_last, unsigned char* __restrict__ out, float2* __restrict__ memory, const float* __restrict__ covered,
+    float* __restrict__ covered_before, const int* __restrict__ quantities, float rise, float fall, float recent) {
     ingest<unsigned char>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
                           row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
-                          chunk_rows, History{memory, quantities, rise, fall, recent}, channels, element, channels_last,
-                          out);
+                          chunk_rows, History{memory, covered, covered_before, quantities, rise, fall, recent},
+                          channels, element, channels_last, out);
 }
 
 // The same for uint16.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    ingest_history_u16_kernel(const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
-                              const float* __restrict__ table, const float* __restrict__ window, int bits_stored,
-                              float masked_value, const int* __restrict__ row_first,
-                              const float* __restrict__ row_weights, int row_taps, const int* __restrict__ column_first,
-                              const float* __restrict__ column_weights, int column_taps, int height, int width,
-                              int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels,
-                              int element, int channels_last, unsigned char* __restrict__ out,
-                              float2* __restrict__ memory, const int* __restrict__ quantities, float rise, float fall,
-                              float recent) {
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) ingest_history_u16_kernel(
+    const unsigned char* __restrict__ pixels, long long pitch, const int2* __restrict__ spans,
+    const float* __restrict__ table, const float* __restrict__ window, int bits_stored, float masked_value,
+    const int* __restrict__ row_first, const float* __restrict__ row_weights, int row_taps,
+    const int* __restrict__ column_first, const float* __restrict__ column_weights, int column_taps, int height,
+    int width, int tile_height, int tile_width, int chunk_rows, const float* __restrict__ channels, int element,
+    int channels_last, unsigned char* __restrict__ out, float2* __restrict__ memory, const float* __restrict__ covered,
+    float* __restrict__ covered_before, const int* __restrict__ quantities, float rise, float fall, float recent) {
     ingest<unsigned short>(pixels, pitch, spans, table, window, bits_stored, masked_value, row_first, row_weights,
                            row_taps, column_first, column_weights, column_taps, height, width, tile_height, tile_width,
-                           chunk_rows, History{memory, quantities, rise, fall, recent}, channels, element,
-                           channels_last, out);
+                           chunk_rows, History{memory, covered, covered_before, quantities, rise, fall, recent},
+                           channels, element, channels_last, out);
 }

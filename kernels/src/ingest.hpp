@@ -42,44 +42,68 @@ struct Window {
     bool invert;
 };
 
+// How some frames of a run are looked at: places of an exposed area and a window in the lists of the plan.
+struct View {
+    std::size_t exposure;
+    std::size_t window;
+};
+
 // Everything that is the same for all frames of a run, and the scratch of one frame: running allocates nothing.
 // Not thread-safe.
 class Ingest {
   public:
+    // exposures: spans of each exposed area, none for the whole frame. views: at least one.
+    Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::vector<std::vector<Span>> exposures,
+           std::vector<Window> windows, std::vector<View> views, TensorLayout tensor);
+    // Of a run whose frames are all looked at alike.
     Ingest(std::int32_t rows, std::int32_t columns, int bits_stored, std::vector<Span> exposed, Window window,
            TensorLayout tensor);
 
-    // frame: of this plan's size and mask; its exposed is replaced by the plan's. out: 3 * height * width elements.
-    // Returns false, with everything masked_value and the memory as it was, where the run has no exposed pixel.
-    bool run(StoredFrame frame, void* out) { return run(frame, out, 0, 1); }
+    // frame: of this plan's size and mask; its exposed is replaced by the view's. out: 3 * height * width elements.
+    // Returns false, with everything masked_value and the memory as it was, where the view has no exposed pixel.
+    bool run(StoredFrame frame, void* out, std::size_t view) { return run(frame, out, view, 0, 1); }
     // The same for frame `index` of a clip of `count`: out is the whole clip, (count, height, width, 3) or (3, count,
     // height, width), of which only this frame's elements are written. count: 1 where the tensor has a history.
-    bool run(StoredFrame frame, void* out, std::int32_t index, std::int32_t count);
+    bool run(StoredFrame frame, void* out, std::size_t view, std::int32_t index, std::int32_t count);
     // Empties the memory: the next frame is the first of a run. Changes nothing without a history.
     void reset();
 
     std::int32_t rows() const { return rows_; }
     std::int32_t columns() const { return columns_; }
     int bits_stored() const { return bits_stored_; }
+    std::size_t views() const { return views_.size(); }
     const TensorLayout& tensor() const { return tensor_; }
 
   private:
+    // masked: (height, width) share of each element that is not exposed, or empty where all are.
+    struct Exposure {
+        std::vector<Span> spans;
+        std::int64_t count;
+        std::vector<float> masked;
+    };
+    // order: stored values by rising table entry, where the window is found from the frame.
+    struct Mapping {
+        Window window;
+        std::vector<std::uint16_t> order;
+    };
     // grey = clamp(t, clamp) * slope + intercept: the linear part can wait until the frame is small.
     struct Line {
         Clamp clamp;
         float slope;
         float intercept;
     };
-    Line line_of(const StoredFrame& frame);
-    std::array<float, 2> percentile_values(const StoredFrame& frame);
+    Exposure exposure_of(std::vector<Span> spans);
+    Line line_of(const StoredFrame& frame, const Mapping& mapping, std::int64_t exposed);
+    std::array<float, 2> percentile_values(const StoredFrame& frame, const Mapping& mapping, std::int64_t exposed);
     template <typename Stored, typename Emit>
-    void resize(const StoredFrame& frame, const Clamp& clamp, Emit emit);
+    void resize(const StoredFrame& frame, const Window& window, const Clamp& clamp, Emit emit);
     template <typename Stored>
     const Stored* row_of(const StoredFrame& frame, std::int32_t y, std::int32_t slot);
     std::uint16_t* copy(std::int32_t slot) {
         return copies_.data() + static_cast<std::ptrdiff_t>(slot) * resizer_.padded_columns();
     }
 
+    void forget_changed(const Exposure& exposure, std::int32_t i);
     HistoryRow remembered(std::int32_t i) {
         const std::ptrdiff_t width = tensor_.width;
         float* row = memory_.data() + 2 * width * i;
@@ -91,21 +115,21 @@ class Ingest {
     std::int32_t columns_;
     int bits_stored_;
     std::uint16_t mask_;
-    std::vector<Span> exposed_;
-    Window window_;
+    std::vector<View> views_;
+    std::vector<Mapping> mappings_;
     TensorLayout tensor_;
     std::array<ChannelLine, 3> channels_;
-    std::int64_t exposed_count_;
+    std::array<ChannelLine, 3> covered_channels_;  // of a view without an exposed pixel: every difference is 0
     Histogram histogram_;
-    std::vector<std::uint16_t> order_;  // stored values by rising table entry
     Resizer resizer_;
-    Scratch<std::uint16_t>
-        copies_;                 // (Resizer::kSlots, padded columns), or empty where rows can be read where they lie
-    Scratch<float> values_;      // (Resizer::kSlots, padded columns) of entries of the table, or empty
-    std::vector<float> masked_;  // (height, width) share of each element that was not exposed, or empty
+    // (Resizer::kSlots, padded columns), or empty where rows can always be read where they lie.
+    Scratch<std::uint16_t> copies_;
+    Scratch<float> values_;  // (Resizer::kSlots, padded columns) of entries of a table, or empty
+    std::vector<Exposure> exposures_;
     // (height, 2, width): background and recent mean of each pixel of the tensor; then two rows of scratch. Empty
-    // without a history, and where no pixel is exposed.
+    // without a history.
     Scratch<float> memory_;
+    Scratch<float> covered_;  // (height, width) masked share of what memory_ holds; empty where it cannot change
 };
 
 }  // namespace cathrt

@@ -12,6 +12,7 @@ struct Span {
     std::int32_t start;
     std::int32_t stop;
 };
+inline bool operator==(const Span& a, const Span& b) { return a.start == b.start && a.stop == b.stop; }
 
 // data: first pixel of row 0. row_stride: bytes from one row to the next, of any sign. Pixels of a row are adjacent.
 // wide: uint16 (aligned to 2 bytes), else uint8. mask: (1 << bits_stored) - 1, applied to every value read, so that a

@@ -51,6 +51,9 @@ void write_row(const TensorLayout& tensor, const std::array<ChannelLine, 3>& cha
 
 // Background of a pixel of which no frame was seen. Grey lies in [0, 1], but for rounding.
 inline constexpr float kEmpty = -1.0F;
+// Shares of an element that was not exposed count as the same up to here: less moves its grey by less than a step of 8
+// bits.
+inline constexpr float kCoveredAlike = 1.0F / 256.0F;
 
 // What a run remembers of one row of the tensor, `width` values each. contrast and change are scratch.
 struct HistoryRow {

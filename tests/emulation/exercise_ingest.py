@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels._kernels import History, Ingest, TensorLayout, Window
-from cathrt.kernels.cuda.ingest import SHARED_BYTES, DeviceIngest
+from cathrt.kernels.cuda.ingest import DeviceIngest
 from cathrt.kernels.cuda.stream import DeviceMemory, Stream
+from cathrt.kernels.cuda.tiles import SHARED_BYTES
 from cathrt.kernels.reference import ingest as reference
 from tests.emulation.exact import TENSORS, ramp
 from tests.emulation.exercise_histogram import flat_with_noise, noise
@@ -61,6 +62,8 @@ def small(stream: Stream) -> None:
     """Each window, element and layout; sizes no tile divides; rows that come in chunks; spans that cut quads; runs."""
     for case in small_cases():
         check(stream, case)
+    for views in several_views():
+        check_views(stream, views)
 
 
 def full_frame(stream: Stream) -> None:
@@ -112,6 +115,26 @@ def small_cases() -> list[Case]:
         *(exact_case(element, history=EXACT_HISTORY) for element in TENSORS),
         exact_case("int8", history=EXACT_HISTORY, channels_last=True),
     ]
+
+
+def several_views() -> list[list[Case]]:
+    """Runs whose frames are not all looked at alike: each case is a view, its exposed area and its window."""
+    rng = np.random.default_rng(8)
+    deep = noise(rng, (45, 61), np.uint16)
+    left, middle = (np.tile(np.array([span], np.int32), (45, 1)) for span in ((0, 35), (11, 47)))
+    grey = rng.random(1 << 12).astype(np.float32)
+    table = Case(deep, 12, lambda v: grey[v.astype(int)], Window.table(grey, False))
+    line = linear_case(deep, 12, origin=2000.0, slope=1 / 1500)
+    ranked = percentile_case(deep, 12)
+    nothing = np.zeros((45, 2), np.int32)
+    views = [
+        replace(line, exposed=left),
+        replace(line, exposed=middle),
+        replace(ranked, exposed=middle),
+        replace(table, exposed=None),
+        replace(ranked, exposed=nothing),
+    ]
+    return [[replace(view, history=history) for view in views] for history in (None, HISTORIES[0])]
 
 
 HISTORIES = (
@@ -169,7 +192,7 @@ def check(stream: Stream, case: Case) -> None:
     check_frame(stream, case, plans)
 
 
-def plans_of(stream: Stream, case: Case) -> Plans:
+def plans_of(stream: Stream, case: Case, *others: Case) -> Plans:
     height, width = case.size
     shape = (case.pixels.shape[0], case.pixels.shape[1])
     layout = TensorLayout(
@@ -183,29 +206,38 @@ def plans_of(stream: Stream, case: Case) -> Plans:
         scale=case.scale,
         history=case.history,
     )
+    views = [(other.exposed, other.kernel_window) for other in others]
     on_device = DeviceIngest(
-        stream, shape, case.bits, case.exposed, case.kernel_window, layout, shared_bytes=case.shared_bytes
+        stream, shape, case.bits, case.exposed, case.kernel_window, layout, views, shared_bytes=case.shared_bytes
     )
-    on_cpu = Ingest(shape, case.bits, case.exposed, case.kernel_window, layout)
+    on_cpu = Ingest(shape, case.bits, case.exposed, case.kernel_window, layout, views)
     history = case.history
     remembered = history and reference.History(history.channels, history.rise, history.fall, history.recent)
     out = np.zeros((1, height, width, 3) if case.channels_last else (1, 3, height, width), dtype=case.element)
     return Plans(on_device, on_cpu, remembered, stream.allocate(out.nbytes), out)
 
 
-def check_frame(stream: Stream, case: Case, plans: Plans) -> None:
-    """Of one frame, which each of the plans then remembers."""
+def check_views(stream: Stream, views: list[Case]) -> None:
+    """As check(), of a run that goes through the views, by one plan."""
+    plans = plans_of(stream, *views)
+    for number, view in enumerate((0, 1, 2, 3, 4, 3, 0, 4, 1)):
+        pixels = np.roll(views[view].pixels, (number, 7 * number), axis=(0, 1))
+        check_frame(stream, replace(views[view], pixels=pixels), plans, view, views_differ=True)
+
+
+def check_frame(stream: Stream, case: Case, plans: Plans, view: int = 0, *, views_differ: bool = False) -> None:
+    """Of one frame, which each of the plans then remembers. views_differ: in what they cover."""
     out = plans.out
     out.view(np.uint8)[...] = UNTOUCHED
     stream.upload(out, plans.memory)
     frame = placed(stream, case.pixels, gap=case.gap, offset=case.offset, bottom_up=case.bottom_up)
-    shown = plans.on_device(frame, plans.memory)
+    shown = plans.on_device(frame, plans.memory, view)
     stream.synchronise()
     stream.download(plans.memory, out)
     stream.synchronise()
 
     twin = np.zeros_like(out)
-    assert shown == plans.on_cpu(case.pixels, twin)
+    assert shown == plans.on_cpu(case.pixels, twin, view)
     grey = reference.to_grey(
         case.pixels,
         case.bits,
@@ -217,7 +249,9 @@ def check_frame(stream: Stream, case: Case, plans: Plans) -> None:
     )
     quantities = reference.resize(grey, *case.size)
     if plans.remembered is not None:
-        quantities = plans.remembered(quantities, shown=shown)
+        masked = ~reference.exposed_mask(case.exposed, (case.pixels.shape[0], case.pixels.shape[1]))
+        covered = reference.resize(masked.astype(np.float64), *case.size) if views_differ else None
+        quantities = plans.remembered(quantities, shown=shown, covered=covered)
     exact = reference.normalise(quantities, case.mean, case.std, channels_last=case.channels_last)
     assert_close(out, exact, case, "reference")
     if case.element == "float32" and not case.exact:

@@ -58,22 +58,28 @@ void run(int rows, int columns, int height, int width, int bits) {
     auto out = std::make_unique<float[]>(floats);
     cathrt::TensorLayout tensor{height, width, pick(0, 1) == 1, {0.5F, 0.4F, 0.3F}, {0.2F, 0.3F, 0.4F}, 0.1F};
     cathrt::Ingest ingest(rows, columns, bits, spans, window, tensor);
-    for (int again = 0; again < 2; ++again) ingest.run(frame, out.get());
+    for (int again = 0; again < 2; ++again) ingest.run(frame, out.get(), 0);
     tensor.element = cathrt::Element::kFloat16;
     auto halves = std::make_unique<std::uint16_t[]>(floats);
-    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, halves.get());
+    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, halves.get(), 0);
     tensor.element = cathrt::Element::kInt8;
     tensor.scale = 0.02F;
     auto steps = std::make_unique<std::int8_t[]>(floats);
-    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, steps.get());
+    cathrt::Ingest(rows, columns, bits, spans, window, tensor).run(frame, steps.get(), 0);
     // A run with a history: two frames, a reset, one more.
     tensor.history = cathrt::History{
         {cathrt::Quantity::kContrast, cathrt::Quantity::kGrey, cathrt::Quantity::kChange}, 0.1F, 0.5F, 1.0F};
     cathrt::Ingest remembering(rows, columns, bits, spans, window, tensor);
     for (int number = 0; number < 3; ++number) {
         if (number == 2) remembering.reset();
-        remembering.run(frame, steps.get());
+        remembering.run(frame, steps.get(), 0);
     }
+    // Of three views: the spans, the whole frame, and nothing of it.
+    cathrt::Window plain{{}, cathrt::LinearWindow{100.0F, 0.01F, 0.5F}, std::nullopt, false};
+    const std::vector<cathrt::Span> nothing(static_cast<std::size_t>(rows), cathrt::Span{0, 0});
+    cathrt::Ingest changing(rows, columns, bits, {spans, {}, nothing}, {window, plain},
+                            {{0, 0}, {1, 1}, {2, 0}, {1, 0}}, tensor);
+    for (const std::size_t view : {0U, 1U, 2U, 3U, 0U}) changing.run(frame, steps.get(), view);
     tensor.history.reset();
     for (std::size_t i = 0; i < floats; ++i) {
         if (!(out[i] > -1e3F && out[i] < 1e3F)) {

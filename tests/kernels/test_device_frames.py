@@ -24,6 +24,7 @@ from cathrt.kernels.cuda.stream import DeviceMemory
 from cathrt.kernels.cuda.subtraction import DeviceMaskSubtraction
 from cathrt.kernels.cuda.temporal import DeviceTemporalFilter
 from tests.engines.fake_device import HostMemory
+from tests.engines.pycuda_array import GPUArray
 
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 
@@ -342,3 +343,33 @@ def test_a_frame_of_another_run_is_refused() -> None:
         check_frame(frame, (8, 6), 8)
     with pytest.raises(ValueError, match="uint8 but bits_stored is 12: give uint16"):
         check_frame(frame, (6, 8), 12)
+
+
+def test_an_array_of_pycuda_is_read_where_it_lies_and_kept_alive() -> None:
+    array = GPUArray((6, 8), np.uint16, 0x1000, strides=(512, 2))  # as pycuda.driver.mem_alloc_pitch gives rows
+    frame = device_frame(array)
+    assert (frame.address, frame.rows, frame.columns, frame.pitch) == (0x1000, 6, 8, 512)
+    assert (frame.dtype, frame.writeable, frame.ready_after) == (np.dtype(np.uint16), True, None)
+    alive = weakref.ref(array)
+    del array
+    gc.collect()
+    assert alive() is not None
+    del frame
+    assert alive() is None
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (GPUArray((6, 8), np.float32, 0x1000), "pixels are <f4: expected uint8 or uint16"),
+        (GPUArray((6, 8), np.uint16, 0x1000, order="F"), "pixels of a row are 12 bytes apart: expected 2"),
+        (GPUArray((6, 8), np.uint16, 0x1001), "uint16 rows start at 0x1001"),
+        (GPUArray((1, 6, 8), np.uint8, 0x1000), r"shape \(1, 6, 8\): expected one frame"),
+        (GPUArray((0, 8), np.uint8, None, strides=(8, 1)), "rows is 0: expected 1 to 65535"),
+        (GPUArray((6, 8), np.uint8, None), "address is null"),
+    ],
+    ids=["type", "column-major", "unaligned", "volume", "empty", "freed"],
+)
+def test_an_array_of_pycuda_that_is_no_frame_is_refused(array: GPUArray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        device_frame(array)

@@ -16,9 +16,10 @@ from cathrt.kernels._kernels import History, TensorLayout, Window
 from cathrt.kernels.cuda.exposure import Exposure
 from cathrt.kernels.cuda.frames import DeviceFrame, frame_in
 from cathrt.kernels.cuda.histogram import DeviceHistogram, DevicePercentileWindow
-from cathrt.kernels.cuda.ingest import SHARED_BYTES, DeviceIngest, Tile, tile_of
+from cathrt.kernels.cuda.ingest import DeviceIngest
 from cathrt.kernels.cuda.resize import resize_axis
 from cathrt.kernels.cuda.stream import DeviceMemory, Extent, Scalar
+from cathrt.kernels.cuda.tiles import SHARED_BYTES, Tile, tile_of
 from cathrt.kernels.reference import ingest as reference
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -151,8 +152,9 @@ def test_a_history_adds_its_memory_and_weights_to_the_launch(dtype: Any, infix: 
     plain, with_history = launches[""], launches["history_"]
     assert with_history[2:4] == plain[2:4]
     assert [type(argument) for argument in with_history[: len(plain)]] == [type(argument) for argument in plain]
-    memory, quantities, *weights = with_history[len(plain) :]
+    memory, covered, covered_before, quantities, *weights = with_history[len(plain) :]
     assert (memory.nbytes, quantities.nbytes) == (224 * 224 * 2 * 4, 3 * 4)
+    assert covered.address == covered_before.address == 0  # what is covered never changes in this run
     assert weights == [0.25, 0.5, 0.125]
     assert {type(weight) for weight in weights} == {np.float32}
 
@@ -167,10 +169,34 @@ def test_a_reset_uploads_an_empty_memory_and_leaves_the_launches_as_they_are() -
     notes.calls.clear()
     ingest.reset()
     ((call, memory),) = notes.calls
-    assert (call, memory) == ("upload", before[-1][-5])
+    assert (call, memory) == ("upload", before[-1][-7])
     notes.calls.clear()
     ingest(frame_of((64, 64)), out)
     assert notes.calls == before
+
+
+def test_views_share_what_is_the_same_object_and_launch_with_their_own() -> None:
+    spans = [np.tile(np.array([[0, right]], np.int32), (64, 1)) for right in (20, 40)]
+    windows = [Window.linear(0.0, slope, 0.0, False) for slope in (1.0, 2.0)]
+    notes, views = Notes(), [(spans[0], windows[0]), (spans[1], windows[0]), (spans[1], windows[1])]
+    ingest = DeviceIngest(notes, (64, 64), 8, *views[0], layout(history=HISTORY), views[1:])
+    out = notes.allocate(3 * 224 * 224 * 4)
+    notes.calls.clear()
+    for view in range(3):
+        assert ingest(frame_of((64, 64), np.uint8), out, view)
+    first, second, third = (call[4:] for call in notes.calls)  # the arguments
+    assert first[2] != second[2] == third[2]  # spans
+    assert first[-6] != second[-6] == third[-6]  # what is covered
+    assert first[-7] == second[-7] == third[-7]  # the memory
+    assert first[-5] == second[-5] != DeviceMemory(0, 0)  # what was covered
+
+
+@pytest.mark.parametrize("view", [-1, 2])
+def test_a_view_that_the_plan_has_not_is_refused(view: int) -> None:
+    window = Window.linear(0.0, 1.0, 0.0, False)
+    ingest = DeviceIngest(Notes(), (4, 4), 8, None, window, layout(), [(None, window)])
+    with pytest.raises(ValueError, match=f"view is {view}: expected one of the 2 that this plan was made for"):
+        ingest(frame_of((4, 4), np.uint8), DeviceMemory(0x9000, 3 * 224 * 224 * 4), view)
 
 
 def test_without_a_history_nothing_is_allocated_for_it_and_a_reset_does_nothing() -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from cathrt.kernels.cuda.driver import DriverStream, open_stream
 from cathrt.kernels.cuda.stream import DeviceMemory
 from cathrt.kernels.cuda.waiting import never_free
-from cathrt.runtime.engines import guarded, tensorrt
+from cathrt.runtime.engines import device_engine, guarded
 from cathrt.runtime.engines.fake import FakeEngine
 from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.engines.tensorrt import TensorRtEngine
@@ -107,12 +107,12 @@ class Standby(FakeEngine):
 
     def frame_step(self, *_: Any) -> Any:
         outputs = {spec.name: spec.empty() for spec in self.outputs}
-        return lambda pixels: Stepped(outputs, 0.0, 0.0, self.name)
+        return lambda pixels, grayscale=0: Stepped(outputs, 0.0, 0.0, self.name)
 
 
 def open_on_stub() -> TensorRtEngine:
     """As open_tensorrt(), with a network that is the one kernel of the stub."""
-    stream = tensorrt.open_stream(priority="high", wait_ms=WAIT_MS)
+    stream = device_engine.open_stream(priority="high", wait_ms=WAIT_MS)
     (given,), (made,) = MANIFEST.network(CLASSIFIER).input_specs(), MANIFEST.network(CLASSIFIER).output_specs()
     trt = fake_tensorrt(
         MANIFEST.network(CLASSIFIER).input_specs(),
@@ -202,7 +202,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fatbin = Path(folder) / "stub.image"
         fatbin.write_bytes(image())
-        tensorrt.open_stream = partial(opening, fatbin)  # type: ignore[assignment]
+        device_engine.open_stream = partial(opening, fatbin)  # type: ignore[assignment]
         lending = open_stream(fatbin=fatbin)
         never_free(lending)  # on a driver that hangs by then
         lender = (lending, lending.allocate(SIZE * SIZE))
