@@ -5,20 +5,29 @@ Not for: any single model (its folder). What qualifies a kind's networks is qual
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the table is read before any command runs, and these import torch or onnx
-    import onnx
+    from typing import TypeAlias
 
+    import onnx
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from cathrt.export.compare.agreement import Agreement
+    from cathrt.export.compare.pairs import RunPair
     from cathrt.export.graph.fold import Feeds, Layout
     from cathrt.export.qualify.criteria import Criteria
+    from cathrt.export.qualify.exported import AnyTarget, Exported
     from cathrt.export.qualify.reference import Network
     from cathrt.export.qualify.runs import Truths
     from cathrt.runtime.bundle.manifest import Manifest
     from cathrt.runtime.bundle.opening import Bundle
+    from cathrt.runtime.config import Config
+
+    AgreementOf: TypeAlias = Callable[[Sequence[RunPair], Manifest, Manifest], Agreement]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +85,50 @@ class ExportPort:
 
 @dataclass(frozen=True, slots=True)
 class ExportKind:
-    """One row of EXPORTS. Light: torch and onnx are imported by `source` and `port` when they are called.
+    """A row of EXPORTS whose networks answer frames: recipe/ builds and qualifies them.
+
+    Light: torch and onnx are imported by `source` and `port` when they are called.
 
     help: of the command `cathrt export <kind>`. source: reads weights and meaning; its first parameter is the
     configuration, the others are the command's own options, as typer takes them. Raises ConfigError.
+    agreement: for `cathrt compare`: gives the function that compares two sides' answers; None where the kind has none.
     """
 
     help: str
     source: Callable[..., SourceModel]
     port: Callable[[], ExportPort]
+    agreement: Callable[[], AgreementOf] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnRequest:
+    """What every export command is asked, for a kind that goes a way of its own.
+
+    sm: compute capabilities of plans, () for the default. limits: of the gate, made stricter, as "NAME=NUMBER" parts.
+    key: None leaves unsigned files. sign_anyway: also a network that was not found to be better than chance.
+    told(stage, how) is called after each stage, note(line) with what the user should know, advance(what, done, total)
+    while something takes long.
+    """
+
+    settings: Config
+    targets: tuple[AnyTarget, ...]
+    out: Path
+    sm: tuple[int, ...]
+    limits: Mapping[str, float]
+    key: Ed25519PrivateKey | None
+    sign_anyway: bool
+    told: Callable[[str, str], None] = lambda stage, how: None
+    note: Callable[[str], None] = lambda line: None
+    advance: Callable[[str, int, int], None] = lambda what, done, total: None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnExport:
+    """A row of EXPORTS of a kind that recipe/ cannot take: its networks answer no frames, or are too large to be held.
+
+    Light, as ExportKind. export: builds, qualifies and signs. Its first parameter is the OwnRequest, the others are the
+    command's own options, as typer takes them; it returns one Exported a target. Raises ConfigError.
+    """
+
+    help: str
+    export: Callable[..., tuple[Exported, ...]]

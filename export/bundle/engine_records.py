@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cathrt.runtime.bundle.manifest import Manifest
-from cathrt.runtime.engines import ENGINES
+from cathrt.runtime.engines import ENGINES, SIZED_ENGINES
 
 # Keys under which figures name the file that they were taken of: sha256, hex.
 _MEASURED_ON = ("artifact_sha256", "model_sha256")
 # What provenance says of the weights, whatever artifact was made of them.
 _GONE = object()
+_NAMES = ENGINES.keys() | SIZED_ENGINES.keys()
 _OF_THE_WEIGHTS = ("arch", "weights_named_as", "weights_read", "random_init", "seed")
 
 
@@ -36,7 +37,7 @@ def by_engine(evidence: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         key: dict(value)
         for key, value in evidence.items()
-        if isinstance(value, Mapping) and value and value.keys() <= ENGINES.keys()
+        if isinstance(value, Mapping) and value and value.keys() <= _NAMES
     }
 
 
@@ -50,7 +51,7 @@ def provenance_of(manifest: Manifest, engine: str) -> dict[str, Any]:
 def provenance_about(manifest: Manifest, engines: Collection[str]) -> dict[str, Any]:
     """The manifest's provenance without what says how another artifact than that of one of `engines` was made."""
     told = {key: value for key, value in manifest.provenance.items() if key != "engines"}
-    if told.get("target", "") in ENGINES.keys() - set(engines):
+    if told.get("target", "") in _NAMES - set(engines):
         chain = {key: value for key, value in told.get("chain", {}).items() if key == "weights"}
         told = {key: told[key] for key in _OF_THE_WEIGHTS if key in told} | ({"chain": chain} if chain else {})
     others = {name: made for name, made in manifest.provenance.get("engines", {}).items() if name in engines}
@@ -68,7 +69,7 @@ def _kept(value: Any, engine: str, ours: Mapping[str, set[str]], joined: Collect
         bare = isinstance(value, int | float) and not isinstance(value, bool)
         return _GONE if bare and engine in joined else value
     named = value.get("engine")
-    engine = named if isinstance(named, str) and named in ENGINES else engine
+    engine = named if isinstance(named, str) and named in _NAMES else engine
     if engine and engine not in ours:
         return _GONE
     if measured_on := [value[key] for key in _MEASURED_ON if key in value]:
@@ -76,7 +77,7 @@ def _kept(value: Any, engine: str, ours: Mapping[str, set[str]], joined: Collect
         return value if all(sha256 in fitting for sha256 in measured_on) else _GONE
     found = {}
     for key, item in value.items():
-        under = key if key in ENGINES else engine
+        under = key if key in _NAMES else engine
         kept = _GONE if under and under not in ours else _kept(item, under, ours, joined)
         if kept is not _GONE and (kept != {} or item == {}):
             found[key] = kept

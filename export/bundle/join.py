@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cathrt.export.bundle.engine_records import by_engine, evidence_about, provenance_about, provenance_of
 from cathrt.export.bundle.real_figures import figures_of
 from cathrt.export.bundle.sign import Content, write_bundle
-from cathrt.runtime.bundle.manifest import Artifact, Manifest
+from cathrt.runtime.bundle.manifest import WORTH_VERDICTS, Artifact, Manifest, WorthVerdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.verified_file import VerifiedFile
 from cathrt.runtime.errors import ManifestError
@@ -39,7 +39,8 @@ def join(
     card: writes the model card of a demonstration anew, where `base` has one.
 
     Name, card and training provenance are the base's; provenance.engines and evidence say of each added engine how it
-    was made and what was measured of it. What the base says of an artifact that is replaced goes with it.
+    was made and what was measured of it. What the base says of an artifact that is replaced goes with it. Its worth is
+    the worst that any of them states.
     Raises ManifestError where the bundles are not of the same weights and meaning, or two of the others have the same
     engine, ConfigError where `real` is of another model.
     """
@@ -63,6 +64,7 @@ def join(
         files={},
         provenance=_provenance(base.manifest, kept, others),
         evidence=_evidence(base.manifest, kept, others),
+        worth=_worth([base, *others]),
     )
     if real is not None:
         digests = {name: content.sha256 for name, content in payload.items() if isinstance(content, VerifiedFile)}
@@ -97,6 +99,12 @@ def _require_whole(other: Bundle) -> None:
         raise ManifestError(
             f"{other.path}: {engine} has no artifact for {', '.join(missing)}: export all networks for it"
         )
+
+
+def _worth(bundles: Sequence[Bundle]) -> WorthVerdict | None:
+    """Of the same weights: the worst that is stated."""
+    stated = (bundle.manifest.worth for bundle in bundles if bundle.manifest.worth is not None)
+    return max(stated, key=WORTH_VERDICTS.index, default=None)
 
 
 def _weights(manifest: Manifest) -> str | None:

@@ -53,15 +53,15 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         mode = stat.S_IMODE(path.stat().st_mode)
         pem = read_input_file(path, max_bytes=1 << 16)
     except OSError as exc:
-        raise ConfigError(f"{path}: key cannot be read ({exc.strerror}): make one with generate_key") from exc
+        raise ConfigError(f"{path}: key cannot be read ({exc.strerror}): make one with cathrt key new") from exc
     if mode & 0o077:
         raise ConfigError(f"{path}: mode is {mode:04o}, expected 0600, since others may read the key: chmod 600 {path}")
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as exc:
-        raise ConfigError(f"{path}: not an unencrypted PEM private key ({exc}): make one with generate_key") from exc
+        raise ConfigError(f"{path}: not an unencrypted PEM private key ({exc}): make one with cathrt key new") from exc
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{path}: holds {type(key).__name__}, expected an ed25519 key: make one with generate_key")
+        raise ConfigError(f"{path}: holds {type(key).__name__}, expected an ed25519 key: make one with cathrt key new")
     return key
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from cathrt.runtime.errors import CathrtError
-from cathrt.runtime.sources.discover import shown_name
+from cathrt.runtime.sources.input_names import shown_name
 from cathrt.runtime.sources.syntax import printable
 
 _PIECE = 1 << 20

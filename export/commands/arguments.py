@@ -1,31 +1,29 @@
-"""What the export commands are given, as the recipe takes it; and the bar that shows how far they are.
+"""What the export commands are given, as the recipe takes it.
 
-Imports torch and onnx; the command line imports it only when one of these commands runs (cli.py). Not for: options of
-the runtime's commands (cathrt.runtime.commands.options).
+Imports torch and onnx; the command line imports it only when one of these commands runs (cli.py). Not for: how far they
+are (progress.py), or options of the runtime's commands (cathrt.runtime.commands.options).
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from cathrt.export.graph.fold import Target
 from cathrt.export.model_kind import ExportPort
 from cathrt.export.qualify.gate import GateT, tightened
 from cathrt.export.recipe.qualification import Reference, own_reference, reference_of
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.commands.options import say
-from cathrt.runtime.commands.standard_streams import styled
 from cathrt.runtime.errors import ConfigError
-
-Say = Callable[[str], None]
-Advance = Callable[[str, int, int], None]
 
 
 def gate_from(gate: GateT, limits: Sequence[str]) -> GateT:
     """The gate with limits such as "agreement=0.995" made stricter. Raises ConfigError."""
+    return tightened(gate, limits_from(limits))
+
+
+def limits_from(limits: Sequence[str]) -> dict[str, float]:
+    """Limits such as "agreement=0.995" by name. Raises ConfigError."""
     found: dict[str, float] = {}
     for limit in limits:
         name, equals, value = limit.partition("=")
@@ -36,10 +34,10 @@ def gate_from(gate: GateT, limits: Sequence[str]) -> GateT:
         if not equals or name in found:
             raise ConfigError(f"--gate {limit}: expected NAME=NUMBER, each name once")
         found[name] = number
-    return tightened(gate, found)
+    return found
 
 
-def sm_from(text: str | None, targets: Sequence[Target]) -> tuple[int, ...]:
+def sm_from(text: str | None, targets: Sequence[str]) -> tuple[int, ...]:
     """Compute capabilities out of "86,89,120". Raises ConfigError for other text, or where no target needs them."""
     if text is None:
         return ()
@@ -67,23 +65,3 @@ def references_for(
     for note in model.notes:
         say(note)
     return {role: reference_of(model, role) for role in bundle.manifest.networks}
-
-
-@contextmanager
-def stage_bar(*, shown: bool) -> Iterator[tuple[Say, Advance]]:
-    """Two functions: one says a line above the bar, the other moves it (what, done, total).
-
-    Without a terminal on stderr there is no bar, and the lines are all; with --json not even these.
-    """
-    if not shown:
-        yield (lambda text: None), (lambda what, done, total: None)
-        return
-    if not sys.stderr.isatty():
-        yield say, (lambda what, done, total: None)
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(file=styled(sys.stderr)), transient=True) as bar:
-        task = bar.add_task("building", total=None)
-        yield say, (lambda what, done, total: bar.update(task, description=what, completed=done, total=total))

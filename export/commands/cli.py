@@ -1,4 +1,4 @@
-"""The installed `cathrt`: the runtime's commands, and with the [export] extra `export`, `qualify` and `join`.
+"""The installed `cathrt`: the runtime's commands beside `export`, `evaluate`, `qualify`, `join`, `compare`, `key new`.
 
 Imports nothing heavy before one of its own commands runs, so that `cathrt replay` starts as it does without it.
 Not for: what the commands do (recipe/, bundle/).
@@ -7,12 +7,19 @@ Not for: what the commands do (recipe/, bundle/).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from cathrt.export.commands.compare import compare_command
+from cathrt.export.commands.evaluate import evaluate_commands
 from cathrt.export.commands.export import export_commands
+from cathrt.export.commands.key import new_command
 from cathrt.export.commands.options import (
+    FIDELITY_SAYS,
+    PHANTOM_RUNS,
+    WORTH_SAYS,
+    CacheOption,
     GateOption,
     PhantomsOption,
     QualifyOnOption,
@@ -21,21 +28,27 @@ from cathrt.export.commands.options import (
     print_record,
     require_extra,
 )
-from cathrt.export.models import EXPORTS
+from cathrt.export.model_kind import ExportKind
+from cathrt.export.models import EVALUATIONS, EXPORTS, frame_kind
 from cathrt.runtime.commands.cli import app
 from cathrt.runtime.commands.cli import main as runtime_main
+from cathrt.runtime.commands.key import key_app
 from cathrt.runtime.commands.options import ConfigOption, JsonOption, bundle_at, say, show
 from cathrt.runtime.models import load_config
 
 export_app = export_commands(EXPORTS)
 app.add_typer(export_app)
+app.add_typer(evaluate_commands(EVALUATIONS))
+key_app.command("new")(new_command)
+app.command("compare")(compare_command)
 
 
 @app.command("qualify")
 def qualify_command(
     bundle: Annotated[Path, typer.Argument(readable=False, help="A signed bundle.")],
     qualify_on: QualifyOnOption = None,
-    qualify_phantoms: PhantomsOption = 120,
+    qualify_phantoms: PhantomsOption = PHANTOM_RUNS,
+    cache: CacheOption = None,
     weights: WeightsOption = None,
     state: StateOption = None,
     gate: GateOption = None,
@@ -51,8 +64,10 @@ def qualify_command(
     """
     require_extra()
     settings = load_config(config)
-    from cathrt.export.commands.arguments import gate_from, references_for, stage_bar
+    from cathrt.export.commands.arguments import gate_from, references_for
+    from cathrt.export.commands.progress import stage_bar
     from cathrt.export.qualify.evidence import Qualified
+    from cathrt.export.qualify.kept import Kept, user_cache
     from cathrt.export.quantize.layer_errors import layer_errors_of_bundle
     from cathrt.export.recipe.qualification import (
         Candidate,
@@ -67,11 +82,13 @@ def qualify_command(
     from cathrt.runtime.outside.output_files import output_folder
 
     output_folder(out)
-    manifest, port = opened.manifest, EXPORTS[opened.manifest.kind].port()
+    manifest, port = opened.manifest, frame_kind(opened.manifest.kind, "cathrt qualify, kind of model").port()
     references = references_for(opened, port, weights, state)
-    qualifying = Qualifying(qualification_set(qualify_phantoms, qualify_on, settings, port.truths), settings)
+    kept = Kept(cache or user_cache())
+    runs = qualification_set(qualify_phantoms, qualify_on, settings, port.truths, kept)
+    qualifying = Qualifying(runs, settings, kept=kept)
     missed = []
-    with stage_bar(shown=not json_) as (told, advance):
+    with stage_bar(lines=not json_) as (told, advance):
         for engine, role in sorted((engine, role) for role, engine, _ in manifest.all_artifacts()):
             artifact, criteria = manifest.network(role).artifacts[engine], port.criteria[role]
             what = engine if len(manifest.networks) == 1 else f"{engine}.{role}"
@@ -84,22 +101,31 @@ def qualify_command(
             layers = layer_errors_of_bundle(opened, role, engine, float_graph)
             candidate = Candidate(opened, role, engine, layers)
             note = candidate.not_run
-            found = qualification_of(candidate, criteria, reference, qualifying, seen)
+            qualified = Qualified(
+                qualification_of(candidate, criteria, limits, reference, qualifying, seen), criteria, limits
+            )
             report = out / f"{what}.report"
-            failures = write_report(report, Qualified(found, criteria, limits), note)
+            failures = write_report(report, qualified, note)
             if json_:
-                verdict = {"passed": not failures, "failures": failures, "not_run": note or None}
+                verdict: dict[str, Any] = {
+                    "passed": not failures,
+                    "fidelity": qualified.fidelity,
+                    "failures": failures,
+                }
+                verdict |= {"worth": qualified.worth, "not_run": note or None}
                 print_record(
                     {"type": "qualification", "engine": engine, "role": role, **verdict, "report": str(report)}
                 )
             else:
-                told(f"{what}: {'missed its gate' if failures else 'passed'}, see {report}")
+                told(f"{what}: {FIDELITY_SAYS[qualified.fidelity]}; {WORTH_SAYS[qualified.worth]}; see {report}")
+                for figure in qualified.found.worth.figures if qualified.found.worth is not None else ():
+                    told(f"  {figure}")
             if note:
                 say(f"{what}: {note}")
             if failures:
-                missed.append(f"{what}: {' | '.join(failures)} (see {report})")
+                missed.append(f"{what}: {FIDELITY_SAYS[qualified.fidelity]}: {' | '.join(failures)} (see {report})")
     if missed:
-        raise GateError(f"the gate is missed: {'; '.join(missed)}")
+        raise GateError("; ".join(missed))
 
 
 @app.command("join")
@@ -133,7 +159,8 @@ def join_command(
 
     figures = printed_figures(real) if real is not None else None
     opened = [bundle_at(path, settings) for path in (base, *(others or ()))]
-    card = EXPORTS[opened[0].manifest.kind].port().card
+    row = EXPORTS[opened[0].manifest.kind]
+    card = row.port().card if isinstance(row, ExportKind) else None
     show(str(join(opened[0], opened[1:], load_key(sign), out, figures, card)))
 
 

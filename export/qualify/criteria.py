@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.export.qualify.gate import Failure, Gate
+from cathrt.export.qualify.worth import Worth
 from cathrt.runtime.bundle.manifest import Manifest, Precision
 from cathrt.runtime.config import Config
 
@@ -41,7 +42,8 @@ class RunAnswers:
     """One run as both networks answered it.
 
     frames: (N,) 0-based index in the run, rising. due_ms: (N,) from the run's first frame. truths: N, None where not
-    known. reference, engine: by output, (N, ...) float64; empty where N is 0.
+    known. reference, engine: by output, (N, ...) float64; empty where N is 0. generated: by the phantom. wanted: the
+    frames that the model is to find; None where there is none, or that is not known.
     """
 
     name: str
@@ -50,6 +52,8 @@ class RunAnswers:
     truths: tuple[str | None, ...]
     reference: Mapping[str, NDArray[np.float64]]
     engine: Mapping[str, NDArray[np.float64]]
+    generated: bool = False
+    wanted: frozenset[int] | None = None
 
 
 class Comparison(Protocol):
@@ -94,6 +98,9 @@ class Criteria(Generic[ComparisonT, GateT]):
     compare: raises EngineError where the reference gives no answer (NaN). gates: by precision.
     failures: every way in which a gate is missed; none means that the engine may be signed.
     int8_holds: whether int8 answers keep the gate already on the calibration frames.
+    shares: names of the limits in the gate that are least shares and that this network has; each is proven run by run.
+    shares_of: of these, what one run of at least one frame gives: 0 to 1, by name; none where it says nothing of it.
+    worth: of the reference's answers; None for a kind that cannot say. It gives None where no truth is known.
     """
 
     comparison: type[ComparisonT]
@@ -103,3 +110,6 @@ class Criteria(Generic[ComparisonT, GateT]):
     failures: Callable[[ComparisonT, GateT, Layers], tuple[Failure, ...]]
     int8_holds: Callable[[Manifest, Sequence[Outputs], Sequence[Outputs], GateT], bool]
     shown: Shown[ComparisonT, GateT]
+    shares: Callable[[Manifest], frozenset[str]] = lambda manifest: frozenset()
+    shares_of: Callable[[RunAnswers, Manifest, Config], Mapping[str, float]] = lambda run, manifest, config: {}
+    worth: Callable[[Sequence[RunAnswers], Manifest, Config], Worth | None] | None = None

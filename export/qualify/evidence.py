@@ -1,4 +1,7 @@
-"""Writes a qualification's figures into the manifest, and signs the bundle unless it misses its gate.
+"""Writes a qualification's figures into the manifest, and signs the bundle if its two verdicts allow it.
+
+Fidelity: the engine answers as its float network does. Worth: the network is right more often than what takes no
+network.
 
 Not for: taking the figures (measure.py) or the page for people (page.py).
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -19,9 +22,14 @@ from cathrt.export.qualify.criteria import Criteria
 from cathrt.export.qualify.gate import Failure
 from cathrt.export.qualify.intervals import Share
 from cathrt.export.qualify.measure import Qualification
-from cathrt.runtime.bundle.manifest import Manifest
+from cathrt.export.qualify.sequential import ERROR, Proof
+from cathrt.export.qualify.worth import Worth
+from cathrt.runtime.bundle.manifest import BETTER, WORTH_VERDICTS, Manifest, WorthVerdict
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
+
+Fidelity = Literal["passed", "failed", "not enough evidence"]
+_FIDELITIES: tuple[Fidelity, ...] = ("passed", "not enough evidence", "failed")  # the worst last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,20 +45,66 @@ class Qualified:
         return verdict(self.found, self.criteria, self.gate)
 
     @property
+    def fidelity(self) -> Fidelity:
+        """Without a limit missed, too small a sample is no failure, but no proof either."""
+        if any(not failure.too_few for failure in self.failures):
+            return "failed"
+        return "not enough evidence" if self.failures else "passed"
+
+    @property
+    def worth(self) -> WorthVerdict | None:
+        """None where the kind has no measure of it."""
+        return None if self.found.worth is None else self.found.worth.verdict
+
+    @property
     def evidence(self) -> dict[str, Any]:
         return evidence_of(self.found, self.criteria, self.gate)
 
 
 def verdict(qualification: Qualification, criteria: Criteria[Any, Any], gate: Any) -> tuple[Failure, ...]:
-    """Every way in which the engine misses the gate; none means that it may be signed."""
-    return criteria.failures(qualification.comparison, gate, qualification.layer_errors)
+    """Every way in which the engine misses the gate, and every share that is not proven; none means that the engine may
+    be signed."""
+    missed = list(criteria.failures(qualification.comparison, gate, qualification.layer_errors))
+    if all(failure.too_few for failure in missed):
+        missed += [_refuted(proof) for proof in qualification.proofs if proof.standing == "refuted"]
+    return (*missed, *(_unproven(proof) for proof in qualification.proofs if proof.standing == "open"))
 
 
-def sign_qualified(folder: Path, candidate: Bundle, qualified: Sequence[Qualified], key: Ed25519PrivateKey) -> Path:
+def _refuted(proof: Proof) -> Failure:
+    """Runs of few frames weigh as much as others here, and little in the share of all frames."""
+    found = f"{proof.runs} runs refute it with a doubt of {min(1.0, 1.0 / proof.refuted):.2g}"
+    return Failure(f"mean of the runs' {proof.name}", found, f"at least {proof.limit:g}")
+
+
+def _unproven(proof: Proof) -> Failure:
+    found = f"{proof.runs} runs leave a doubt of {min(1.0, 1.0 / proof.proven):.2g} that it is above {proof.floor:g}"
+    return Failure(f"proof of {proof.name}", found, f"a doubt of at most {ERROR:g}: give more runs", too_few=True)
+
+
+def worst_fidelity(verdicts: Sequence[Fidelity]) -> Fidelity:
+    """Of at least one."""
+    return max(verdicts, key=_FIDELITIES.index)
+
+
+def worth_of_all(qualified: Sequence[Qualified]) -> WorthVerdict | None:
+    """The worst of those that are stated."""
+    return max((one.worth for one in qualified if one.worth is not None), key=WORTH_VERDICTS.index, default=None)
+
+
+def sign_qualified(
+    folder: Path,
+    candidate: Bundle,
+    qualified: Sequence[Qualified],
+    key: Ed25519PrivateKey,
+    *,
+    sign_anyway: bool = False,
+) -> Path:
     """Write the candidate anew at `folder`, with the evidence in its manifest, signed with the key.
 
-    qualified: every network in every engine that has an artifact. Raises ManifestError, and writes nothing, where one
-    misses its gate or is missing, or what was qualified is another file than the candidate's.
+    qualified: every network in every engine that has an artifact. sign_anyway: also a network that was not found to be
+    better than chance; the manifest and every output of the bundle say so. Raises ManifestError, and writes nothing,
+    where one misses its gate, is worth nothing or is missing, or what was qualified is another file than the
+    candidate's.
     """
     manifest = candidate.manifest
     artifacts = {(role, engine): artifact for role, engine, artifact in manifest.all_artifacts()}
@@ -64,8 +118,12 @@ def sign_qualified(folder: Path, candidate: Bundle, qualified: Sequence[Qualifie
     if artifacts:
         missing = sorted({engine for _, engine in artifacts})
         raise ManifestError(f"not signed: {missing} not qualified: qualify them, or export without them")
+    worth = worth_of_all(qualified)
+    if worth not in (None, BETTER) and not sign_anyway:
+        raise ManifestError(f"not signed, worth: {worth}: train it, or sign it anyway, and its outputs say so")
     told = evidence_about(manifest, {one.found.engine for one in qualified})
-    signed = replace(manifest, files={}, evidence={**told, "qualification": evidence_by_engine(manifest, qualified)})
+    evidence = {**told, "qualification": evidence_by_engine(manifest, qualified)}
+    signed = replace(manifest, files={}, evidence=evidence, worth=worth)
     return write_bundle(folder, signed, {name: candidate.file(name) for name in manifest.files}, key)
 
 
@@ -82,21 +140,27 @@ def evidence_by_engine(manifest: Manifest, qualified: Sequence[Qualified]) -> di
 def evidence_of(qualification: Qualification, criteria: Criteria[Any, Any], gate: Any) -> dict[str, Any]:
     """The figures for Manifest.evidence: plain JSON numbers, rounded, nothing that is not finite."""
     compared, alone = qualification.comparison, qualification.alone
+    qualified = Qualified(qualification, criteria, gate)
     found: dict[str, Any] = {
-        "passed": not verdict(qualification, criteria, gate),
+        "passed": not qualified.failures,
+        "fidelity": qualified.fidelity,
+        "worth": None if qualification.worth is None else _worth_figures(qualification.worth),
+        "date": qualification.date,
+        "tools": dict(qualification.tools),
         "gate": asdict(gate),
         "precision": qualification.precision,
+        "rest": qualification.rest,
         "artifact_sha256": qualification.artifact_sha256,
         "reference": qualification.reference,
         "judge_set": {
             "sha256": qualification.set_sha256,
             "runs": compared.runs,
+            "runs_at_most": qualification.runs_at_most,
             "frames": compared.frames,
             "left_out": sum(qualification.left_out.values()),
             **criteria.shown.of_set(compared),
         },
-        "latency": _times(qualification.latency),
-        "reference_latency": _times(qualification.reference_latency),
+        "proofs": {proof.name: _proof_figures(proof) for proof in qualification.proofs},
         "worst_layers": [[name, significant(error)] for name, error in qualification.layer_errors[:10]],
         **criteria.shown.figures(compared),
     }
@@ -117,6 +181,31 @@ def share_figures(share: Share) -> dict[str, Any]:
         "share": round(share.value, 5),
         "interval_95": [round(low, 5), round(high, 5)],
     }
+
+
+def _proof_figures(proof: Proof) -> dict[str, Any]:
+    return {
+        "standing": proof.standing,
+        "runs": proof.runs,
+        "above": round(proof.floor, 5),
+        "error": ERROR,
+        "doubt": significant(min(1.0, 1.0 / proof.proven)),
+    }
+
+
+def _worth_figures(worth: Worth) -> dict[str, Any]:
+    figures = [
+        {
+            "what": figure.what,
+            "on": figure.on,
+            "verdict": figure.verdict,
+            "right": None if figure.right is None else share_figures(figure.right),
+            "chance": round(figure.chance, 5),
+            "chance_is": figure.how,
+        }
+        for figure in worth.figures
+    ]
+    return {"verdict": worth.verdict, "figures": figures}
 
 
 def significant(value: float) -> float:

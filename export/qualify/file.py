@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cathrt.export.qualify.alone import Alone, Latency
+from cathrt.export.qualify.alone import Alone
 from cathrt.export.qualify.criteria import Criteria
 from cathrt.export.qualify.measure import Qualification
+from cathrt.export.qualify.sequential import Proof
+from cathrt.export.qualify.worth import Worth
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -55,11 +57,11 @@ def _adapters(comparison: type[Any]) -> dict[str, TypeAdapter[Any]]:
 
     return {
         "comparison": TypeAdapter(comparison),
-        "latency": TypeAdapter(Latency),
-        "reference_latency": TypeAdapter(Latency),
+        "proofs": TypeAdapter(tuple[Proof, ...]),
+        "worth": TypeAdapter(Worth | None),
         "layer_errors": TypeAdapter(tuple[tuple[str, float], ...]),
         "alone": TypeAdapter(Alone | None),
     }
 
 
-_STRUCTURED = frozenset({"pictures", "comparison", "latency", "reference_latency", "layer_errors", "alone"})
+_STRUCTURED = frozenset({"pictures", "comparison", "proofs", "worth", "layer_errors", "alone"})

@@ -29,12 +29,16 @@ GateT = TypeVar("GateT", bound=Gate)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One way in which an engine misses its gate. look_at: the first frames, runs and layers to look at."""
+    """One way in which an engine misses its gate. look_at: the first frames, runs and layers to look at.
+
+    too_few: it is not the engine that misses, but the sample that is too small to say.
+    """
 
     what: str
     found: str
     required: str
     look_at: tuple[str, ...] = ()
+    too_few: bool = False
 
     def __str__(self) -> str:
         seen = f": look at {'; '.join(self.look_at)}" if self.look_at else ""

@@ -1,7 +1,7 @@
 """A qualification as one self-contained HTML page: no script, nothing fetched, readable from a file.
 
 Every text that came from outside is escaped. What is peculiar to a kind of model comes in through its Criteria. Not
-for: measuring (measure.py) or deciding (evidence.py).
+for: measuring (measure.py), deciding (evidence.py), or what the network is worth (worth_card.py).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.export.qualify.alone import Latency
-from cathrt.export.qualify.criteria import Criteria
-from cathrt.export.qualify.evidence import verdict
-from cathrt.export.qualify.gate import Failure
-from cathrt.export.qualify.html import ENGINE, REFERENCE, section, table
-from cathrt.export.qualify.measure import P99_NEEDS, Qualification
+from cathrt.export.qualify.alone import P99_NEEDS, Alone, Latency
+from cathrt.export.qualify.criteria import Criteria, Row
+from cathrt.export.qualify.evidence import Qualified
+from cathrt.export.qualify.html import ENGINE, STYLE, card, section, table
+from cathrt.export.qualify.measure import Qualification
+from cathrt.export.qualify.sequential import ERROR, Proof
+from cathrt.export.qualify.worth_card import worth_card
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.outside.plain_text import html_text
 
@@ -29,22 +30,18 @@ _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>cathrt: qualification of $model</title>
 <style>
-body{margin:0;background:#101418;color:#e8eaed;font:15px/1.5 system-ui,"Noto Sans","Noto Sans JP",sans-serif}
-header,main{max-width:1040px;margin:0 auto;padding:16px 20px}
-.notice{background:#3a3315;color:#f2d06b;padding:8px 20px;text-align:center;position:sticky;top:0}
-h1{font-size:22px;margin:8px 0 2px}h2{font-size:18px;margin:0 0 8px}.dim{color:#9aa0a6}
-section{background:#181d23;border:1px solid #2b323a;border-radius:8px;padding:16px;margin:16px 0;overflow-wrap:anywhere}
-.passed{border-color:#8fd694}.passed h2{color:#8fd694}.failed{border-color:#ff8a80}.failed h2{color:#ff8a80}
+$style
+.verdicts{display:grid;grid-template-columns:1fr 1fr;gap:16px}.verdicts section{margin:16px 0 0}
+@media(max-width:700px){.verdicts{grid-template-columns:1fr}}
+.good{border-color:#8fd694}.good h2{color:#8fd694}.bad{border-color:#ff8a80}.bad h2{color:#ff8a80}
+.open{border-color:#f2d06b}.open h2{color:#f2d06b}
 .flips{display:flex;flex-wrap:wrap;gap:16px}.flips figure{margin:0;width:300px}
 .flips img{width:300px;height:auto;background:#000;border-radius:4px;display:block}
-figcaption{font-size:13px}table{border-collapse:collapse;font-size:14px}th{color:#9aa0a6;font-weight:400}
-td,th{padding:2px 18px 2px 0;text-align:left;vertical-align:top;font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto;display:block;margin:8px 0}svg text{font:11px system-ui,sans-serif;fill:#9aa0a6}
 .reference{color:#7fb7ff}.engine{color:#ffb86b}
 </style></head><body>
 <div class="notice" role="note">$notice</div>
 <header><h1>Qualification of $model on $engine, $precision</h1>
-<p class="dim">against $reference · artifact $artifact · qualification set $set</p></header>
+<p class="dim">against $reference · artifact $artifact · qualification set $set<br>$about</p></header>
 <main>$sections</main></body></html>
 """)
 
@@ -52,40 +49,67 @@ svg{width:100%;height:auto;display:block;margin:8px 0}svg text{font:11px system-
 def qualification_page(qualification: Qualification, criteria: Criteria[Any, Any], gate: Any) -> str:
     """The page as text (UTF-8). criteria, gate: of the kind and the precision qualified."""
     found, shown = qualification.comparison, criteria.shown
+    qualified = Qualified(qualification, criteria, gate)
     rows = [
         *shown.rows(found, gate),
-        ("compared", f"{found.frames} frames of {found.runs} runs", ""),
+        *(_proof(proof) for proof in qualification.proofs),
+        ("compared", f"{found.frames} frames of {found.runs} runs, at most {qualification.runs_at_most}", ""),
         *((f"left out: {reason}", str(count), "") for reason, count in sorted(qualification.left_out.items())),
     ]
     sections = [
-        _verdict(verdict(qualification, criteria, gate)),
-        section("Figures", table(("", "found", "required"), rows)),
+        f'<div class="verdicts">{_fidelity(qualified)}{worth_card(qualification.worth)}</div>',
+        section("Fidelity: figures", table(("", "found", "required"), rows)),
         *shown.sections(found, qualification.pictures),
         _layers(qualification.layer_errors),
-        _latency(qualification),
+        _latency(qualification.alone),
     ]
     return _PAGE.substitute(
+        style=STYLE,
         notice=html_text(NOTICE),
         model=html_text(qualification.model),
         engine=html_text(qualification.engine),
-        precision=html_text(qualification.precision),
+        precision=html_text(_precision(qualification)),
         reference=html_text(qualification.reference),
         artifact=html_text(qualification.artifact_sha256[:16]),
         set=html_text(qualification.set_sha256[:16]),
+        about=html_text(_about(qualification)),
         sections="".join(sections),
     )
 
 
-def _verdict(failures: Sequence[Failure]) -> str:
-    if not failures:
-        return '<section class="passed"><h2>Passed: may be signed</h2>Every limit of the gate is kept.</section>'
+def _precision(qualification: Qualification) -> str:
+    return f"int8, rest in {qualification.rest}" if qualification.precision == "int8" else qualification.precision
+
+
+def _about(qualification: Qualification) -> str:
+    """Architecture, where the weights are from, date, versions."""
+    about = qualification.about
+    weights = f"random weights of seed {about.get('seed')}" if about.get("random_init") else "trained weights"
+    made = [str(about.get("arch", "architecture not stated")), weights, f"qualified on {qualification.date}"]
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(qualification.tools.items()))
+    return " · ".join([*made, f"with {tools}" if tools else "versions not stated"])
+
+
+def _proof(proof: Proof) -> Row:
+    doubt = f"{proof.runs} runs: {proof.standing}, a doubt of {min(1.0, 1.0 / proof.proven):.2g}"
+    return f"mean of the runs' {proof.name} above {proof.floor:g}", doubt, f"a doubt of at most {ERROR:g}"
+
+
+def _fidelity(qualified: Qualified) -> str:
+    """Does the engine answer as its network?"""
+    if qualified.fidelity == "passed":
+        return card(
+            "good", "Fidelity: passed", "The engine answers as the float network. Every limit of the gate is kept."
+        )
     items = "".join(
         f"<li>{html_text(f'{failure.what}: found {failure.found}, required {failure.required}')}"
         + "".join(f'<br><span class="dim">{html_text(line)}</span>' for line in failure.look_at)
         + "</li>"
-        for failure in failures
+        for failure in qualified.failures
     )
-    return f'<section class="failed"><h2>Failed: not signed</h2><ul>{items}</ul></section>'
+    if qualified.fidelity == "failed":
+        return card("bad", "Fidelity: failed, not signed", f"<ul>{items}</ul>")
+    return card("open", "Fidelity: not enough evidence, not signed", f"<ul>{items}</ul>")
 
 
 def _layers(layers: Sequence[tuple[str, float]]) -> str:
@@ -104,38 +128,29 @@ def _layers(layers: Sequence[tuple[str, float]]) -> str:
     return f'<section>{title}<p class="dim">the worst {len(shown)} of {len(layers)} measured</p>{svg}</section>'
 
 
-def _latency(qualification: Qualification) -> str:
-    timed = [("engine", qualification.latency), ("reference", qualification.reference_latency)]
-    alone = qualification.alone
-    rows = [(name, *_times(latency)) for name, latency in timed]
-    memory = "Memory was not measured."
-    if alone is not None:
-        rows.append(("engine alone", *_times(alone.latency)))
-        memory = (
-            f"Peak memory of a process with this engine: {alone.peak_rss_mib:.0f} MiB, of which "
-            f"{alone.rss_before_mib:.0f} MiB before it was opened."
-        )
-    few = "" if len(qualification.latency.took_ms) >= P99_NEEDS else f" Fewer than {P99_NEEDS} calls: no p99 to quote."
+def _latency(alone: Alone | None) -> str:
+    title = "<h2>Latency</h2>"
+    if alone is None:
+        return f"<section>{title}Neither latency nor memory was measured.</section>"
+    few = "" if len(alone.latency.took_ms) >= P99_NEEDS else f" Fewer than {P99_NEEDS} calls: no p99 to quote."
     header = ("ms", "n", "min", "p25", "median", "p75", "p99", "max")
     return (
-        '<section><h2>Latency</h2><p class="dim">a call of inference alone; '
-        '<span class="engine">engine</span> and <span class="reference">reference</span> in turns</p>'
-        f"{_histogram(qualification.latency, qualification.reference_latency)}{table(header, rows)}"
-        f"<p>{memory}{few}</p></section>"
+        f'<section>{title}<p class="dim">a call of inference, the engine alone in a process, fed with noise</p>'
+        f"{_histogram(alone.latency)}{table(header, [('engine alone', *_times(alone.latency))])}"
+        f"<p>Peak memory of a process with this engine: {alone.peak_rss_mib:.0f} MiB, of which "
+        f"{alone.rss_before_mib:.0f} MiB before it was opened.{few}</p></section>"
     )
 
 
-def _histogram(engine: Latency, reference: Latency) -> str:
-    """Calls by their time, up to the longer p99; what took longer stands in the last bar."""
-    times = [np.array(latency.took_ms) for latency in (reference, engine)]
-    end = max(latency.quantile(0.99) for latency in (engine, reference)) or 1.0
-    counts = [np.histogram(np.minimum(took, end), _BINS, (0.0, end))[0] for took in times]
-    most, step = max(int(count.max()) for count in counts), (_WIDTH - 2 * _LEFT) / _BINS
+def _histogram(latency: Latency) -> str:
+    """Calls by their time, up to the p99; what took longer stands in the last bar."""
+    end = latency.quantile(0.99) or 1.0
+    counts = np.histogram(np.minimum(latency.took_ms, end), _BINS, (0.0, end))[0]
+    most, step = int(counts.max()), (_WIDTH - 2 * _LEFT) / _BINS
     bars = "".join(
         f'<rect x="{_LEFT + number * step:.1f}" y="{_BASE - height:.1f}" width="{step - 1:.1f}" '
-        f'height="{height:.1f}" fill="{colour}" fill-opacity="0.75"/>'
-        for count, colour in zip(counts, (REFERENCE, ENGINE), strict=True)
-        for number, height in enumerate(count / most * (_BASE - 16))
+        f'height="{height:.1f}" fill="{ENGINE}" fill-opacity="0.75"/>'
+        for number, height in enumerate(counts / most * (_BASE - 16))
         if height
     )
     return (

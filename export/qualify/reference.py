@@ -50,11 +50,15 @@ def reference_from_onnx(model: bytes, threads: int) -> Network:
 def reference_from_module(module: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Network:
     """A torch module on the CPU, in evaluation mode. The tensors are lent to it and not copied.
 
+    From here on torch computes each call in the thread that calls: its own threads wait for each other by spinning, and
+    where another process or thread needs a core, a call then takes 5 to 20 times as long (measured on two cores).
+
     inputs: the tensors that it takes, in its own order. outputs: names of what it gives, a tensor or a tuple of them.
     """
     import torch
 
     module.eval()
+    torch.set_num_threads(1)
 
     def answer(tensors: Mapping[str, NDArray[np.float32]]) -> Mapping[str, NDArray[Any]]:
         with torch.inference_mode():

@@ -19,7 +19,8 @@ from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import LostFrame
 from cathrt.runtime.preprocess import Preprocessor
 from cathrt.runtime.sources.decoder.sandbox import open_source
-from cathrt.runtime.sources.discover import Input, discover, shown_name
+from cathrt.runtime.sources.discover import Input, discover
+from cathrt.runtime.sources.input_names import shown_name
 
 _LISTED = 20
 _PIECE = 1 << 20
@@ -30,7 +31,7 @@ class FolderFrames:
 
     def __init__(self, folder: Path, limits: LimitsConfig) -> None:
         self._name, self._limits = shown_name(folder), limits
-        found = discover([folder])
+        found = discover([folder], stills_are="run")
         if not found.inputs:
             raise SourceError(
                 f"{self._name}: no run in this folder, {len(found.ignored)} other files: expected DICOM files, "
@@ -94,7 +95,7 @@ class FolderFrames:
                             "run out of the folder"
                         )
                 elif every or frame.index >= due[len(taken)]:
-                    exposed = preprocess(frame.pixels, tensors[len(taken)])
+                    exposed = preprocess(frame.pixels, tensors[len(taken)], frame.grayscale)
                     if exposed and frame.index >= due[len(taken)]:
                         taken.append(frame.index)
         return taken

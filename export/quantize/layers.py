@@ -81,11 +81,15 @@ class _Graph:
         self.inputs = {value.name for value in model.graph.input}
         self.constants = initializers(model)
         self.makers: Mapping[str, Any] = {name: node for node in model.graph.node for name in node.output}
+        self.varying = self.inputs - self.constants.keys()  # what depends on the network's input; nodes are in order
+        for node in model.graph.node:
+            if not self.varying.isdisjoint(node.input):
+                self.varying.update(node.output)
 
     def weighted(self, node: Any) -> bool:
         if self._stored(node.input[1]) is not None:
             return True
-        if self._varies(node.input[1]):
+        if node.input[1] in self.varying:
             return False  # a product of two activations
         raise ValueError(
             f"{node.name}: its weights come out of {self.makers[node.input[1]].op_type}, expected an initializer: "
@@ -133,13 +137,6 @@ class _Graph:
                 return tensor
             tensor = maker.input[0]
         return tensor
-
-    def _varies(self, tensor: str) -> bool:
-        """Whether the tensor depends on the network's input."""
-        if tensor in self.inputs - self.constants.keys():
-            return True
-        maker = self.makers.get(tensor)
-        return maker is not None and any(self._varies(name) for name in maker.input if name)
 
 
 def _attribute(node: Any, name: str, default: int) -> int:

@@ -14,7 +14,7 @@ from cathrt.export.qualify.reference import reference_from_onnx
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import GPU_ENGINES, open_engine
-from cathrt.runtime.engines.cpu import sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_quota, sums_int8_exactly
 from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.engines.fake import FakeEngine, Tensors
 from cathrt.runtime.engines.openvino import open_openvino
@@ -37,6 +37,13 @@ def answering(bundle: Bundle, role: str, engine: str, config: EngineConfig) -> I
         yield opened
     finally:
         opened.close()
+
+
+def at_a_time(bundle: Bundle, role: str, engine: str, config: EngineConfig) -> int:
+    """How many of what answers may answer at once: one on each CPU; a GPU computes one after the other anyway."""
+    if engine in GPU_ENGINES and _runs_here(bundle, role, engine):
+        return 1
+    return config.threads or cpu_quota()
 
 
 def not_run(bundle: Bundle, role: str, engine: str) -> str:

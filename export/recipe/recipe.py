@@ -1,6 +1,7 @@
 """From weights to a qualified, signed bundle for each target: the order of the stages and what each target takes.
 
-Nothing is signed that misses its gate; a report is left either way. Stages that are done are not done again
+Nothing is signed that misses its gate, or that is worth nothing unless that is asked for; a report is left either way.
+Stages that are done are not done again
 (stage_cache.py). Not for: the stages themselves (recipe/stages.py), what each target takes
 (recipe/targets.py), or reading a command line (commands/).
 """
@@ -11,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,19 +22,28 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cathrt.export.bundle.sign import canonical_json, public_key, write_bundle
 from cathrt.export.graph.fold import Target
-from cathrt.export.qualify.evidence import Qualified, evidence_by_engine, sign_qualified
+from cathrt.export.qualify.evidence import (
+    Qualified,
+    evidence_by_engine,
+    sign_qualified,
+    worst_fidelity,
+    worth_of_all,
+)
+from cathrt.export.qualify.exported import Exported
 from cathrt.export.qualify.file import read_qualification, write_qualification
 from cathrt.export.qualify.measure import Qualification
 from cathrt.export.recipe.qualification import (
     Candidate,
     Qualifying,
     Reference,
+    in_float32_rest,
     qualification_of,
     reference_of,
     write_report,
 )
 from cathrt.export.recipe.stage_cache import StageCache, Told, file_sha256
 from cathrt.export.recipe.targets import Built, Recipe, build, require_possible
+from cathrt.runtime.bundle.manifest import BETTER
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import CathrtError, ManifestError
 from cathrt.runtime.models import open_bundle
@@ -44,34 +54,22 @@ Advance = Callable[[str, int, int], None]  # called with (what, done, total)
 
 
 class GateError(CathrtError):
-    """A network misses its gate: its report is written, and it is not signed."""
+    """A network misses its gate, or nothing shows that it keeps it or is worth anything: its report is written, and it
+    is not signed."""
 
     exit_code = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExportRequest:
-    """What to export, and where to. key: None leaves unsigned files, which the runtime refuses."""
+    """What to export, and where to. key: None leaves unsigned files, which the runtime refuses. sign_anyway: also a
+    network that was not found to be better than chance."""
 
     recipe: Recipe
     out: Path
     qualifying: Qualifying
     key: Ed25519PrivateKey | None
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What became of one target. path: the signed bundle, or the unsigned files; None where the gate was missed.
-
-    not_run: what evidence says of an artifact that could not run here; empty where it did.
-    """
-
-    target: Target
-    failures: tuple[str, ...]
-    report: Path
-    path: Path | None
-    signed: bool
-    not_run: str
+    sign_anyway: bool = False
 
 
 def export_model(
@@ -100,10 +98,19 @@ def _exported(
         note = " | ".join(dict.fromkeys(one.not_run for one in candidates if one.not_run))
         # A bundle that is there already and its report belong together: neither is replaced without the other.
         signed = _signed_before(final, bundle, request.key)
-        qualified = []
-        for one in candidates:
-            found = _qualified_once(request, one, references[one.role], cache, advance)
-            qualified.append(Qualified(found, request.recipe.port.criteria[one.role], request.recipe.gates[one.role]))
+
+        def qualified_as(candidates: Sequence[Candidate], request: ExportRequest) -> list[Qualified]:
+            port, gates = request.recipe.port, request.recipe.gates
+            found = [
+                _qualified_once(request, one, gates[one.role], references[one.role], cache, advance)
+                for one in candidates
+            ]
+            return [Qualified(one, port.criteria[one.role], gates[one.role]) for one in found]
+
+        qualified = qualified_as(candidates, request)
+        # Alone in a process it would run as the manifest says.
+        beside = replace(request, qualifying=replace(request.qualifying, alone_calls=0))
+        float32 = qualified_as(in_float32_rest(candidates), beside)
         if signed is not None:
             _require_qualified_alike(signed, evidence_by_engine(bundle.manifest, qualified)[target], target)
         report = request.out / f"{target}.report"
@@ -111,17 +118,32 @@ def _exported(
         for each in qualified:
             several = len(qualified) > 1
             failures += write_report(report / each.found.role if several else report, each, note)
-        if failures:
-            return Exported(target, tuple(failures), report, None, signed=False, not_run=note)
-        if note:
-            evidence = {**bundle.manifest.evidence, "not_run": {target: note}}
+        for each in float32:
+            failures += write_report(report / f"{each.found.role}.float32-rest", each, note)
+        done = Exported(
+            target,
+            fidelity=worst_fidelity([each.fidelity for each in (*qualified, *float32)]),
+            failures=tuple(failures),
+            worth=worth_of_all(qualified),
+            report=report,
+            path=None,
+            signed=False,
+            not_run=note,
+            accuracy=tuple(str(figure) for one in qualified if one.found.worth for figure in one.found.worth.figures),
+        )
+        if done.fidelity != "passed" or (done.worth not in (None, BETTER) and not request.sign_anyway):
+            return done
+        told: dict[str, Any] = {"not_run": {target: note}} if note else {}
+        if float32:
+            told["qualification_float32_rest"] = evidence_by_engine(bundle.manifest, float32)
+        if told:
+            evidence = {**bundle.manifest.evidence, **told}
             bundle = replace(bundle, manifest=replace(bundle.manifest, evidence=evidence))
         if request.key is None:
-            path = _unsigned(request.out / f"{target}.unsigned", built)
-            return Exported(target, (), report, path, signed=False, not_run=note)
+            return replace(done, path=_unsigned(request.out / f"{target}.unsigned", built))
         if signed is None:
-            sign_qualified(final, bundle, qualified, request.key)
-    return Exported(target, (), report, final, signed=True, not_run=note)
+            sign_qualified(final, bundle, qualified, request.key, sign_anyway=request.sign_anyway)
+    return replace(done, path=final, signed=True)
 
 
 @contextmanager
@@ -134,7 +156,7 @@ def _candidate(request: ExportRequest, built: Built) -> Iterator[Bundle]:
 
 
 def _qualified_once(
-    request: ExportRequest, candidate: Candidate, reference: Reference, cache: StageCache, advance: Advance
+    request: ExportRequest, candidate: Candidate, gate: Any, reference: Reference, cache: StageCache, advance: Advance
 ) -> Qualification:
     qualifying, criteria = request.qualifying, request.recipe.port.criteria[candidate.role]
     what = candidate.engine if len(request.recipe.model.networks) == 1 else f"{candidate.engine}-{candidate.role}"
@@ -143,6 +165,7 @@ def _qualified_once(
         found = qualification_of(
             candidate,
             criteria,
+            gate,
             reference,
             qualifying,
             lambda done, total: advance(f"qualifying {what}", done, total),
@@ -152,7 +175,8 @@ def _qualified_once(
     inputs = {
         "manifest": json.loads(canonical_json(candidate.bundle.manifest)),
         "role": candidate.role,
-        "reference": reference.identity,
+        "gate": asdict(gate),
+        "reference": dict(reference.identity),
         "runs": dict(qualifying.runs.identity),
         "engine": asdict(qualifying.config.engine),
         "settings": dict(criteria.settings(qualifying.config)),
@@ -185,7 +209,7 @@ def _signed_before(folder: Path, candidate: Bundle, key: Ed25519PrivateKey | Non
     if key is None or not os.path.lexists(folder):
         return None
     found = open_bundle(folder, [public_key(key)])
-    if replace(found.manifest, evidence={}) != replace(candidate.manifest, evidence={}):
+    if replace(found.manifest, evidence={}, worth=None) != replace(candidate.manifest, evidence={}):
         raise ManifestError(f"{folder}: holds another bundle, which is not overwritten: remove it or name another")
     return found
 

@@ -33,6 +33,7 @@ from cathrt.export.targets.tensorrt_report import json_from_report
 from cathrt.runtime.bundle.fingerprint import EngineFingerprint
 from cathrt.runtime.bundle.manifest import Network, Preprocessing
 from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.errors import EngineError
 
 MODEL = "model.onnx"
 # Whether the outputs of an int8 graph, frame by frame, are as good as those of the float graph.
@@ -157,7 +158,10 @@ def int8_graph(
     def make(folder: Path) -> None:
         model, tensors = graph.model(), frames_of(frames.tensors)
         expected = outputs_of(model, tensors)
-        found = back_off(model, tensors, settings, lambda attempt: holds(expected, outputs_of(attempt, tensors)))
+        try:
+            found = back_off(model, tensors, settings, lambda attempt: holds(expected, outputs_of(attempt, tensors)))
+        except ValueError as exc:  # a graph of no pattern of ours
+            raise EngineError(f"int8: {exc}") from exc
         (folder / MODEL).write_bytes(found.serialised())
         own = [[name, _significant(error)] for name, error in layer_errors(model, found.model, tensors)]
         summary = {**_summary(found.report), "layers_own_error": own}
@@ -174,7 +178,10 @@ def typed_graph(cache: StageCache, graph: Graph, element: Element) -> Graph:
     """The same graph typed throughout. Raises EngineError naming a weight or scale that the type cannot hold."""
 
     def make(folder: Path) -> None:
-        _write(folder, typed(graph.model(), element))
+        try:
+            _write(folder, typed(graph.model(), element))
+        except ValueError as exc:  # a graph of no pattern of ours
+            raise EngineError(f"{element}: {exc}") from exc
 
     return Graph(cache.result(element, {"onnx": graph.sha256, "element": element}, make) / MODEL)
 

@@ -31,8 +31,9 @@ from cathrt.export.recipe.stages import (
     typed_graph,
 )
 from cathrt.export.targets.tensorrt import PlanRequest, installed_version
-from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile, Precision
+from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile, Precision, Rest
 from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.engines.cpu import rest_here
 from cathrt.runtime.engines.device_probe import probe_in_child
 from cathrt.runtime.errors import ConfigError
 
@@ -50,6 +51,7 @@ REFUSED: Mapping[tuple[Target, Precision], str] = {
 class Recipe:
     """What to build. port: of the model's kind. gates: by role, of this precision; int8 must keep them on the
     calibration frames already. sm: compute capabilities of plans; empty takes RTX_SM, or the device there is.
+    rest: of int8 in OpenVINO; "bfloat16" is qualified in float32 too.
     """
 
     model: SourceModel
@@ -61,6 +63,7 @@ class Recipe:
     limits: LimitsConfig
     sm: tuple[int, ...] = ()
     int8: Int8Settings = field(default_factory=Int8Settings)
+    rest: Rest = "float32"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +96,15 @@ def require_possible(recipe: Recipe) -> None:
     if not recipe.targets or len(set(recipe.targets)) != len(recipe.targets):
         raise ConfigError(f"--target: found {list(recipe.targets) or 'none'}, expected each target once")
     for target in recipe.targets:
+        if recipe.rest == "bfloat16" and (target, recipe.precision) != ("openvino", "int8"):
+            raise ConfigError(f"--rest bf16: found {target} in {recipe.precision}, expected int8 for openvino alone")
         if reason := REFUSED.get((target, recipe.precision)):
             raise ConfigError(f"--target {target} is not built in {recipe.precision}: {reason}")
+    if recipe.rest != rest_here(recipe.rest):
+        raise ConfigError(
+            "--rest bf16: this CPU has no bfloat16 products, so it cannot be qualified here: export on a CPU with "
+            "avx512_bf16 or amx_bf16 (/proc/cpuinfo), or leave --rest out"
+        )
     for role, network in recipe.model.manifest.networks.items():
         made = [one.input for one in network.preprocessing]
         if sorted(made) != sorted(tensor.name for tensor in network.inputs) or network.buckets:
@@ -174,7 +184,9 @@ def _network(recipe: Recipe, role: str, target: Target, cache: StageCache) -> _B
     payload = {file: graph.path} | {name: path for one in plans for name, path in _plan_files(one, prefix).items()}
     plan_files = tuple(PlanFile(_plan_name(one, prefix), one.fingerprint) for one in plans)
     return _BuiltNetwork(
-        artifact=Artifact(file, precision, plan_files, recipe.int8.weight_bits if precision == "int8" else 8),
+        artifact=Artifact(
+            file, precision, plan_files, recipe.int8.weight_bits if precision == "int8" else 8, recipe.rest
+        ),
         payload=payload,
         chain=chain,
         more=more,

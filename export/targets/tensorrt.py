@@ -21,7 +21,7 @@ from typing import Any
 
 import onnx
 
-from cathrt.export.targets.tensorrt_graph import checked_graph, node_text
+from cathrt.export.targets.tensorrt_graph import checked_graph, external_files, node_text
 from cathrt.export.targets.tensorrt_report import NetworkReport, report_from_json
 from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile, Target, sm_text
 from cathrt.runtime.engines.asked_child import ask_child
@@ -86,19 +86,25 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def build_plan(onnx_bytes: bytes, request: PlanRequest, *, program: Sequence[str] = _PROGRAM) -> Plan:
+def build_plan(
+    onnx_bytes: bytes, request: PlanRequest, *, beside: Path | None = None, program: Sequence[str] = _PROGRAM
+) -> Plan:
     """Build a plan in a child process. Raises EngineError naming each node, input or setting at fault.
 
+    beside: folder of the files that the graph keeps tensors in; None for a graph that keeps all in itself.
     program: arguments to the child's Python; another one is only of use to tests.
     """
     package = _PACKAGES[request.target]
     version = installed_version(request.target)
     _check_sm(request)
     max_opset = next((opset for since, opset in package.max_opset if _two_numbers(version) >= since), 0)
-    model = checked_graph(onnx_bytes, f"{request.target} {version}", max_opset, request.profiles)
+    model = checked_graph(onnx_bytes, f"{request.target} {version}", max_opset, request.profiles, beside)
     with tempfile.TemporaryDirectory(prefix="cathrt-plan-") as name:
         folder = Path(name)
         (folder / "model.onnx").write_bytes(onnx_bytes)
+        if beside is not None:
+            for file in external_files(model):
+                (folder / file).symlink_to((beside / file).resolve())
         asked = asdict(request) | {
             "module": package.module,
             "install": package.install,

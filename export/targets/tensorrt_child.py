@@ -81,7 +81,8 @@ def _build(request: dict[str, Any], folder: Path, answer: dict[str, Any]) -> Non
     # TensorRT 11 and RTX type strongly always and ignore the flag; 10 does so only when told.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse((folder / "model.onnx").read_bytes()):
+    model = folder / "model.onnx"
+    if not parser.parse(model.read_bytes(), str(model)):  # the path: of what the graph keeps in other files
         answer["parser_errors"] = [_error(parser.get_error(i)) for i in range(parser.num_errors)]
         return
     (folder / "report.json").write_text(json_from_report(report_from_network(network)), encoding="utf-8")

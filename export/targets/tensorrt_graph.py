@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from cathrt.runtime.bundle.fingerprint import ShapeProfile
-from cathrt.runtime.bundle.onnx_file import check_self_contained
+from cathrt.runtime.bundle.onnx_file import check_onnx, check_self_contained
 from cathrt.runtime.errors import EngineError, ManifestError
 
 _PAIRS = ("QuantizeLinear", "DequantizeLinear")
@@ -27,23 +28,33 @@ _QUANTIZED_TYPES = frozenset({"INT8", "INT4", "FLOAT8E4M3FN", "FLOAT4E2M1"})
 _SHOWN_FAULTS = 20
 
 
-def checked_graph(onnx_bytes: bytes, target: str, max_opset: int, profiles: Sequence[ShapeProfile]) -> onnx.ModelProto:
-    """The parsed model, if nothing is known to be against building it.
+def checked_graph(
+    onnx_bytes: bytes, target: str, max_opset: int, profiles: Sequence[ShapeProfile], beside: Path | None = None
+) -> onnx.ModelProto:
+    """The parsed model, if nothing is known to be against building it. Tensors in other files stay there.
 
-    target: as the message should call it, with its version. Raises EngineError that names each node and input at fault.
+    target: as the message should call it, with its version. beside: folder of those files; None where the graph must
+    keep all in itself. Raises EngineError that names each node and input at fault.
     """
+    check = check_self_contained if beside is None else check_onnx
     try:
-        check_self_contained("the ONNX file", onnx_bytes)
+        check("the ONNX file", onnx_bytes)
     except ManifestError as exc:
         raise EngineError(f"{target}: {exc}") from exc
     model = onnx.load_from_string(onnx_bytes)
     graphs = list(_graphs(model.graph))
-    faults = [*_opset_faults(model, max_opset), *_type_faults(model, graphs), *_node_faults(graphs)]
+    faults = [*_opset_faults(model, max_opset), *_type_faults(model, graphs), *_node_faults(graphs, beside)]
     faults += _profile_faults(model, profiles)
     if faults:
         more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         raise EngineError(f"{target} cannot build this graph: {'; '.join(faults[:_SHOWN_FAULTS])}{more}")
     return model
+
+
+def external_files(model: onnx.ModelProto) -> list[str]:
+    """Names of the files that the main graph keeps tensors in."""
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    return sorted({entry.value for entry in entries if entry.key == "location"})
 
 
 def node_text(node: onnx.NodeProto) -> str:
@@ -70,7 +81,7 @@ def _type_faults(model: onnx.ModelProto, graphs: Sequence[onnx.GraphProto]) -> I
                 yield f"weight {tensor.name!r} is DOUBLE, TensorRT would compute in float32 and not say so: store FLOAT"
 
 
-def _node_faults(graphs: Sequence[onnx.GraphProto]) -> Iterator[str]:
+def _node_faults(graphs: Sequence[onnx.GraphProto], beside: Path | None) -> Iterator[str]:
     # A graph inside a node sees the tensors around it, and no name may stand twice: so one table for all.
     constants = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
     nodes = [node for graph in graphs for node in graph.node]
@@ -88,12 +99,15 @@ def _node_faults(graphs: Sequence[onnx.GraphProto]) -> Iterator[str]:
         elif node.op_type == "Cast" and _attribute(node, "to") == TensorProto.DOUBLE:
             yield f"{where}: to DOUBLE, TensorRT would compute in float32 and not say so: cast to FLOAT"
         elif node.op_type in _PAIRS:
-            for fault in _pair_faults(node, constants, makers):
+            for fault in _pair_faults(node, constants, makers, beside):
                 yield f"{where}: {fault}"
 
 
 def _pair_faults(
-    node: onnx.NodeProto, constants: dict[str, TensorProto], makers: dict[str, onnx.NodeProto]
+    node: onnx.NodeProto,
+    constants: dict[str, TensorProto],
+    makers: dict[str, onnx.NodeProto],
+    beside: Path | None,
 ) -> Iterator[str]:
     data, scale, zero_point = (*node.input, "", "")[:3]
     if node.op_type == "DequantizeLinear" and data in constants:
@@ -108,25 +122,25 @@ def _pair_faults(
         if found not in _QUANTIZED_TYPES:
             yield f"output_dtype {found}, expected INT8: quantise symmetrically"
     if zero_point:
-        yield from _zero_point_faults(zero_point, constants)
+        yield from _zero_point_faults(zero_point, constants, beside)
     if scale not in constants:
         yield f"scale {scale!r} is computed, expected a constant: calibrate before the build"
         return
-    factors = _values(constants[scale])
+    factors = _values(constants[scale], beside)
     if not (np.isfinite(factors).all() and (factors > 0).all()):
         yield f"scale {scale!r} is {factors.min():g} to {factors.max():g}, expected finite and above 0: calibrate again"
     if factors.size > 1 and not _is_weight(data, constants, makers):
         yield f"{factors.size} scales for the activation {data!r}, expected one: quantise activations per tensor"
 
 
-def _zero_point_faults(zero_point: str, constants: dict[str, TensorProto]) -> Iterator[str]:
+def _zero_point_faults(zero_point: str, constants: dict[str, TensorProto], beside: Path | None) -> Iterator[str]:
     if zero_point not in constants:
         yield f"zero point {zero_point!r} is computed, expected the constant 0: quantise symmetrically"
         return
     stored = TensorProto.DataType.Name(constants[zero_point].data_type)
     if stored not in _QUANTIZED_TYPES:
         yield f"zero point {zero_point!r} is {stored}, expected INT8: quantise symmetrically, biases not at all"
-    values = _values(constants[zero_point])
+    values = _values(constants[zero_point], beside)
     if values.any():
         found = values[np.flatnonzero(values)[0]]
         yield f"zero point {zero_point!r} is {found:g}, expected 0: quantise symmetrically"
@@ -178,8 +192,8 @@ def _shape(port: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(max(0, dim.dim_value) for dim in port.type.tensor_type.shape.dim)
 
 
-def _values(tensor: TensorProto) -> NDArray[np.float64]:
-    return np.asarray(numpy_helper.to_array(tensor)).astype(np.float64).reshape(-1)
+def _values(tensor: TensorProto, beside: Path | None) -> NDArray[np.float64]:
+    return np.asarray(numpy_helper.to_array(tensor, str(beside or ""))).astype(np.float64).reshape(-1)
 
 
 def _attribute(node: onnx.NodeProto, name: str) -> int:

@@ -23,7 +23,7 @@ from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.convnext_names import Layout
 from cathrt.export.models.keyframe.set_fit import STEM, STEM_CHANNELS, SetFit, fit_of, shapes_of
 from cathrt.export.models.keyframe.weight_sets import WeightSet, table_of, weight_sets
-from cathrt.runtime.sources.discover import shown_name
+from cathrt.runtime.sources.input_names import shown_name
 from cathrt.runtime.sources.syntax import printable
 
 _SHOWN, _KEPT = 10, 100  # of the tensors that are left out: on the terminal, in the provenance

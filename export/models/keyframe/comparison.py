@@ -19,7 +19,6 @@ from cathrt.export.models.keyframe.differences import (
     Flip,
     KeyFrameChange,
     LateralityChange,
-    LogitError,
     SideChange,
 )
 from cathrt.export.models.keyframe.findings import RunFindings, finding_of
@@ -30,6 +29,7 @@ from cathrt.export.models.keyframe.scores import SIDES, confusion, f1_macro_of_c
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.criteria import FrameName, RunAnswers
 from cathrt.export.qualify.intervals import Share, bootstrap
+from cathrt.export.qualify.logits import Logits, logit_error
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -43,7 +43,7 @@ class RunLogits:
 
     frames: (N,) 0-based index in the run, rising. due_ms: (N,) from the run's first frame. sides: N true sides, None
     where not known. reference, engine: (N, C) float64, logits. further_reference, further_engine: further outputs by
-    name, (N, columns) float64.
+    name, (N, columns) float64. generated, wanted: as in RunAnswers.
     """
 
     name: str
@@ -54,6 +54,8 @@ class RunLogits:
     engine: NDArray[np.float64]
     further_reference: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     further_engine: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    generated: bool = False
+    wanted: frozenset[int] | None = None
 
 
 def run_logits(run: RunAnswers, semantics: KeyframeSection) -> RunLogits:
@@ -71,7 +73,7 @@ def run_logits(run: RunAnswers, semantics: KeyframeSection) -> RunLogits:
     sides = tuple(None if truth is None else _side(truth) for truth in run.truths)
     reference, engine = rows("reference", run.reference), rows("engine", run.engine)
     logits = reference.pop(semantics.output), engine.pop(semantics.output)
-    return RunLogits(run.name, run.frames, run.due_ms, sides, *logits, reference, engine)
+    return RunLogits(run.name, run.frames, run.due_ms, sides, *logits, reference, engine, run.generated, run.wanted)
 
 
 def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> Comparison:
@@ -92,7 +94,7 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
     answers: list[RunFindings] = []
     for number, run in enumerate(runs):
         _check_shapes(run, semantics)
-        answers.append(found := _run_findings(number, run, model, semantics.output))
+        answers.append(found := run_findings(number, run, model, semantics.output))
         names, before, after = found.frames, found.reference, found.engine
         for where, old, new in zip(names, before, after, strict=True):
             if new is None:
@@ -118,7 +120,9 @@ def compare(runs: Sequence[RunLogits], semantics: KeyframeSection, policy: Keyfr
         agreement=Share(frames - len(flips) - len(not_finite), frames),
         flips=tuple(sorted(flips, key=lambda flip: -flip.margin_before)),
         not_finite=tuple(not_finite),
-        logit_error=_logit_error(runs),
+        logit_error=logit_error(
+            [Logits(number, run.name, run.frames, run.reference, run.engine) for number, run in enumerate(runs)]
+        ),
         known_frames=(left, right),
         laterality=_laterality_change(by_run) if left and right else None,
         side_changes=tuple(sides),
@@ -166,7 +170,7 @@ def _check_shapes(run: RunLogits, semantics: KeyframeSection) -> None:
                 )
 
 
-def _run_findings(number: int, run: RunLogits, model: KeyframeModel, output: str) -> RunFindings:
+def run_findings(number: int, run: RunLogits, model: KeyframeModel, output: str) -> RunFindings:
     """What the runtime says of each frame. Raises EngineError where the reference is not finite."""
     frames = [FrameName(number, run.name, int(frame)) for frame in run.frames]
 
@@ -212,19 +216,3 @@ def _laterality_change(by_run: NDArray[np.int64]) -> LateralityChange:
         return f1[:, 1] - f1[:, 0]
 
     return LateralityChange(before, after, bootstrap(by_run, change))
-
-
-def _logit_error(runs: Sequence[RunLogits]) -> LogitError | None:
-    largest, total, count, at = -1.0, 0.0, 0, None
-    for number, run in enumerate(runs):
-        finite = np.isfinite(run.engine).all(axis=1)
-        if not finite.any():
-            continue
-        errors = np.abs(run.engine[finite] - run.reference[finite])
-        total, count = total + float(errors.sum()), count + errors.size
-        if errors.max() > largest:
-            largest = float(errors.max())
-            at = FrameName(number, run.name, int(run.frames[finite][errors.max(axis=1).argmax()]))
-    if at is None:
-        return None
-    return LogitError(largest, total / count, at, max(float(np.abs(run.reference).max(initial=0.0)) for run in runs))

@@ -16,8 +16,10 @@ from cathrt.export.models.keyframe.comparison import compare, margin, run_logits
 from cathrt.export.models.keyframe.differences import Comparison
 from cathrt.export.models.keyframe.findings import finding_of
 from cathrt.export.models.keyframe.gate import GATES, Gate, failures_of
+from cathrt.export.models.keyframe.worth import worth_of
 from cathrt.export.qualify.criteria import Criteria, Outputs, RunAnswers, Shown
 from cathrt.export.qualify.evidence import share_figures, significant
+from cathrt.export.qualify.worth import Worth
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.config import Config
 from cathrt.runtime.models.keyframe.finding import KeyframeModel
@@ -29,6 +31,24 @@ def compare_runs(runs: Sequence[RunAnswers], manifest: Manifest, config: Config)
     """Everything that differs, as the runtime would read either's logits. Raises as `compare` does."""
     section = section_of(manifest)
     return compare([run_logits(run, section) for run in runs], section, _policy(config))
+
+
+def shares(manifest: Manifest) -> frozenset[str]:
+    """The least shares in the gate."""
+    return Gate.AT_LEAST if section_of(manifest).domain is not None else Gate.AT_LEAST - {"domain"}
+
+
+def shares_of(run: RunAnswers, manifest: Manifest, config: Config) -> dict[str, float]:
+    """What one run gives of each least share of the gate."""
+    compared = compare_runs([run], manifest, config)
+    found = {"agreement": compared.agreement, "key_frames": compared.key_frames, "domain": compared.domain}
+    return {name: share.value for name, share in found.items() if share is not None}
+
+
+def worth(runs: Sequence[RunAnswers], manifest: Manifest, config: Config) -> Worth:
+    """Of the reference's answers."""
+    section = section_of(manifest)
+    return worth_of([run_logits(run, section) for run in runs], section, _policy(config))
 
 
 def int8_holds(manifest: Manifest, expected: Sequence[Outputs], found: Sequence[Outputs], gate: Gate) -> bool:
@@ -119,6 +139,9 @@ CRITERIA = Criteria(
     gates=GATES,
     failures=failures_of,
     int8_holds=int8_holds,
+    shares=shares,
+    shares_of=shares_of,
+    worth=worth,
     shown=Shown(
         picture=flip_margin,
         figures=figures,

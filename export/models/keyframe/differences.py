@@ -6,12 +6,12 @@ C classes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.criteria import FrameName
 from cathrt.export.qualify.intervals import Interval, Share
+from cathrt.export.qualify.logits import LogitError
 from cathrt.runtime.models.keyframe.records import Laterality
 
 KEY_FRAME_TOLERANCE = 1  # frames between two key frames that count as the same
@@ -60,21 +60,6 @@ class KeyFrameChange:
     def __str__(self) -> str:
         before, after = ("none" if index is None else f"frame {index}" for index in (self.before, self.after))
         return f"{self.run}: key frame {before} → {after}"
-
-
-@dataclass(frozen=True, slots=True)
-class LogitError:
-    """|engine - reference| over frames with finite logits. largest_logit: of the reference, in magnitude."""
-
-    largest: float
-    mean: float
-    at: FrameName
-    largest_logit: float
-
-    @property
-    def relative(self) -> float:
-        """The largest error as a share of the largest reference logit."""
-        return self.largest / self.largest_logit if self.largest_logit else math.inf if self.largest else 0.0
 
 
 @dataclass(frozen=True, slots=True)

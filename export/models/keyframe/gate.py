@@ -95,15 +95,15 @@ def _kinds(flips: Sequence[Flip]) -> tuple[str, ...]:
 
 
 def _too_few(comparison: Comparison, gate: Gate) -> list[Failure]:
-    """A set too small for its shares to mean anything proves nothing, whatever they are."""
+    """A set too small for its shares to mean anything proves nothing, whatever they are. Runs are counted elsewhere
+    (qualify/sequential.py)."""
     left, right = comparison.known_frames
-    sided, runs = needed(1.0 - gate.laterality_f1_change), comparison.key_frames.of if comparison.key_frames else 0
+    sided = needed(1.0 - gate.laterality_f1_change)
     failures = []
     frames = max(needed(gate.agreement), needed(gate.domain) if comparison.domain is not None else 0)
     if comparison.frames < frames:
-        failures.append(Failure("frames compared", str(comparison.frames), f"at least {frames}"))
+        failures.append(Failure("frames compared", str(comparison.frames), f"at least {frames}", too_few=True))
     if left + right < sided or not left or not right:
-        failures.append(Failure("frames of known side", f"{left} left, {right} right", f"{sided}, of both sides"))
-    if runs < needed(gate.key_frames):
-        failures.append(Failure("runs to choose a key frame from", str(runs), f"at least {needed(gate.key_frames)}"))
+        found, required = f"{left} left, {right} right", f"{sided}, of both sides"
+        failures.append(Failure("frames of known side", found, required, too_few=True))
     return failures

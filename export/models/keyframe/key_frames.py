@@ -53,8 +53,8 @@ def key_frames_of(run: RunFindings, semantics: KeyframeSection, policy: Keyframe
     Where the bundle says how readable a frame is, a run of known side has a key frame in any case, as in the line; and
     frames that are as readable have no order. P(better) is nearly 1 or 0 and needs neither.
     """
-    before, after = (_judged(run, findings) for findings in (run.reference, run.engine))
-    old, new = (_first_ranked(frames, semantics, policy) for frames in (before, after))
+    before, after = (judged(run, findings) for findings in (run.reference, run.engine))
+    old, new = (first_ranked(frames, semantics, policy) for frames in (before, after))
     as_readable = False
     if semantics.readability is not None and old is not None and new is not None:
         inside = [frame for frame in before if keyframe_of(frame).outside is None]
@@ -65,7 +65,8 @@ def key_frames_of(run: RunFindings, semantics: KeyframeSection, policy: Keyframe
     return KeyFrames(run.frames[0].run, old, new, as_readable)
 
 
-def _judged(run: RunFindings, findings: Sequence[KeyframeFinding | None]) -> list[Judged]:
+def judged(run: RunFindings, findings: Sequence[KeyframeFinding | None]) -> list[Judged]:
+    """findings: one network's of every frame of the run."""
     return [
         Judged(where.frame, float(due), verdict_id="", finding=finding)
         for where, due, finding in zip(run.frames, run.due_ms, findings, strict=True)
@@ -73,7 +74,8 @@ def _judged(run: RunFindings, findings: Sequence[KeyframeFinding | None]) -> lis
     ]
 
 
-def _first_ranked(frames: Sequence[Judged], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> int | None:
+def first_ranked(frames: Sequence[Judged], semantics: KeyframeSection, policy: KeyframePolicyConfig) -> int | None:
+    """Index in the run of the key frame that comes first; None where there is none."""
     in_any_case = semantics.readability is not None and _has_side(frames, semantics, policy)
     ranked = rank_key_frames(frames, semantics.key_frame_threshold, policy, at_least_one=in_any_case)
     return ranked[0].index if ranked else None

@@ -79,9 +79,12 @@ def semantics_from_toml(path: Path) -> Semantics:
     return _checked(found, str(path))
 
 
-def semantics_of_bundle(bundle: Bundle) -> Semantics:
-    """Those of another bundle, for weights that answer the same question. Raises ConfigError where its input is no
-    image of three planes, which is what is exported."""
+def semantics_of_bundle(bundle: Bundle, name: str, *, demonstration: bool = False) -> Semantics:
+    """Those of another bundle, for weights that answer the same question: labels, thresholds, preprocessing.
+
+    What the other bundle is does not come along: name and demonstration are those of the new weights. Raises
+    ConfigError where its input is no image of three planes, which is what is exported.
+    """
     manifest = bundle.manifest
     (preprocessing,) = manifest.network(CLASSIFIER).preprocessing
     if preprocessing.layout != "NCHW":
@@ -97,7 +100,7 @@ def semantics_of_bundle(bundle: Bundle) -> Semantics:
         readability=None if readability is None else dataclasses.replace(readability, output=READABILITY),
         domain=None if domain is None else dataclasses.replace(domain, output=DOMAIN),
     )
-    found = Semantics(manifest.name, dataclasses.replace(preprocessing, input=INPUT), section, manifest.demonstration)
+    found = Semantics(name, dataclasses.replace(preprocessing, input=INPUT), section, demonstration)
     return _checked(found, str(bundle.path))
 
 
@@ -105,8 +108,7 @@ def demonstration_semantics(name: str) -> Semantics:
     """Those of the shipped demonstration, for weights that know nothing anyway."""
     from cathrt.runtime.models import open_bundle
 
-    shipped = semantics_of_bundle(open_bundle(demonstration_bundle(), shipped_keys()))
-    return dataclasses.replace(shipped, name=name, demonstration=True)
+    return semantics_of_bundle(open_bundle(demonstration_bundle(), shipped_keys()), name, demonstration=True)
 
 
 def manifest_of(

@@ -19,14 +19,23 @@ from cathrt.export.models.keyframe.demo.evaluate import semantics
 from cathrt.export.models.keyframe.differences import Comparison
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.export.qualify.alone import Alone, Latency
+from cathrt.export.qualify.intervals import Share
 from cathrt.export.qualify.measure import Qualification
 from cathrt.export.qualify.page import qualification_page
+from cathrt.export.qualify.sequential import Proof
+from cathrt.export.qualify.worth import Worth, WorthFigure
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
 PICTURE = np.arange(64, dtype=np.uint8).reshape(8, 8)
+WORTH = Worth(
+    (
+        WorthFigure("laterality", "generated runs", Share(48, 50), 0.6, "the commonest side"),
+        WorthFigure("key frame", "generated runs", Share(40, 50), 0.25, "a frame at random"),
+    )
+)
 
 
 class Reader(HTMLParser):
@@ -62,15 +71,20 @@ def qualification(*, flips: int = 1, name: str = "run") -> Qualification:
         engine="openvino",
         precision="int8",
         artifact_sha256="a" * 64,
+        rest="float32",
         reference="float32 ONNX",
         set_sha256="b" * 64,
         left_out={"same pixels as the frame before": 3},
         comparison=compare(runs, semantics(0.6, 0.5, 0.5), KeyframePolicyConfig()),
-        latency=Latency((1.0, 2.0, 2.0, 9.0)),
-        reference_latency=Latency((4.0, 4.0, 5.0)),
+        proofs=(Proof("agreement", 0.99, 100, 150.0, 1.0), Proof("key_frames", 0.99, 100, 150.0, 1.0)),
+        runs_at_most=240,
+        worth=WORTH,
+        date="2026-11-30T12:00:00+00:00",
+        about={"arch": "convnext_atto", "random_init": True, "seed": 7},
+        tools={"openvino": "2026.4.1"},
         layer_errors=(("stages.1", 0.5), ("stages.2", 0.25)),
         pictures={(0, frame): PICTURE for frame in range(flips)},
-        alone=Alone(Latency((1.5,)), 60.0, 181.9),
+        alone=Alone(Latency((1.0, 2.0, 2.0, 9.0)), 60.0, 181.9),
     )
 
 
@@ -87,7 +101,7 @@ def test_a_passed_page_tells_figures_identity_and_the_notice() -> None:
     page = read(qualification())
     for expected in (
         NOTICE,
-        "Passed: may be signed",
+        "Fidelity: passed",
         "golden on openvino, int8",
         "1199 of 1200",
         "aaaaaaaaaaaaaaaa",
@@ -97,16 +111,16 @@ def test_a_passed_page_tells_figures_identity_and_the_notice() -> None:
         "60 MiB before",
     ):
         assert expected in page.text
-    assert "Failed" not in page.text
+    assert "failed" not in page.text
 
 
 def test_a_failed_page_names_what_failed_and_where_to_look() -> None:
     page = read(qualification(flips=12), "bfloat16")
-    assert "Failed: not signed" in page.text
+    assert "Fidelity: failed, not signed" in page.text
     assert "class agreement: found 1188 of 1200" in page.text
     assert "layer stages.1, error 0.5" in page.text
     assert "run frame 0: LCA-better → RCA-others" in page.text
-    assert "Passed" not in page.text
+    assert "Fidelity: passed" not in page.text
 
 
 def test_each_flip_shows_its_frame_and_both_scores_of_every_class() -> None:
@@ -143,12 +157,12 @@ def test_the_histogram_counts_every_call_and_the_table_tells_the_quantiles() -> 
     ]
     heights = [float(found["height"] or 0) for found in engine]
     assert [height / max(heights) for height in heights] == [0.5, 1.0, 0.5]
-    assert re.search(r"engine41\.002\.002\.009\.009\.009\.00", page.text)
+    assert re.search(r"engine alone41\.002\.002\.009\.009\.009\.00", page.text)
     assert "no p99 to quote" in page.text
 
 
 def test_a_call_slower_than_the_p99_is_counted_in_the_last_bar() -> None:
-    found = replace(qualification(), latency=Latency((1.0,) * 199 + (50.0,)), reference_latency=Latency((0.5,)))
+    found = replace(qualification(), alone=Alone(Latency((1.0,) * 199 + (50.0,)), 60.0, 70.0))
     text = read(found).text
     assert "1.00 ms and more" in text
     assert "200 calls" in text
@@ -195,4 +209,54 @@ def test_a_comparison_without_sides_key_frames_or_finite_logits_says_so() -> Non
         "No frame changed its class",
     ):
         assert expected in text
-    assert "Memory was not measured." in text
+    assert "Neither latency nor memory was measured." in text
+
+
+def test_the_two_verdicts_stand_side_by_side_with_the_accuracy_beside_chance() -> None:
+    page = read(qualification())
+    verdicts = page.text[page.text.index("Fidelity: passed") : page.text.index("Fidelity: figures")]
+    assert "Worth: better than chance" in verdicts
+    assert "laterality, generated runs48 of 50 (0.96; 95 %: 0.865" in verdicts
+    assert "0.600, the commonest side" in verdicts
+    assert "0.250, a frame at random" in verdicts
+    assert page.count("div", **{"class": "verdicts"}) == 1
+    assert page.count("section", **{"class": "good"}) == 2
+
+
+@pytest.mark.parametrize(
+    ("right", "title", "colour"),
+    [
+        (Share(30, 50), "Worth: no better than chance", "bad"),
+        (Share(20, 20), "Worth: not enough evidence", "open"),
+        (None, "Worth: not enough evidence", "open"),
+    ],
+)
+def test_faithful_is_not_green_for_a_network_that_is_worth_nothing(
+    right: Share | None, title: str, colour: str
+) -> None:
+    figure = WorthFigure("laterality", "generated runs", right, 0.6, "the commonest side")
+    page = read(replace(qualification(), worth=Worth((figure, WORTH.figures[1]))))
+    assert title in page.text
+    assert "--sign-anyway" in page.text
+    assert page.count("section", **{"class": colour}) == 1
+    assert page.count("section", **{"class": "good"}) == 1, "fidelity alone"
+
+
+def test_a_kind_without_a_measure_of_worth_says_that_it_is_not_stated() -> None:
+    assert "Worth: not stated" in read(replace(qualification(), worth=None)).text
+
+
+def test_too_small_a_set_is_not_enough_evidence_and_no_failure() -> None:
+    few = replace(qualification(), proofs=(Proof("key_frames", 0.99, 41, 8.0, 1.0),))
+    page = read(few)
+    assert "Fidelity: not enough evidence, not signed" in page.text
+    assert "proof of key_frames: found 41 runs leave a doubt of 0.12 that it is above 0.95" in page.text
+    assert "failed" not in page.text
+
+
+def test_the_page_tells_architecture_seed_date_and_versions() -> None:
+    text = read(qualification()).text
+    assert "convnext_atto · random weights of seed 7 · qualified on 2026-11-30T12:00:00+00:00" in text
+    assert "openvino 2026.4.1" in text
+    trained = read(replace(qualification(), about={})).text
+    assert "architecture not stated · trained weights" in trained

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from cathrt.export.models.keyframe.truth import Side
 from cathrt.export.qualify.alone import measure_alone
 from cathrt.export.qualify.evidence import Qualified, evidence_of, sign_qualified
 from cathrt.export.qualify.gate import Failure
-from cathrt.export.qualify.measure import Contest, Qualification, qualify
+from cathrt.export.qualify.measure import Contest, OpenEngine, Qualification, qualify
 from cathrt.export.qualify.reference import Network, reference_from_module, reference_from_onnx
+from cathrt.export.qualify.reference_answers import ReferenceAnswers
 from cathrt.export.qualify.runs import LeftOut, OpenedRun, PreparedFrame
 from cathrt.runtime.bundle.manifest import Artifact, Manifest, Precision
 from cathrt.runtime.bundle.opening import Bundle
@@ -87,7 +90,16 @@ def called(network: Fault) -> Network:
 def contest(
     network: Fault, precision: Precision = "int8", reference: Fault = written, name: str = "written", **more: Any
 ) -> Contest:
-    return Contest(manifest_of(precision), CLASSIFIER, engine_of(network), "openvino", called(reference), name, **more)
+    """One frame at a time, so that a fault may count its calls."""
+    engines: list[OpenEngine] = [lambda: nullcontext(engine_of(network))]
+    answers = ReferenceAnswers(called(reference), {})
+    return Contest(manifest_of(precision), CLASSIFIER, engines, "openvino", answers, name, **more)
+
+
+def compare(runs: Iterable[OpenedRun], who: Contest, gate: Gate = GATES["int8"]) -> Qualification:
+    """Over all of the runs, whatever they decide."""
+    given = list(runs)
+    return qualify([partial(nullcontext, run) for run in given], who, CRITERIA, gate, all_of_first=len(given))
 
 
 def compared(found: Qualification) -> Comparison:
@@ -112,7 +124,7 @@ def written_runs(runs: int = 100, sharpness: float = 6.0) -> Iterator[OpenedRun]
 
 
 def qualified(network: Fault, precision: Precision = "int8", **more: Any) -> Qualification:
-    return qualify(written_runs(), contest(network, precision, **more), CRITERIA)
+    return compare(written_runs(), contest(network, precision, **more))
 
 
 def test_a_faithful_engine_passes_every_gate() -> None:
@@ -120,7 +132,10 @@ def test_a_faithful_engine_passes_every_gate() -> None:
     for gate in GATES.values():
         assert verdict(found, gate) == ()
     assert (compared(found).runs, compared(found).frames) == (100, 1200)
-    assert (len(found.latency.took_ms), len(found.reference_latency.took_ms)) == (1200, 1200)
+    assert {proof.name: (proof.runs, proof.standing) for proof in found.proofs} == {
+        "agreement": (100, "proven"),
+        "key_frames": (100, "proven"),
+    }
     assert (found.model, found.engine, found.precision) == ("golden", "openvino", "int8")
 
 
@@ -166,7 +181,7 @@ def test_an_engine_with_one_scaled_layer_is_refused_and_the_layer_named() -> Non
 
     frames = [seen(i, None, golden_frame(i), bytes([i])) for i in range(6)]
     who = contest(ruined, "float32", conv_reference, "NumPy", layer_errors=errors)
-    found = qualify([OpenedRun("noise", iter(frames))], who, CRITERIA)
+    found = compare([OpenedRun("noise", iter(frames))], who, GATES["float32"])
     failure = next(failure for failure in verdict(found, GATES["float32"]) if failure.what == "logit error")
     assert failure.look_at[1].startswith("layer convolved, error 0.")
     assert compared(found).logit_error is not None
@@ -180,25 +195,10 @@ def test_a_logit_that_is_not_finite_is_refused_with_run_and_frame() -> None:
         nonlocal calls
         calls += 1
         logits = written(tensor)
-        return logits * np.nan if calls == 3 + 12 + 5 else logits  # after three calls to warm up: run 1, frame 4
+        return logits * np.nan if calls == 12 + 5 else logits  # run 1, frame 4
 
     (failure,) = verdict(qualified(breaking), GATES["int8"])
     assert (failure.what, failure.look_at) == ("finite logits", ("run 1 frame 4",))
-
-
-def test_the_two_networks_take_turns_in_going_first() -> None:
-    order: list[str] = []
-
-    def heard(name: str) -> Fault:
-        def network(tensor: NDArray[np.float32]) -> NDArray[Any]:
-            order.append(name)
-            return written(tensor)
-
-        return network
-
-    found = qualify(written_runs(1), contest(heard("e"), reference=heard("r")), CRITERIA)
-    assert "".join(order) == "ererer" + "reer" * 6
-    assert len(found.latency.took_ms) == 12, "the calls to warm up are not counted"
 
 
 def test_pictures_are_kept_of_the_surest_flips_alone_and_show_what_the_network_saw() -> None:
@@ -213,16 +213,16 @@ def test_pictures_are_kept_of_the_surest_flips_alone_and_show_what_the_network_s
 
 def test_frames_left_out_are_counted_by_reason() -> None:
     frames = [seen(0, None, writing(np.arange(6.0)), b"0"), LeftOut(1, "lost"), LeftOut(2, "lost")]
-    found = qualify([OpenedRun("a", iter(frames))], contest(written), CRITERIA)
+    found = compare([OpenedRun("a", iter(frames))], contest(written))
     assert found.left_out == {"lost": 2}
     with pytest.raises(SourceError, match="no frame to compare \\(1 lost\\)"):
-        qualify([OpenedRun("a", iter([LeftOut(0, "lost")]))], contest(written), CRITERIA)
+        compare([OpenedRun("a", iter([LeftOut(0, "lost")]))], contest(written))
 
 
 def test_an_engine_that_the_bundle_does_not_name_is_refused() -> None:
     other = replace(contest(written), engine_name="onnxruntime")
     with pytest.raises(EngineError, match="no artifact for onnxruntime"):
-        qualify(written_runs(1), other, CRITERIA)
+        compare(written_runs(1), other)
 
 
 def test_evidence_is_plain_json_without_a_number_that_is_none() -> None:
@@ -253,16 +253,16 @@ def noise_runs() -> Iterator[OpenedRun]:
 
 def qualified_candidate(candidate: Bundle, reference: Fault) -> Qualification:
     engine = open_engine("onnxruntime", candidate, CLASSIFIER, EngineConfig("onnxruntime", 1))
-    try:
-        who = Contest(candidate.manifest, CLASSIFIER, engine, "onnxruntime", called(reference), "NumPy")
-        return qualify(noise_runs(), who, CRITERIA)
-    finally:
-        engine.close()
+    answers = ReferenceAnswers(called(reference), {})
+    with closing(engine):
+        engines: list[OpenEngine] = [lambda: nullcontext(engine)]
+        who = Contest(candidate.manifest, CLASSIFIER, engines, "onnxruntime", answers, "NumPy")
+        return compare(noise_runs(), who, GATES["float32"])
 
 
 def test_a_qualified_bundle_is_signed_with_its_evidence_and_the_same_files(candidate: Bundle, tmp_path: Path) -> None:
     found, gate = qualified_candidate(candidate, conv_reference), GATES["float32"]
-    folder = sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, gate)], KEY)
+    folder = sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, gate)], KEY, sign_anyway=True)
     signed = open_bundle(folder, [public_key(KEY)])
     assert signed.manifest.files == candidate.manifest.files
     evidence = signed.manifest.evidence["qualification"]["onnxruntime"]
@@ -279,9 +279,47 @@ def test_a_failed_gate_signs_nothing_and_says_why(candidate: Bundle, tmp_path: P
     assert not (tmp_path / "signed").exists()
 
 
+def test_a_network_that_is_not_shown_to_be_better_than_chance_is_not_signed(candidate: Bundle, tmp_path: Path) -> None:
+    qualified = Qualified(qualified_candidate(candidate, conv_reference), CRITERIA, GATES["float32"])
+    assert (qualified.fidelity, qualified.worth) == ("passed", "no better than chance")
+    with pytest.raises(ManifestError, match="not signed, worth: no better than chance"):
+        sign_qualified(tmp_path / "signed", candidate, [qualified], KEY)
+    assert not (tmp_path / "signed").exists()
+
+
+def test_too_small_a_set_is_not_enough_evidence_and_a_missed_limit_is_failed() -> None:
+    few = Qualified(compare(written_runs(20), contest(written)), CRITERIA, GATES["int8"])
+    assert few.fidelity == "not enough evidence"
+    assert [failure.what for failure in few.failures] == ["proof of agreement", "proof of key_frames"]
+    assert few.evidence["passed"] is False
+    wrong = Qualified(compare(written_runs(20), contest(lambda tensor: written(tensor)[::-1])), CRITERIA, GATES["int8"])
+    assert wrong.fidelity == "failed"
+
+
+def test_runs_are_compared_until_the_gate_is_decided_and_no_further() -> None:
+    opened: list[str] = []
+
+    def opening(run: OpenedRun) -> nullcontext[OpenedRun]:
+        opened.append(run.name)
+        return nullcontext(run)
+
+    runs = [partial(opening, run) for run in written_runs(240)]
+    found = qualify(runs, contest(written), CRITERIA, GATES["int8"])
+    assert (compared(found).runs, found.runs_at_most) == (64, 240)
+    assert len(opened) <= 64 + 2, "one at a time, one that waits, and no more"
+    assert verdict(found, GATES["int8"]) == ()
+    wrong = qualify(
+        [partial(opening, run) for run in written_runs(240)],
+        contest(lambda tensor: written(tensor)[::-1]),
+        CRITERIA,
+        GATES["int8"],
+    )
+    assert compared(wrong).runs == 2, "two runs in which all frames disagree refute it"
+
+
 def test_an_artifact_that_was_not_qualified_or_is_another_file_is_not_signed(candidate: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"\['onnxruntime'\] not qualified"):
-        sign_qualified(tmp_path / "signed", candidate, [], KEY)
+        sign_qualified(tmp_path / "signed", candidate, [], KEY, sign_anyway=True)
     found = replace(qualified_candidate(candidate, conv_reference), artifact_sha256="0" * 64)
     with pytest.raises(ManifestError, match="another file"):
         sign_qualified(tmp_path / "signed", candidate, [Qualified(found, CRITERIA, GATES["float32"])], KEY)

@@ -14,21 +14,20 @@ from cathrt.export.models.keyframe.demo.dataset import PREPROCESSING
 from cathrt.export.models.keyframe.truth import TRUTHS
 from cathrt.export.qualify.runs import (
     FIRST_SEED,
+    KnownSource,
     LeftOut,
     OpenedRun,
     PreparedFrame,
     RunInput,
-    TruthAt,
     folder_inputs,
     identity_of,
-    opened_runs,
+    opened_run,
     phantom_inputs,
 )
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.phantom import PhantomSource, sample_scene
-from cathrt.runtime.ports import Source
 from cathrt.runtime.preprocess import Preprocessor
 
 LIMITS = LimitsConfig()
@@ -53,17 +52,22 @@ class Recorded:
         self.closed = True
 
 
+def opened(inputs: list[RunInput]) -> Iterator[OpenedRun]:
+    for entry in inputs:
+        with opened_run(entry, [PREPROCESSING]) as run:
+            yield run
+
+
 def one_run(source: Recorded) -> Iterator[OpenedRun]:
-    return opened_runs([RunInput("made up", lambda: (source, lambda index: None))], [PREPROCESSING])
+    return opened([RunInput("made up", lambda: KnownSource(source, lambda index: None))])
 
 
 def digests(inputs: list[RunInput]) -> list[list[bytes]]:
-    runs = opened_runs(inputs, [PREPROCESSING])
-    return [[item.digest for item in run.frames if isinstance(item, PreparedFrame)] for run in runs]
+    return [[item.digest for item in run.frames if isinstance(item, PreparedFrame)] for run in opened(inputs)]
 
 
 def prepared(inputs: list[RunInput]) -> Iterator[PreparedFrame]:
-    for run in opened_runs(inputs, [PREPROCESSING]):
+    for run in opened(inputs):
         yield from (item for item in run.frames if isinstance(item, PreparedFrame))
 
 
@@ -113,13 +117,13 @@ def test_stills_named_by_their_artery_are_runs_of_their_own_and_others_have_no_s
     for number, name in enumerate(("lca_1.png", "lca_2.png", "RCA_1.png", "sub/frame_1.png", "sub/frame_2.png")):
         save(tmp_path / name, start=number)
     (tmp_path / "notes.txt").write_text("no input")
-    runs = opened_runs(folder_inputs(TRUTHS, tmp_path, LIMITS), [PREPROCESSING])
+    runs = opened(folder_inputs(TRUTHS, tmp_path, LIMITS))
     sides = {run.name: [item.truth for item in run.frames if isinstance(item, PreparedFrame)] for run in runs}
     assert sides == {
         "lca_1.png": ["left"],
         "lca_2.png": ["left"],
         "RCA_1.png": ["right"],
-        "frame_[1-2].png": [None, None],
+        "sub/frame_[1-2].png": [None, None],
     }
 
 
@@ -139,17 +143,16 @@ def test_a_frame_that_the_shutter_covers_is_left_out() -> None:
     assert item == LeftOut(0, "no exposed pixel: shutter and collimator cover the frame")
 
 
-def test_a_run_is_closed_before_the_next_is_opened_and_one_tensor_serves_all_its_frames() -> None:
+def test_a_run_is_closed_at_the_end_and_one_tensor_serves_all_its_frames() -> None:
     sources = [Recorded([Frame(ramp(start), start, 0) for start in range(3)]) for _ in range(2)]
-    opened: list[Recorded] = []
+    seen: list[Recorded] = []
 
-    def open_next() -> tuple[Source, TruthAt]:
-        assert all(source.closed for source in opened)
-        opened.append(sources[len(opened)])
-        return opened[-1], lambda index: None
+    def open_next() -> KnownSource:
+        assert all(source.closed for source in seen)
+        seen.append(sources[len(seen)])
+        return KnownSource(seen[-1], lambda index: None)
 
-    inputs = [RunInput("made up", open_next)] * 2
-    for run in opened_runs(inputs, [PREPROCESSING]):
+    for run in opened([RunInput("made up", open_next)] * 2):
         assert len({id(item.tensors["image"]) for item in run.frames if isinstance(item, PreparedFrame)}) == 1
     assert [source.closed for source in sources] == [True, True]
 

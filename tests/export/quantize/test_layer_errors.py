@@ -52,7 +52,7 @@ def test_one_wrong_scale_is_refused_and_named(tmp_path: Path) -> None:
     for name, bundle in (("sound", sound), ("wrong", wrong)):
         layers = layer_errors_of_bundle(bundle, CLASSIFIER, "openvino", reference.float_graph)
         candidate = Candidate(bundle, CLASSIFIER, "openvino", layers)
-        measured = qualification_of(candidate, CRITERIA, reference, request.qualifying, lambda done, total: None)
+        measured = qualification_of(candidate, CRITERIA, GATE, reference, request.qualifying, lambda done, total: None)
         qualified = Qualified(measured, CRITERIA, GATE)
         reports[name] = (layers, write_report(tmp_path / name, qualified, ""), qualified)
     layers, failures, found = reports["wrong"]

@@ -120,8 +120,9 @@ def test_a_bundle_is_qualified_again_by_its_weights_and_by_its_own_graph(
     for reference in (reference_of(model, CLASSIFIER), own_reference(bundle, CLASSIFIER)):
         candidate = Candidate(bundle, CLASSIFIER, "onnxruntime")
         criteria = PORT.criteria[CLASSIFIER]
-        found = qualification_of(candidate, criteria, reference, qualifying, lambda done, total: None)
-        figures = Qualified(found, criteria, GATES["float32"]).evidence
+        gate = GATES["float32"]
+        found = qualification_of(candidate, criteria, gate, reference, qualifying, lambda done, total: None)
+        figures = Qualified(found, criteria, gate).evidence
         assert figures["same_domain"]["share"] == 1.0
         assert figures["readability_error"]["mean"] <= 1e-6
 
@@ -143,12 +144,12 @@ def test_a_bundle_with_further_outputs_serves_as_meaning_for_other_weights(
     exported: dict[Target, Exported], tmp_path: Path
 ) -> None:
     bundle = opened(exported["openvino"])
-    assert semantics_of_bundle(bundle).keyframe == section_of(bundle.manifest)
+    assert semantics_of_bundle(bundle, "other").keyframe == section_of(bundle.manifest)
     weights = stored(tmp_path / "weights.safetensors", state_of_rows())
     trusting = Config(trust=TrustConfig(keys=(public_key(KEY),)))
     model = keyframe_source(trusting, "convnext_atto", weights, like=bundle.path, name="mine")
     assert replace(model.manifest, name="small") == replace(
-        bundle.manifest.with_artifacts(CLASSIFIER, {}), files={}, provenance={}, evidence={}
+        bundle.manifest.with_artifacts(CLASSIFIER, {}), files={}, provenance={}, evidence={}, worth=None
     )
     drawn = keyframe_source(trusting, "convnext_atto", random_init=True, like=bundle.path)
     assert len(drawn.networks[CLASSIFIER].identity["outputs"]) == 3

@@ -15,14 +15,15 @@ from cathrt.export.bundle.sign import public_key
 from cathrt.export.graph.fold import Target
 from cathrt.export.models.keyframe.checkpoint import random_checkpoint
 from cathrt.export.models.keyframe.gate import GATES, Gate
+from cathrt.export.quantize.int8 import Int8Settings
+from cathrt.export.recipe import targets
 from cathrt.export.recipe.recipe import Exported, ExportRequest, export_model
 from cathrt.export.recipe.stage_cache import StageCache
 from cathrt.export.recipe.targets import build
 from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig
-from cathrt.runtime.engines import open_engine
-from cathrt.runtime.engines.cpu import cpu_flags
+from cathrt.runtime.engines import cpu, open_engine
 from cathrt.runtime.errors import ConfigError, EngineError, ManifestError
 from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.models import open_bundle
@@ -76,7 +77,7 @@ def test_a_float32_network_is_signed_with_the_evidence_that_its_report_shows(
     assert report["failures"] == []
     assert report["class_agreement"] == evidence["class_agreement"]
     page = (exported[target].report / "qualification.html").read_text(encoding="utf-8")
-    assert "Passed" in page
+    assert "Fidelity: passed" in page
 
 
 def test_the_manifest_holds_the_chain_from_the_weights_to_the_engines_file(exported: dict[Target, Exported]) -> None:
@@ -121,7 +122,7 @@ def test_a_missed_gate_leaves_a_report_and_signs_nothing(tmp_path: Path) -> None
     report = json.loads((done.report / "qualification.json").read_text(encoding="utf-8"))
     assert report["passed"] is False
     assert tuple(report["failures"]) == done.failures
-    assert "Passed" not in (done.report / "qualification.html").read_text(encoding="utf-8")
+    assert "Fidelity: failed" in (done.report / "qualification.html").read_text(encoding="utf-8")
 
 
 def test_without_a_key_the_files_are_left_unsigned_and_the_runtime_refuses_them(tmp_path: Path) -> None:
@@ -209,6 +210,25 @@ def test_what_a_target_does_not_compute_is_refused_before_anything_is_built(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("target", "precision"), [("onnxruntime", "int8"), ("tensorrt-rtx", "int8"), ("openvino", "float32")]
+)
+def test_a_bfloat16_rest_is_for_int8_in_openvino_alone(tmp_path: Path, target: Target, precision: Precision) -> None:
+    request = request_for(tmp_path, precision, target)
+    with pytest.raises(ConfigError, match=f"found {target} in {precision}, expected int8 for openvino alone"):
+        export_model(replace(request, recipe=replace(request.recipe, rest="bfloat16")))
+
+
+def test_a_bfloat16_rest_is_not_exported_where_it_cannot_be_qualified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "multiplies_bfloat16", lambda root: False)
+    request = request_for(tmp_path, "int8", "openvino")
+    with pytest.raises(ConfigError, match="this CPU has no bfloat16 products, so it cannot be qualified here"):
+        export_model(replace(request, recipe=replace(request.recipe, rest="bfloat16")))
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_of_other_classes_than_the_labels_are_refused(tmp_path: Path) -> None:
     meaning = small_semantics(tmp_path)
     four = replace(meaning, keyframe=replace(meaning.keyframe, labels=meaning.keyframe.labels[:4]))
@@ -255,9 +275,27 @@ def test_an_int8_network_passes_its_gate_with_the_calibration_in_its_chain(
 
 
 @pytest.mark.slow
+def test_a_bfloat16_rest_is_qualified_in_both_types_before_it_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The engine goes by the CPU that there is: on one without bfloat16 both qualifications are of the float32 rest.
+    monkeypatch.setattr(targets, "rest_here", lambda rest: rest)
+    gate, settings = replace(FEW_FRAMES, logit_error=None), Int8Settings(weight_bits=7, sensitivity_frames=1)
+    request = request_for(tmp_path, "int8", "openvino", gate=gate, rest="bfloat16", int8=settings)
+    (done,) = export_model(request)
+    manifest = opened(done).manifest
+    assert manifest.network(CLASSIFIER).artifacts["openvino"].rest == "bfloat16"
+    assert manifest.evidence["qualification"]["openvino"]["rest"] == cpu.rest_here("bfloat16")
+    beside = manifest.evidence["qualification_float32_rest"]["openvino"]
+    assert (beside["rest"], beside["passed"]) == ("float32", True)
+    page = (done.report / "classifier.float32-rest/qualification.html").read_text(encoding="utf-8")
+    assert "int8, rest in float32" in page
+
+
+@pytest.mark.slow
 def test_bfloat16_on_openvino_is_the_float32_graph_and_a_hint(tmp_path: Path) -> None:
     request = request_for(tmp_path, "bfloat16", "openvino", gate=replace(FEW_FRAMES, logit_error=None))
-    if not {"avx512_bf16", "amx_bf16"} & cpu_flags():
+    if not cpu.multiplies_bfloat16():
         with pytest.raises(EngineError, match="must run in bfloat16"):
             export_model(request)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,8 +20,8 @@ from tests.engines import fake_tensorrt
 
 VERSIONS = ("10.16", "11.4", "rtx_1.7.1")
 FOLDER = Path(__file__).parent.with_name("tensorrt_api")
-# What our code calls TensorRT's objects -> their class.
-OBJECTS = {
+# What our code calls TensorRT's objects -> their class: in files that build plans, and in files that open them.
+BUILT_WITH = {
     "trt": "module",
     "builder": "Builder",
     "config": "IBuilderConfig",
@@ -32,11 +33,12 @@ OBJECTS = {
     "maker": "ILayer",
     "tensor": "ITensor",
     "levels": "ILogger",
-    "runtime": "Runtime",
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
     "inspector": "EngineInspector",
+    "runtime": "Runtime",
 }
+OPENED_WITH = {name: BUILT_WITH[name] for name in ("trt", "levels", "runtime", "engine", "context", "inspector")}
 REMOVED = {
     "FP16", "BF16", "INT8", "FP8", "INT4", "FP4", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS",
     "EXPLICIT_BATCH", "int8_calibrator", "set_calibration_profile", "set_quantization_flag", "algorithm_selector",
@@ -44,8 +46,15 @@ REMOVED = {
     "platform_has_fast_fp16", "platform_has_fast_int8", "set_precision", "set_output_type", "set_dynamic_range",
     "dynamic_range", "get_binding_shape", "get_binding_name", "num_bindings", "execute_async_v2", "supports_model",
 }  # fmt: skip
-MODULES = (tensorrt_child, tensorrt_report, tensorrt, tensorrt_plan)
-SOURCES = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in MODULES]
+Objects = dict[str, str]
+
+
+def text_of(*modules: ModuleType) -> list[str]:
+    return [Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules]
+
+
+BUILDING, OPENING = text_of(tensorrt_child, tensorrt_report), text_of(tensorrt, tensorrt_plan)
+SOURCES = [*((source, BUILT_WITH) for source in BUILDING), *((source, OPENED_WITH) for source in OPENING)]
 
 
 def names(version: str) -> dict[str, set[str]]:
@@ -54,16 +63,16 @@ def names(version: str) -> dict[str, set[str]]:
     return {owner: set(offered.split()) for owner, _, offered in owners}
 
 
-def uses(source: str) -> Iterator[tuple[str, str]]:
-    """(owner, name) of each attribute taken from one of OBJECTS, and of each from a class or enum of the module.
+def uses(source: str, objects: Objects) -> Iterator[tuple[str, str]]:
+    """(owner, name) of each attribute taken from one of `objects`, and of each from a class or enum of the module.
 
-    OBJECTS go by their last name, so `self._context.x` and `plan.trt.Runtime` count as well.
+    Objects go by their last name, so `self._context.x` and `plan.trt.Runtime` count as well.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             value = node.value
-            if last_name(value) in OBJECTS:
-                yield OBJECTS[last_name(value)], node.attr
+            if last_name(value) in objects:
+                yield objects[last_name(value)], node.attr
             elif isinstance(value, ast.Attribute) and last_name(value.value) == "trt":
                 yield value.attr, node.attr
 
@@ -74,22 +83,22 @@ def last_name(node: ast.expr) -> str:
     return name.lstrip("_")
 
 
-def missing(source: str, version: str) -> set[str]:
+def missing(source: str, version: str, objects: Objects = BUILT_WITH) -> set[str]:
     offered = names(version)
     return {
         f"{owner}.{name}"
-        for owner, name in uses(source)
+        for owner, name in uses(source, objects)
         if name not in RTX_ONLY and name not in offered.get(owner, set()) and not name.startswith("__")
     }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_name_used_exists_in_every_version(version: str) -> None:
-    assert set().union(*(missing(source, version) for source in SOURCES)) == set()
+    assert set().union(*(missing(source, version, objects) for source, objects in SOURCES)) == set()
 
 
 def test_the_check_reads_more_than_a_handful_of_names() -> None:
-    found = {f"{owner}.{name}" for source in SOURCES for owner, name in uses(source)}
+    found = {f"{owner}.{name}" for source, objects in SOURCES for owner, name in uses(source, objects)}
     assert {"Builder.build_serialized_network", "BuilderFlag.TF32", "ParserError.node_name", "ILayer.type"} <= found
     assert {"Runtime.deserialize_cuda_engine", "IExecutionContext.execute_async_v3", "TensorIOMode.INPUT"} <= found
     assert {"ICudaEngine.create_execution_context", "EngineInspector.get_engine_information"} <= found
@@ -110,8 +119,8 @@ def test_the_fake_of_tests_offers_nothing_that_a_version_lacks(version: str) -> 
 
 def test_the_fake_of_tests_has_what_the_engine_uses() -> None:
     module = fake_tensorrt.fake_tensorrt((), (), lambda inputs, outputs: None)
-    for source in SOURCES[2:]:
-        for owner, name in uses(source):
+    for source in OPENING:
+        for owner, name in uses(source, OPENED_WITH):
             assert hasattr(module if owner == "module" else getattr(module, owner), name), f"{owner}.{name}"
 
 
@@ -132,7 +141,7 @@ def test_a_name_that_a_version_lacks_is_found(line: str, version: str, expected:
 
 
 def test_no_name_that_tensorrt_removed_is_used_in_any_way() -> None:
-    for source in SOURCES:
+    for source in (*BUILDING, *OPENING):
         used = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
         assert not used & REMOVED
 
@@ -146,7 +155,7 @@ def test_the_exceptions_are_names_of_rtx_alone() -> None:
 
 
 def test_names_of_rtx_alone_stand_only_where_the_target_chooses_its_device() -> None:
-    tree = ast.parse(SOURCES[0])
+    tree = ast.parse(BUILDING[0])
     guards = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
     guarded = {
         id(node)

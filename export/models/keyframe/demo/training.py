@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from cathrt.export.checkpoint.training_file import read_training, write_training
 from cathrt.export.models.keyframe.convnext import ARCHS, ConvNext
 from cathrt.export.models.keyframe.demo.augment import augment
 from cathrt.export.models.keyframe.demo.losses import Truth, cell_loss, last_layer_loss
@@ -158,22 +157,11 @@ class Training:
             if moments := self.optimizer.state.get(parameter):
                 tensors[f"first_moment.{name}"] = moments["exp_avg"]
                 tensors[f"second_moment.{name}"] = moments["exp_avg_sq"]
-        contiguous = {key: value.contiguous() for key, value in tensors.items()}
-        partial = path.with_suffix(".partial")
-        save_file(contiguous, partial, metadata={"plan": _json_of(self.plan), "step": str(self.step)})
-        partial.replace(path)
+        write_training(path, tensors, _json_of(self.plan), self.step)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ConfigError if it was made under another plan."""
-        with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
-            if metadata.get("plan") != _json_of(self.plan):
-                raise ConfigError(
-                    f"{path}: made under the plan {metadata.get('plan')}, asked to go on under {_json_of(self.plan)}: "
-                    "give the same options, or another folder"
-                )
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (it is no dict)
-        self.step = int(metadata["step"])
+        tensors, self.step = read_training(path, _json_of(self.plan))
         self.averaged = {key: tensors[f"averaged.{key}"] for key in self.averaged}
         for name, parameter in self._named_parameters():
             with torch.no_grad():

@@ -248,10 +248,11 @@ def test_a_gate_is_never_loosened(limits: dict[str, float], message: str) -> Non
 
 
 def test_a_set_too_small_for_its_shares_is_refused_though_all_agrees() -> None:
-    assert refused(failures_of(compared(*qualification_set(99)), GATES["int8"])) == ["runs to choose a key frame from"]
+    assert refused(failures_of(compared(*qualification_set(17)), GATES["int8"])) == []
     few = failures_of(compared(*qualification_set(2)), GATES["float16"])
-    assert refused(few) == ["frames compared", "frames of known side", "runs to choose a key frame from"]
+    assert refused(few) == ["frames compared", "frames of known side"]
     assert (few[0].found, few[0].required) == ("24", "at least 1000")
+    assert all(failure.too_few for failure in few), "the sample is to blame, not the engine"
 
 
 def test_frames_of_one_side_alone_prove_nothing_about_sides() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cathrt.export.models.keyframe import checkpoint
+from cathrt.export.models.keyframe.options import RANDOM_NAME, keyframe_source
 from cathrt.export.models.keyframe.outputs import outputs_of
 from cathrt.export.models.keyframe.semantics import (
     demonstration_semantics,
@@ -14,6 +16,7 @@ from cathrt.export.models.keyframe.semantics import (
     semantics_of_bundle,
 )
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.config import Config
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
@@ -48,11 +51,40 @@ def test_labels_keep_the_order_of_the_file_and_sizes_may_be_any_multiples_of_32(
     assert tensor.shape == (1, 3, 96, 160)
 
 
-def test_another_bundle_gives_its_own(tmp_path: Path) -> None:
+def test_another_bundle_gives_its_settings_and_nothing_of_what_it_is() -> None:
     shipped = open_bundle(demonstration_bundle(), shipped_keys())
-    found = semantics_of_bundle(shipped)
+    assert shipped.manifest.demonstration
+    assert shipped.manifest.evidence
+    found = semantics_of_bundle(shipped, "mine")
     assert found.keyframe == shipped.manifest.model
     assert found.preprocessing == shipped.manifest.network(CLASSIFIER).preprocessing[0]
+    made = manifest_of(found, {}, {}, {})
+    assert (made.name, made.demonstration, made.provenance, made.evidence) == ("mine", False, {}, {})
+    assert shipped.manifest.name not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "name"),
+    [
+        ("checkpoint-best.pth", None, "checkpoint-best"),
+        ("checkpoint-best.pth", "mine", "mine"),
+        ("a\u202eb\udcff.pth", None, "a\\u202eb\\udcff"),
+        ("x" * 200 + ".pth", None, "x" * 100),
+    ],
+)
+def test_weights_like_a_bundle_are_named_after_their_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, given: str | None, name: str
+) -> None:
+    random = checkpoint.random_checkpoint("convnext_atto", 13, 0)
+    monkeypatch.setattr(checkpoint, "load_checkpoint", lambda path, arch, state: random)
+    source = keyframe_source(Config(), "convnext_atto", tmp_path / file, like=demonstration_bundle(), name=given)
+    assert (source.manifest.name, source.manifest.demonstration) == (name, False)
+
+
+def test_random_weights_like_a_bundle_are_named_as_random_and_stay_a_demonstration() -> None:
+    source = keyframe_source(Config(), "convnext_atto", random_init=True, like=demonstration_bundle())
+    assert (source.manifest.name, source.manifest.demonstration) == (RANDOM_NAME, True)
+    assert source.about["random_init"] is True
 
 
 def test_random_weights_are_a_demonstration_by_another_name() -> None:

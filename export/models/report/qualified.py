@@ -1,0 +1,75 @@
+"""One target's verdict, as manifest, page and terminal say it.
+
+Not for: taking the figures (fidelity.py), the limits (gate.py), or the page (page.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cathrt.export.models.report.comparison import Comparison
+from cathrt.export.models.report.gate import Gate, failures_of
+from cathrt.export.qualify.evidence import Fidelity, share_figures, significant
+from cathrt.export.qualify.exported import AnyTarget
+from cathrt.export.qualify.gate import Failure
+from cathrt.runtime.bundle.manifest import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class TargetVerdict:
+    """gate: of its precision, or stricter. answered: what answered, the target itself or what stood in for it.
+
+    not_run: what must be said where the target itself did not answer; "" where it did.
+    """
+
+    target: AnyTarget
+    precision: Precision
+    found: Comparison
+    gate: Gate
+    reference: str
+    answered: str
+    not_run: str = ""
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return failures_of(self.found, self.gate)
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """Without a limit missed, too small a sample is no failure, but no proof either."""
+        if any(not failure.too_few for failure in self.failures):
+            return "failed"
+        return "not enough evidence" if self.failures else "passed"
+
+    def evidence(self, artifact_sha256: str, set_sha256: str, tools: Mapping[str, str]) -> dict[str, Any]:
+        """For the manifest: JSON, rounded, finite."""
+        found = self.found
+        return {
+            "passed": self.fidelity == "passed",
+            "precision": self.precision,
+            "artifact_sha256": artifact_sha256,
+            "reference": self.reference,
+            "answered": self.answered,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "tools": dict(tools),
+            "gate": asdict(self.gate),
+            "judge_set": {"sha256": set_sha256, "texts": found.cases, "positions": found.positions},
+            "same_token": share_figures(found.same),
+            "ties": found.ties,
+            "positions_not_finite": found.not_finite,
+            "logit_error": _rounded(found.logit_error),
+            "noise": _rounded(found.noise),
+            "mean_divergence": _rounded(found.mean_kl),
+            "picture_error": _rounded(found.image_error),
+            "greedy": [{"text": one.case, "tokens": one.tokens, "same": one.same} for one in found.greedy],
+        }
+
+
+def _rounded(value: float | None) -> float | str | None:
+    """JSON has no NaN."""
+    if value is None:
+        return None
+    return significant(value) if abs(value) < float("inf") else "not finite"
