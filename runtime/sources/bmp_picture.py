@@ -28,5 +28,5 @@ def read_bmp(data: bytes, limits: LimitsConfig) -> Picture:
         raise PictureError(f"damaged picture ({type(exc).__name__}: {exc})") from exc
     if mode == "RGBA":
         require_opaque(cells[..., 3], 255)
-        return Picture(cells[..., :3], 8, not_luma="a coloured picture with an alpha channel")
-    return Picture(cells, 8, not_luma="a picture with a coloured palette" if mode == "P" else None)
+        return Picture(cells[..., :3], 8, called="a coloured picture with an alpha channel")
+    return Picture(cells, 8, called="a picture with a coloured palette" if mode == "P" else "a coloured picture")

@@ -52,14 +52,6 @@ def reading(content: Content) -> Iterator[io.BufferedReader]:
         file.detach()
 
 
-def head_of(content: Content, size: int) -> bytes:
-    """The first bytes, at most `size`; none of what is no file. For what to import, not for what to make of them."""
-    if not isinstance(content, io.FileIO):
-        return b""
-    content.seek(0)
-    return content.read(size)
-
-
 def size_of(file: BinaryIO) -> int:
     """Bytes in the file. By seeking: a confined process may not ask for the status of a file."""
     here = file.tell()

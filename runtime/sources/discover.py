@@ -9,12 +9,21 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from cathrt.runtime.errors import SourceError
+from cathrt.runtime.sources.input_names import distinct_names, shown_name
+from cathrt.runtime.sources.still_sequences import StillsAre, sequences_of
+
 InputKind = Literal["dicom", "video", "stills"]
+
+
+class UnlikeStillsError(SourceError):
+    """The stills of a guessed sequence are no run; each may still be read alone."""
+
 
 _KIND_OF_SUFFIX: dict[str, InputKind] = {
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
@@ -23,21 +32,25 @@ _KIND_OF_SUFFIX: dict[str, InputKind] = {
 }
 # A data set without preamble begins with the group length or the first element of group 2 or 8, little endian.
 _BARE_DATA_SET = re.compile(rb"(?s)(\x02\x00[\x00\x01\x02\x10]\x00|\x08\x00[\x00\x01\x05\x08\x12-\x18]\x00)")
-_LAST_NUMBER = re.compile(r"(?s)(.*?)(\d{1,9})(\D*)\Z")
-_SEQUENCE_DENSITY = 0.5
+_NAMED = 3  # files of those passed over for one reason
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """One run to open. paths: one file, or the stills of a sequence in order; None is a still missing from it.
 
+    name: its path below the folder given, with more folders where others have the same, as it may be shown.
     refused: why it cannot be read, known before it is opened; opening it raises SourceError.
+    guessed: a sequence by its names alone; opening it raises SeveralRunsError where its stills are not alike.
+    rate_hz: the caller's, for an input that states none.
     """
 
     kind: InputKind
     name: str
     paths: tuple[Path | None, ...]
     refused: str | None = None
+    guessed: bool = False
+    rate_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +69,74 @@ class Discovery:
     ignored: tuple[Ignored, ...]
 
 
-def discover(paths: Iterable[Path | str]) -> Discovery:
+def discover(paths: Iterable[Path | str], *, stills_are: StillsAre = "auto", rate_hz: float | None = None) -> Discovery:
     """Find the runs in files and folders (recursively, in natural order; the same file twice counts once).
 
     A file named by the caller is always an input: what its suffix and first bytes do not tell is taken for DICOM, so
     that it ends in a run or in a refusal that says why. In folders, other files are ignored and listed. Symbolic links
-    that lead out of the folder are not followed. Stills: see _group_stills.
+    that lead out of the folder are not followed.
     What cannot be read is an input that is refused when it is opened, named or found: the others are read all the same.
+    stills_are: how the stills of a folder become runs (sequences_of). rate_hz: for inputs that state none.
     """
-    inputs: list[Input] = []
+    found: list[_Found] = []
     ignored: list[Ignored] = []
     seen: set[str] = set()
     for given in map(Path, paths):
         why_not = _why_not(given)
         if why_not is not None:
-            inputs += [_refused(given, why_not)] if _first_time(given, seen) else []
+            found += [_Found(given, 1, "dicom", (given,), why_not)] if _first_time(given, seen) else []
         elif given.is_dir():
-            refused: list[Input] = []
-            found = [path for path in _walk(given, ignored, refused) if _first_time(path, seen)]
-            inputs += _inputs_in_folder(given, found, ignored, refused)
+            refused: list[_Found] = []
+            files = [path for path in _walk(given, ignored, refused) if _first_time(path, seen)]
+            found += _found_in_folder(given, files, ignored, refused, stills_are)
         elif _first_time(given, seen):
-            inputs.append(Input(_kind(given) or "dicom", shown_name(given), (given,)))
+            found.append(_Found(given, 1, kind_of(given) or "dicom", (given,)))
+    names = distinct_names([(one.path, one.parts) for one in found])
+    inputs = (
+        Input(one.kind, name, one.paths, one.refused, one.guessed, rate_hz)
+        for one, name in zip(found, names, strict=True)
+    )
     return Discovery(tuple(inputs), tuple(ignored))
 
 
-def shown_name(path: Path) -> str:
-    """The file's name as it may be shown: no control characters, no undecodable bytes, at most 120 characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in path.name or str(path))[:120]
+def require_inputs(found: Discovery, paths: Iterable[Path | str]) -> None:
+    """Raise SourceError where there is nothing to open. paths: what was given, to be named."""
+    if not found.inputs:
+        raise SourceError(f"{', '.join(map(str, paths))}: no X-ray run found: give DICOM, video or still-image files")
 
 
-def _refused(path: Path, why_not: str) -> Input:
-    return Input("dicom", shown_name(path), (path,), why_not)
+def single_stills(sequence: Input) -> tuple[Input, ...]:
+    """The stills of a sequence, each as an input of its own."""
+    folder = PurePosixPath(sequence.name).parent
+    return tuple(
+        replace(sequence, name=str(folder / shown_name(path)), paths=(path,), guessed=False)
+        for path in sequence.paths
+        if path is not None
+    )
+
+
+def passed_over(ignored: Sequence[Ignored]) -> list[str]:
+    """One line for each reason: how many files, and the names of the first."""
+    of_reason: dict[str, list[str]] = defaultdict(list)
+    for one in ignored:
+        of_reason[one.reason].append(shown_name(one.path))
+    return [
+        f"ignored {len(names)} {'file' if len(names) == 1 else 'files'}: {reason} "
+        f"({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
+        for reason, names in of_reason.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An input before it has its name. path: its place. parts: of the end of it that are its name at least."""
+
+    path: Path
+    parts: int
+    kind: InputKind
+    paths: tuple[Path | None, ...]
+    refused: str | None = None
+    guessed: bool = False
 
 
 def _why_not(given: Path) -> str | None:
@@ -108,14 +158,15 @@ def _first_time(path: Path, seen: set[str]) -> bool:
     return len(seen) > before
 
 
-def _walk(folder: Path, ignored: list[Ignored], refused: list[Input]) -> Iterator[Path]:
+def _walk(folder: Path, ignored: list[Ignored], refused: list[_Found]) -> Iterator[Path]:
     """Regular files below a folder in natural order; links leaving it and special files go to `ignored`, what cannot be
     listed to `refused`."""
     root = Path(os.path.realpath(folder))
 
     def unlisted(exc: OSError) -> None:
         path = Path(exc.filename)
-        refused.append(_refused(path, f"cannot be listed ({exc.strerror}): make it readable or leave it out"))
+        why_not = f"cannot be listed ({exc.strerror}): make it readable or leave it out"
+        refused.append(_Found(path, _parts_below(folder, path), "dicom", (path,), why_not))
 
     for parent, folders, names in os.walk(folder, onerror=unlisted, followlinks=False):
         folders.sort(key=_natural)
@@ -137,53 +188,36 @@ def _walk(folder: Path, ignored: list[Ignored], refused: list[Input]) -> Iterato
                 ignored.append(Ignored(path, "not a regular file"))
 
 
-def _inputs_in_folder(folder: Path, found: list[Path], ignored: list[Ignored], refused: list[Input]) -> list[Input]:
-    """The inputs among the files found below a folder, and those refused already, in reading order."""
-    inputs = list(refused)
-    kinds: dict[Path, InputKind] = {}
-    for path in found:
+def _found_in_folder(
+    folder: Path, files: list[Path], ignored: list[Ignored], refused: list[_Found], stills_are: StillsAre
+) -> list[_Found]:
+    """The inputs among the files below a folder, and those refused already, in reading order."""
+    found = list(refused)
+    stills: list[Path] = []
+    for path in files:
         if path.name.upper() == "DICOMDIR":
             ignored.append(Ignored(path, "a DICOM directory; the files it lists are read themselves"))
             continue
-        kind = _kind(path)
+        kind = kind_of(path)
         if kind is None:
             ignored.append(Ignored(path, "neither DICOM, nor a video, nor a still by suffix or first bytes"))
+        elif kind == "stills":
+            stills.append(path)
         else:
-            kinds[path] = kind
-    inputs += [
-        Input(kind, shown_name(path.relative_to(folder)), (path,)) for path, kind in kinds.items() if kind != "stills"
-    ]
-    inputs += _group_stills([path for path, kind in kinds.items() if kind == "stills"])
-    return sorted(inputs, key=lambda input_: [_natural(part) for part in str(_first_path(input_)).split(os.sep)])
+            found.append(_Found(path, _parts_below(folder, path), kind, (path,)))
+    for sequence in sequences_of(stills, stills_are):
+        parts = _parts_below(folder, sequence.path)
+        if len(sequence.stills) > 1:
+            parts = max(parts, 2)  # a run of stills is known by its folder
+        found.append(_Found(sequence.path, parts, "stills", sequence.stills, guessed=sequence.guessed))
+    return sorted(found, key=lambda one: [_natural(part) for part in str(_first_path(one)).split(os.sep)])
 
 
-def _group_stills(stills: list[Path]) -> list[Input]:
-    """Stills of one folder whose names differ only in their last number are a sequence, if the numbers are dense.
-
-    Dense: at least half of the numbers from first to last are there (exported frames are consecutive; numbered stills
-    of different patients, as in a training set, are not). A number that is missing becomes a lost frame of the run.
-    Every other still is a run of one frame.
-    """
-    groups: dict[tuple[Path, str, str, str], dict[int, Path]] = defaultdict(dict)
-    inputs: list[Input] = []
-    for path in stills:
-        match = _LAST_NUMBER.match(path.stem)
-        numbered = groups[path.parent, match[1], match[3], path.suffix.lower()] if match else None
-        if match is None or numbered is None or int(match[2]) in numbered:
-            inputs.append(Input("stills", shown_name(path), (path,)))
-        else:
-            numbered[int(match[2])] = path
-    for (folder, before, after, suffix), numbered in groups.items():
-        first, last = min(numbered), max(numbered)
-        if len(numbered) > 1 and len(numbered) >= _SEQUENCE_DENSITY * (last - first + 1):
-            name = shown_name(folder / f"{before}[{first}-{last}]{after}{suffix}")
-            inputs.append(Input("stills", name, tuple(numbered.get(n) for n in range(first, last + 1))))
-        else:
-            inputs += [Input("stills", shown_name(path), (path,)) for path in numbered.values()]
-    return inputs
+def _parts_below(folder: Path, path: Path) -> int:
+    return max(len(path.parts) - len(folder.parts), 1)
 
 
-def _kind(path: Path) -> InputKind | None:
+def kind_of(path: Path) -> InputKind | None:
     """What a regular file is by its suffix, else by its first bytes. DICOM where it cannot be read: that is refused."""
     if kind := _KIND_OF_SUFFIX.get(path.suffix.lower()):
         return kind
@@ -195,8 +229,8 @@ def _kind(path: Path) -> InputKind | None:
     return "dicom" if head[128:] == b"DICM" or _BARE_DATA_SET.match(head) else None
 
 
-def _first_path(input_: Input) -> Path:
-    return next(path for path in input_.paths if path is not None)
+def _first_path(found: _Found) -> Path:
+    return next(path for path in found.paths if path is not None)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

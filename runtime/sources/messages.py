@@ -3,12 +3,13 @@
 The parent believes none of it: every field is checked here for type and range. Not for: starting the process
 (sources/decoder/process.py) and for the order of messages (sandbox.py).
 
-Request (parent to child, once):  kind, name, paths, limits, first_frame.
+Request (parent to child, once):  kind, name, paths, limits, first_frame, guessed.
 Replies (child to parent):        {"run": ..., "walls": {"seccomp": bool, "landlock": number}} first; then
-                                  {"frame": index, "angles": [primary, secondary]} with the pixels in the next slot of
-                                  the ring, or {"lost": index, "reason": text, "failed": bool, "ours": bool}; or, at
-                                  any point and then last, {"refused": text, "ours": bool}. "ours" is LostFrame.ours;
-                                  left out, it is false.
+                                  {"frame": index, "angles": [primary, secondary], "grayscale": place} with the pixels
+                                  in the next slot of the ring, or
+                                  {"lost": index, "reason": text, "failed": bool, "ours": bool}; or, at any point and
+                                  then last, {"refused": text, "ours": bool, "unlike": bool}. "ours" is LostFrame.ours;
+                                  "unlike": guessed stills are no run. Left out, they are false.
 """
 
 from __future__ import annotations
@@ -17,42 +18,37 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from annotated_types import Ge, Le
-from numpy.typing import NDArray
+from annotated_types import Ge, Le, Len
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.frame import (
     DicomIdentity,
     Geometry,
-    Grayscale,
-    LookupTable,
-    PhotometricInterpretation,
     RadiationSetting,
-    Rescale,
     Run,
     Timing,
-    VoiWindow,
 )
 from cathrt.runtime.outside.validation import faults_of
 from cathrt.runtime.sources.discover import InputKind
+from cathrt.runtime.sources.grayscale_message import (
+    MAX_GRAYSCALES,
+    GrayscaleMessage,
+    grayscale_from_message,
+    message_from_grayscale,
+)
+from cathrt.runtime.sources.reply_error import ReplyError, require
 from cathrt.runtime.sources.syntax import is_code_string, is_flag, is_uid, is_uuid
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_T = TypeVar("_T", Rescale, VoiWindow)
-
 RING_SLOTS = 4
-MAX_RUN_LINE = 8 << 20  # bytes: two 65,536-entry tables and the spans of 65,535 rows fit
+MAX_RUN_LINE = 8 << 20  # bytes: MAX_NUMBERS fit
 MAX_FRAME_LINE = 4096
 WALLS = ("seccomp", "landlock")  # what a kernel may lack of a decoder's confinement
-
-
-class ReplyError(Exception):
-    """The decoder process said something that no honest decoder says; it is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +56,7 @@ class Request:
     """What the child is asked to read. paths are absolute; None is a still missing from its sequence.
 
     first_frame: the first one that is wanted; those before it were delivered by another decoder of the same run.
+    guessed: stills that are a run only if they are alike.
     """
 
     kind: InputKind
@@ -67,13 +64,7 @@ class Request:
     paths: tuple[str | None, ...]
     limits: LimitsConfig
     first_frame: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    first_input: int
-    values: list[float]
-    bits: Annotated[int, Ge(1), Le(16)]
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +76,7 @@ class _RunReply:
     rows: Annotated[int, Ge(1)]
     columns: Annotated[int, Ge(1)]
     bits_stored: Annotated[int, Ge(8), Le(16)]
-    photometric_interpretation: PhotometricInterpretation
-    modality_transform: Rescale | _Table | None
-    voi: VoiWindow | _Table | None
-    exposed: list[tuple[int, int]] | None
-    pixel_intensity_relationship: str | None
+    grayscales: Annotated[list[GrayscaleMessage], Len(1, MAX_GRAYSCALES)]
     timing: Timing
     geometry: Geometry
     dicom: DicomIdentity | None
@@ -117,23 +104,19 @@ def request_from_text(text: str) -> Request:
         paths=tuple(document["paths"]),
         limits=LimitsConfig(**document["limits"]),
         first_frame=document["first_frame"],
+        guessed=document["guessed"],
     )
 
 
 def document_from_run(run: Run) -> dict[str, Any]:
     """The child's side of run_from_document."""
-    grayscale = run.grayscale
     return {
         "run_id": run.run_id,
         "frame_count": run.frame_count,
         "rows": run.rows,
         "columns": run.columns,
-        "bits_stored": grayscale.bits_stored,
-        "photometric_interpretation": grayscale.photometric_interpretation,
-        "modality_transform": _document_from_transform(grayscale.modality),
-        "voi": _document_from_transform(grayscale.voi),
-        "exposed": None if grayscale.exposed is None else grayscale.exposed.tolist(),
-        "pixel_intensity_relationship": grayscale.pixel_intensity_relationship,
+        "bits_stored": run.grayscale.bits_stored,
+        "grayscales": [message_from_grayscale(grayscale) for grayscale in run.grayscales],
         "timing": asdict(run.timing),
         "geometry": asdict(run.geometry),
         "dicom": None if run.dicom is None else asdict(run.dicom),
@@ -151,46 +134,48 @@ def run_from_document(document: Any, name: str, limits: LimitsConfig) -> Run:
         reply = _adapter().validate_python(document)
     except ValidationError as exc:
         raise ReplyError(f"run.{faults_of(exc)[0]}") from exc
-    _require(is_uuid(reply.run_id), "run_id is no uuid")
-    _require(reply.rows <= limits.max_rows and reply.columns <= limits.max_columns, "rows, columns beyond the limits")
-    _require(reply.frame_count <= limits.max_frames, "frame_count beyond the limit")
-    _require(all(map(is_flag, reply.flags)) and len(reply.flags) <= 64, "flags are no flags")
-    for code in (reply.modality, reply.pixel_intensity_relationship):
-        _require(code is None or is_code_string(code), "a code string is none")
+    require(is_uuid(reply.run_id), "run_id is no uuid")
+    require(reply.rows <= limits.max_rows and reply.columns <= limits.max_columns, "rows, columns beyond the limits")
+    require(reply.frame_count <= limits.max_frames, "frame_count beyond the limit")
+    require(all(map(is_flag, reply.flags)) and len(reply.flags) <= 64, "flags are no flags")
+    for code in (reply.modality, *(grayscale.pixel_intensity_relationship for grayscale in reply.grayscales)):
+        require(code is None or is_code_string(code), "a code string is none")
     if reply.dicom is not None:
-        _require(all(map(is_uid, asdict(reply.dicom).values())), "a UID is none")
+        require(all(map(is_uid, asdict(reply.dicom).values())), "a UID is none")
     _require_timing(reply.timing, reply.frame_count)
     for value in asdict(reply.geometry).values():
         for number in value if isinstance(value, tuple) else (value,):
-            _require(number is None or math.isfinite(number), "geometry is not finite")
+            require(number is None or math.isfinite(number), "geometry is not finite")
+    shape = reply.rows, reply.columns
+    grayscale, *others = (grayscale_from_message(one, reply.bits_stored, shape) for one in reply.grayscales)
     return Run(
         run_id=reply.run_id,
         source=name,
         frame_count=reply.frame_count,
         rows=reply.rows,
         columns=reply.columns,
-        grayscale=Grayscale(
-            bits_stored=reply.bits_stored,
-            photometric_interpretation=reply.photometric_interpretation,
-            modality=_transform(reply.modality_transform),
-            voi=_transform(reply.voi),
-            exposed=_spans(reply.exposed, reply.rows, reply.columns),
-            pixel_intensity_relationship=reply.pixel_intensity_relationship,
-        ),
+        grayscale=grayscale,
         timing=reply.timing,
         geometry=reply.geometry,
         dicom=reply.dicom,
         modality=reply.modality,
         radiation_setting=reply.radiation_setting,
         flags=tuple(sorted(set(reply.flags))),
+        other_grayscales=tuple(others),
     )
+
+
+def grayscale_from_document(place: Any, run: Run) -> int:
+    """Check a frame's place in run.grayscales. Raises ReplyError."""
+    require(type(place) is int and 0 <= place < len(run.grayscales), "grayscale is none of the run's")
+    return int(place)
 
 
 def angles_from_document(angles: Any) -> tuple[float | None, float | None]:
     """Check a frame's [primary, secondary] positioner angles. Raises ReplyError."""
-    _require(isinstance(angles, list) and len(angles) == 2, "angles are no pair")
+    require(isinstance(angles, list) and len(angles) == 2, "angles are no pair")
     for angle in angles:
-        _require(angle is None or (isinstance(angle, int | float) and abs(angle) <= 360.0), "an angle is none")
+        require(angle is None or (isinstance(angle, int | float) and abs(angle) <= 360.0), "an angle is none")
     return angles[0], angles[1]
 
 
@@ -201,42 +186,8 @@ def _adapter() -> TypeAdapter[_RunReply]:
     return TypeAdapter(_RunReply)
 
 
-def _document_from_transform(transform: Rescale | VoiWindow | LookupTable | None) -> dict[str, Any] | None:
-    if isinstance(transform, LookupTable):
-        return {"first_input": transform.first_input, "values": transform.values.tolist(), "bits": transform.bits}
-    return None if transform is None else asdict(transform)
-
-
-def _transform(reply: _T | _Table | None) -> _T | LookupTable | None:
-    if isinstance(reply, _Table):
-        values = np.asarray(reply.values, dtype=np.float32)
-        _require(0 < values.size <= 65536 and bool(np.isfinite(values).all()), "a lookup table is not finite")
-        values.flags.writeable = False
-        return LookupTable(reply.first_input, values, reply.bits)
-    if isinstance(reply, Rescale):
-        _require(math.isfinite(reply.slope) and math.isfinite(reply.intercept), "rescale is not finite")
-    elif isinstance(reply, VoiWindow):
-        _require(math.isfinite(reply.center) and math.isfinite(reply.width), "the window is not finite")
-    return reply
-
-
-def _spans(exposed: list[tuple[int, int]] | None, rows: int, columns: int) -> NDArray[np.int32] | None:
-    if exposed is None:
-        return None
-    _require(len(exposed) == rows, "exposed has not one span a row")
-    _require(all(0 <= start <= stop <= columns for start, stop in exposed), "a span leaves the frame")
-    spans = np.asarray(exposed, dtype=np.int32)
-    spans.flags.writeable = False
-    return spans
-
-
 def _require_timing(timing: Timing, frame_count: int) -> None:
-    _require(math.isfinite(timing.frame_rate_hz) and timing.frame_rate_hz > 0.0, "frame_rate_hz is no rate")
+    require(math.isfinite(timing.frame_rate_hz) and timing.frame_rate_hz > 0.0, "frame_rate_hz is no rate")
     if (vector := timing.frame_time_vector_ms) is not None:
-        _require(len(vector) == frame_count and vector[0] == 0.0, "the frame time vector does not fit the frames")
-        _require(all(math.isfinite(step) and step >= 0.0 for step in vector), "a frame time is none")
-
-
-def _require(condition: bool, complaint: str) -> None:
-    if not condition:
-        raise ReplyError(complaint)
+        require(len(vector) == frame_count and vector[0] == 0.0, "the frame time vector does not fit the frames")
+        require(all(math.isfinite(step) and step >= 0.0 for step in vector), "a frame time is none")

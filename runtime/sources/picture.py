@@ -16,6 +16,9 @@ from cathrt.runtime.sources.messages import pixel_dtype
 from cathrt.runtime.sources.orientation import turned
 
 _LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# Of the full range, between the channels of a pixel: a grey picture with noise in each channel stays below it as a JPEG
+# of quality 50 (tests/sources/test_grey_pictures.py); what was meant to be seen in colour does not.
+_MOST_COLOUR = 0.1
 
 
 class PictureError(Exception):
@@ -26,30 +29,31 @@ class PictureError(Exception):
 class Picture:
     """cells: (rows, columns) of grey, or (rows, columns, 3) of red, green and blue, as stored; dark is 0.
 
-    bits: of a value. orientation: as orientation.py counts.
-    not_luma: what a coloured picture is called when it is refused; None where its luma is taken.
+    bits: of a value. orientation: as orientation.py counts. called: where it is refused for its colour.
     """
 
     cells: NDArray[Any]
     bits: int
     orientation: int = 1
-    not_luma: str | None = None
+    called: str = "a coloured picture"
 
 
 def grey_of(picture: Picture, flags: set[str]) -> NDArray[Any]:
-    """Grey values (rows, columns) as shown. Grey saved as colour is grey again; the luma of a colour is flagged.
-
-    Raises PictureError where a coloured picture has no luma to speak of.
+    """Grey values (rows, columns) as shown. Grey saved as colour is grey again; of a trace of colour, as JPEG and
+    cameras leave it, the luma is taken and flagged. Raises PictureError for what is really coloured.
     """
     cells = picture.cells
     if cells.ndim == 3:
-        if (cells == cells[..., :1]).all():
-            cells = cells[..., 0]
-        elif picture.not_luma is None:
+        full = (1 << picture.bits) - 1
+        colour = int((cells.max(axis=-1) - cells.min(axis=-1)).max())
+        if colour > _MOST_COLOUR * full:
+            raise PictureError(
+                f"{picture.called}, expected a grey picture: save it as grey (red, green and blue differ by up to "
+                f"{colour} of {full})"
+            )
+        if colour:
             flags.add("colour_to_luma")
-            cells = luma(cells)
-        else:
-            raise PictureError(f"{picture.not_luma}, expected a grey picture: save it as grey")
+        cells = luma(cells) if colour else cells[..., 0]
     return np.ascontiguousarray(turned(cells, picture.orientation).astype(pixel_dtype(picture.bits), copy=False))
 
 

@@ -47,14 +47,14 @@ def read_png(data: bytes, limits: LimitsConfig) -> Picture:
     if cells.shape[:2] != (rows, columns) or cells.dtype.itemsize * 8 != bits:
         raise PictureError(f"damaged picture: it decodes to {cells.shape} {cells.dtype}")
     samples = 1 if cells.ndim == 2 else cells.shape[2]
-    not_luma = None
+    called = "a coloured picture"
     if samples in (2, 4):  # tRNS makes an alpha channel, too
         require_opaque(cells[..., -1], (1 << bits) - 1)
-        not_luma = "a coloured picture with an alpha channel"
+        called = "a coloured picture with an alpha channel"
         cells = cells[..., 0] if samples == 2 else cells[..., :3]
     if colour_type == _PALETTE:
-        not_luma = "a picture with a coloured palette"
-    return Picture(cells, bits, _orientation(chunks), not_luma)
+        called = "a picture with a coloured palette"
+    return Picture(cells, bits, _orientation(chunks), called)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

@@ -6,27 +6,33 @@ One still is a run of one frame; a sequence of them is a run. Not for: DICOM (di
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
+from cathrt.runtime.frame import DEFAULT_RATE_HZ, Frame, Grayscale, LostFrame, Run, Timing
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources import code_stream_picture, tiff_picture
 from cathrt.runtime.sources.bmp_picture import SIGNATURE as BMP
 from cathrt.runtime.sources.bmp_picture import read_bmp
 from cathrt.runtime.sources.code_stream_picture import read_code_stream_picture
-from cathrt.runtime.sources.content import Content, content_sha256, head_of, reading
+from cathrt.runtime.sources.content import Content, content_sha256, reading
+from cathrt.runtime.sources.discover import UnlikeStillsError
+from cathrt.runtime.sources.likeness import LEAST, correlation, thumbnail
 from cathrt.runtime.sources.messages import Request
 from cathrt.runtime.sources.picture import Picture, PictureError, grey_of, require_size
 from cathrt.runtime.sources.png_picture import SIGNATURE as PNG
 from cathrt.runtime.sources.png_picture import read_png
 from cathrt.runtime.sources.tiff_picture import read_tiff
 
-DEFAULT_RATE_HZ = 15.0  # stills carry no rate; the usual cine rate, flagged
+_MOST_COMPARED = 1 << 27  # pixels: 512 stills of 512 x 512; decoding them takes two seconds
 _MISSING = "never arrived: this number is missing from the sequence"
 
 # How a file of each format begins, and what reads it.
@@ -38,20 +44,20 @@ _READERS: tuple[tuple[tuple[bytes, ...], Callable[[bytes, LimitsConfig], Picture
 )
 
 
-def load_stills(contents: Sequence[Content]) -> None:
-    """Import what these need, as their first bytes show."""
+def load_stills() -> None:
+    """Import what reading needs."""
     import imagecodecs
+    from PIL import BmpImagePlugin  # noqa: F401
 
     for name in ("png_decode", "tiff_decode", "jpeg8_decode", "jpegls_decode", "jpeg2k_decode"):
         getattr(imagecodecs, name)  # it imports each of them when it is asked for
-    if any(head_of(content, len(BMP)) == BMP for content in contents):
-        from PIL import BmpImagePlugin  # noqa: F401
 
 
 def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
     """The Run, then one item per path, from request.first_frame on.
 
-    Matrix and depth are those of the first still that can be read. Raises SourceError where none can.
+    Matrix and depth are those of the first still that can be read. Raises SourceError where none can, and
+    UnlikeStillsError where they are a run by guess only and not alike.
     """
     limits = request.limits
     if len(request.paths) > limits.max_frames:
@@ -68,6 +74,8 @@ def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run |
                 failure = failure or str(exc)
     if first is None:
         raise SourceError(f"no still of {len(request.paths)} can be read: {failure}")
+    if request.guessed:
+        _require_alike(request, contents, first.size)
     flags.add("frame_rate_default")
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("|".join(digests).encode()).hexdigest()
     yield Run(
@@ -94,11 +102,63 @@ def read_stills(request: Request, contents: Sequence[Content]) -> Iterator[Run |
             yield LostFrame(index, 0, str(exc), failed=True)
             continue
         if (pixels.shape, bits) != (shape, bits_stored):
-            found = f"{pixels.shape[0]}x{pixels.shape[1]}, {bits} bits"
             expected = f"{shape[0]}x{shape[1]}, {bits_stored} bits"
-            yield LostFrame(index, 0, f"the still is {found}, expected {expected} as the first", failed=True)
+            reason = f"the still is {_form(pixels, bits)}, expected {expected} as the first"
+            yield LostFrame(index, 0, reason, failed=True)
             continue
         yield Frame(pixels, index, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What of a still is compared with its neighbours."""
+
+    form: str
+    thumbnail: NDArray[np.float64]
+
+
+def _require_alike(request: Request, contents: Sequence[Content], pixels: int) -> None:
+    """Raise UnlikeStillsError unless neighbours have one size and depth and are alike (likeness.py).
+
+    Stills that cannot be read are passed over, and neighbours with a number missing between them where others have
+    none. pixels: of a still. Of more stills than _MOST_COMPARED holds, pairs all over the sequence are compared.
+    """
+    there = [index for index, content in enumerate(contents) if content is not None]
+    pairs = [(one, other) for one, other in pairwise(there) if other == one + 1] or list(pairwise(there))
+    if len(there) * pixels > _MOST_COMPARED:
+        most = max(_MOST_COMPARED // (2 * pixels), 1)
+        pairs = [pairs[place * len(pairs) // most] for place in range(min(most, len(pairs)))]
+    looks: dict[int, _Look | None] = {}
+    for pair in pairs:
+        for index in pair:
+            if index not in looks:
+                looks[index] = _look(contents[index], request.limits)
+        one, other = (looks[index] for index in pair)
+        unlike = None if one is None or other is None else _unlike(one, other)
+        if unlike:
+            names = " and ".join(os.path.basename(request.paths[index] or "") for index in pair)
+            raise UnlikeStillsError(f"{names} {unlike}")
+
+
+def _look(content: Content, limits: LimitsConfig) -> _Look | None:
+    try:
+        pixels, bits = _read(content, limits, set())
+    except (PictureError, SourceError):
+        return None
+    return _Look(_form(pixels, bits), thumbnail(pixels))
+
+
+def _unlike(one: _Look, other: _Look) -> str | None:
+    if one.form != other.form:
+        return f"are {one.form} and {other.form}"
+    found = correlation(one.thumbnail, other.thumbnail)
+    if found is None or found >= LEAST:
+        return None
+    return f"are unlike (correlation {found:.2f}, of neighbours in a run {LEAST} or more)"
+
+
+def _form(pixels: NDArray[Any], bits: int) -> str:
+    return f"{pixels.shape[0]}x{pixels.shape[1]}, {bits} bits"
 
 
 def _digest(content: Content) -> str:

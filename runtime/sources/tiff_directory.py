@@ -42,7 +42,7 @@ class Directory:
         self.next_offset = 0
         try:
             self._read()
-        except struct.error as exc:
+        except (struct.error, OverflowError) as exc:  # the latter for an offset of BigTIFF beyond 2^63
             raise DirectoryError("ends within its directory") from exc
 
     def _read(self) -> None:

@@ -126,12 +126,12 @@ def _picture(samples: NDArray[Any], directory: Directory, bits: int, photometric
     full = (1 << bits) - 1
     colours = _COLOUR_SAMPLES[photometric]
     cells = samples[..., 0] if colours == 1 else samples[..., :colours]
-    not_luma = None
+    called = "a coloured picture"
     if samples.shape[2] > colours:
         require_opaque(samples[..., colours:], full)
-        not_luma = "a coloured picture with an alpha channel"
+        called = "a coloured picture with an alpha channel"
     if photometric == _PALETTE:
-        not_luma = "a picture with a coloured palette"
+        called = "a picture with a coloured palette"
         cells, bits, full = _palette(directory, full + 1)[cells], 8, 255
     elif photometric == _INKS:
         if directory.integer(_INK_SET, 1) != 1:
@@ -141,7 +141,7 @@ def _picture(samples: NDArray[Any], directory: Directory, bits: int, photometric
         cells = full - cells
     if bits in _SPREAD_BITS:
         cells, bits = cells * np.uint8(255 // full), 8
-    return Picture(cells, bits, orientation, not_luma)
+    return Picture(cells, bits, orientation, called)
 
 
 def _palette(directory: Directory, entries: int) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Run, Timing
+from cathrt.runtime.frame import DEFAULT_RATE_HZ, Frame, Grayscale, LostFrame, Run, Timing, is_rate
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.sources.content import Content, content_sha256, reading
 from cathrt.runtime.sources.messages import Request
@@ -32,8 +32,6 @@ _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
 # Playlists and other formats that name further files are not even probed for.
 _CONTAINER_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
 _EVEN_WITHIN = 0.05  # of the mean step: container clocks round to 1/1000 s or 1/90000 s
-_DEFAULT_RATE_HZ = 15.0
-_MIN_RATE_HZ, _MAX_RATE_HZ = 0.2, 250.0
 # Codecs of which data missing from a packet are always noticed (tests/sources/test_cut_video.py).
 _TELL_DAMAGE = frozenset({"h264", "hevc", "mjpeg", "png", "jpeg2000", "ffv1"})
 _DAMAGED = "damaged, or drawn from a damaged picture before it"
@@ -43,7 +41,7 @@ _UNDECODABLE = "the decoder gave no picture for it: its data is damaged or missi
 _Drawn = tuple[Any, bool]  # a picture of FFmpeg's, and whether it is spoilt
 
 
-def load_video(contents: Sequence[Content]) -> None:  # noqa: ARG001 - one signature for all
+def load_video() -> None:
     """Import what reading needs. Raises SourceError where that is not installed."""
     try:
         import av.subtitles.stream  # noqa: F401 - PyAV itself imports it late, when it opens a container
@@ -65,7 +63,7 @@ def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
     with reading(contents[0]) as file:
         digest = content_sha256(file)
         try:
-            times = _packet_times(av, file, request.limits)
+            times, known = _packet_times(av, file, request.limits)
             file.seek(0)
             with av.open(file, mode="r", metadata_errors="ignore", container_options=_CONTAINER_OPTIONS) as container:
                 stream = container.streams.video[0]
@@ -82,7 +80,7 @@ def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
                     rows=rows,
                     columns=columns,
                     grayscale=Grayscale(bits),
-                    timing=_timing(times, stream.time_base, stream.average_rate, flags),
+                    timing=_timing(times if known else [], stream.time_base, stream.average_rate, flags),
                     flags=tuple(sorted(flags)),
                 )
                 pictures = pictures if first is None else chain([first], pictures)
@@ -92,8 +90,9 @@ def read_video(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
             raise SourceError(f"damaged or unknown video ({type(exc).__name__}: {exc.strerror})") from exc
 
 
-def _packet_times(av: Any, file: Any, limits: LimitsConfig) -> list[int]:
-    """Presentation times (time base units) of the packets, in the order shown; without times, their count."""
+def _packet_times(av: Any, file: Any, limits: LimitsConfig) -> tuple[list[int], bool]:
+    """Presentation times (time base units) of the packets, in the order shown, and whether they are known; where they
+    are not, numbers from 0."""
     with av.open(file, mode="r", metadata_errors="ignore", container_options=_CONTAINER_OPTIONS) as container:
         if not container.streams.video:
             raise SourceError("no video stream in the file")
@@ -109,7 +108,7 @@ def _packet_times(av: Any, file: Any, limits: LimitsConfig) -> list[int]:
         raise SourceError("no frame in the video stream")
     known = [time for time in times if time is not None]
     # Without a time for each, or with two the same (raw AVI), the order of packets is all there is.
-    return sorted(known) if len(set(known)) == len(times) else list(range(len(times)))
+    return (sorted(known), True) if len(set(known)) == len(times) else (list(range(len(times))), False)
 
 
 def _check_stream(stream: Any, limits: LimitsConfig, flags: set[str]) -> int:
@@ -154,19 +153,20 @@ def _size_as_shown(
 
 
 def _timing(times: list[int], time_base: Fraction | None, average_rate: Fraction | None, flags: set[str]) -> Timing:
-    """Cadence from the presentation times; the frame time vector only where they are uneven."""
+    """Cadence from the presentation times; the frame time vector only where they are uneven. What the container calls
+    its rate counts where it has no times."""
     if time_base is not None and len(times) > 1:
         steps = [float((b - a) * time_base * 1000) for a, b in pairwise(times)]
         mean_ms = sum(steps) / len(steps)
-        if mean_ms > 0.0 and _MIN_RATE_HZ <= 1000.0 / mean_ms <= _MAX_RATE_HZ:
+        if mean_ms > 0.0 and is_rate(1000.0 / mean_ms):
             even = max(abs(step - mean_ms) for step in steps) <= max(_EVEN_WITHIN * mean_ms, 1.0)
             nominal = average_rate is not None and abs(float(average_rate) * mean_ms / 1000.0 - 1.0) < _EVEN_WITHIN
             rate_hz = float(average_rate) if even and nominal and average_rate is not None else 1000.0 / mean_ms
             return Timing(rate_hz, "container", None if even else (0.0, *steps))
-    if average_rate is not None and _MIN_RATE_HZ <= float(average_rate) <= _MAX_RATE_HZ:
+    elif average_rate is not None and is_rate(float(average_rate)):
         return Timing(float(average_rate), "container")
     flags.add("frame_rate_default")
-    return Timing(_DEFAULT_RATE_HZ, "default")
+    return Timing(DEFAULT_RATE_HZ, "default")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ _SAID_OF_DAMAGE = ("CRC mismatch", "concealing")
 
 def pictures_of(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
     """Every picture the decoder gives, in the order shown, and whether it is spoilt."""
-    level = av.logging.get_level()
+    level, folds = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.INFO)
+    av.logging.set_skip_repeated(False)  # the second picture that is damaged in the same way is damaged too
     stream.codec_context.options = _OPTIONS
     damage = _Damage()
     packets = container.demux(stream)
@@ -47,6 +48,7 @@ def pictures_of(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, boo
                 return
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(folds)
 
 
 def _is_damaged(packet: Any, codec: str, said: list[tuple[int, str, str]]) -> bool:

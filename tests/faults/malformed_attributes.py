@@ -35,6 +35,31 @@ M5: list[Case] = [
     Case("M5-frame-time-empty", xa(_00181063=text("DS", "")), flagged("frame_rate_default")),
     Case("M5-cine-rate-0", xa(_00181063=None, _00180040=text("IS", "0")), flagged("cine_rate_unusable")),
     Case("M5-cine-rate-1000", xa(_00181063=None, _00180040=text("IS", "1000")), flagged("cine_rate_unusable")),
+    Case("M5-pointer-to-nothing", xa(_00280009=("AT", b"\x18\0\x65\x10")), flagged("frame_increment_pointer_unusable")),
+    Case("M5-pointer-of-three-bytes", xa(_00280009=("AT", b"\x18\0\x63")), FINE),
+    *(
+        Case(
+            f"M5-date-times-{name}",
+            xa(_52009230=sequence(*3 * [{0x00209111: sequence({0x00189074: text("DT", value)})}])),
+            flagged("frame_acquisition_date_time_unusable"),
+        )
+        for name, value in {
+            "equal": "20240101120000.5",
+            "endless": "9" * 65534,
+            "no-date": "00000000000000.0",
+            "text": "\x1b[31mnow\n",
+        }.items()
+    ),
+    Case(
+        "M5-display-rate-nan",
+        xa(_00089458=sequence({0x00089459: ("FL", b"\0\0\xc0\x7f")})),
+        flagged("recommended_display_frame_rate_in_float_unusable"),
+    ),
+    Case(
+        "M5-acquisition-duration-infinite",
+        xa(_00189073=("FD", b"\0\0\0\0\0\0\xf0\x7f")),
+        flagged("acquisition_duration_unusable"),
+    ),
     Case("M5-single-frame", lambda: xa_file(1), Read(1)),
     Case("M5-single-frame-without-number", lambda: part10(xa_elements(None), native(pictures(1))), Read(1)),
     Case("M5-2000-frames", lambda: part10(xa_elements(2000, 4, 4), native(pictures(2000, 4, 4))), Read(2000)),
@@ -64,6 +89,12 @@ def _lut(*descriptor: int, words: int) -> Value:
     return sequence({0x00283002: us(*descriptor), 0x00283006: ("OW", bytes(2 * words))})
 
 
+def _closed(right: int) -> Value:
+    """Frame Display Shutter."""
+    keywords = zip((0, 2, 4, 6, 8), ("RECTANGULAR", "1", str(right), "1", "16"), strict=True)
+    return sequence({0x00181600 + at: text("IS" if at else "CS", value) for at, value in keywords})
+
+
 def _window(center: str, width: str, function: str | None = None) -> Callable[[], bytes]:
     changes = {"_00281050": text("DS", center), "_00281051": text("DS", width)}
     return xa(**changes | ({} if function is None else {"_00281056": text("CS", function)}))
@@ -83,11 +114,17 @@ M6: list[Case] = [
     Case("M6-sigmoid", _window("512", "100", "SIGMOID"), FINE),
     Case("M6-function-unknown", _window("512", "100", "CUBIC"), flagged("voilut_function_unusable")),
     Case("M6-voi-lut-descriptor-of-2", xa(_00283010=_lut(16, 0, words=16)), flagged("voilut_sequence_unusable")),
-    Case("M6-voi-lut-descriptor-lies", xa(_00283010=_lut(0, 0, 16, words=16)), flagged("voilut_sequence_unusable")),
-    Case("M6-voi-lut-of-0-bits", xa(_00283010=_lut(16, 0, 0, words=16)), flagged("voilut_sequence_unusable")),
+    Case("M6-voi-lut-descriptor-lies", xa(_00283010=_lut(0, 0, 16, words=16)), flagged("lut_entries_not_as_declared")),
+    Case("M6-voi-lut-of-0-bits", xa(_00283010=_lut(16, 0, 0, words=16)), flagged("voi_lut_range_from_data")),
+    Case("M6-voi-lut-without-entries", xa(_00283010=_lut(16, 0, 12, words=0)), flagged("voilut_sequence_unusable")),
+    Case("M6-voi-lut-too-large", xa(_00283010=_lut(0, 0, 12, words=65537)), flagged("voilut_sequence_unusable")),
     Case("M6-voi-lut-empty-sequence", xa(_00283010=sequence()), FINE),
-    Case("M6-modality-lut-lies", xa(_00283000=_lut(99, 0, 16, words=16)), flagged("modality_lut_sequence_unusable")),
-    Case("M6-log-with-lut", xa(_00281040=text("CS", "LOG"), _00283000=_lut(1024, 0, 16, words=1024)), FINE),
+    Case("M6-modality-lut-lies", xa(_00283000=_lut(99, 0, 16, words=16)), flagged("modality_lut_not_applied")),
+    Case(
+        "M6-log-with-lut",
+        xa(_00281040=text("CS", "LOG"), _00283000=_lut(1024, 0, 16, words=1024)),
+        flagged("modality_lut_not_applied"),
+    ),
     Case("M6-relationship-drm", xa(_00281040=text("CS", "DRM")), FINE),
     Case(
         "M6-relationship-nonsense", xa(_00281040=text("CS", "a\r\nb")), flagged("pixel_intensity_relationship_unusable")
@@ -95,7 +132,23 @@ M6: list[Case] = [
     Case(
         "M6-rescale-slope-0",
         xa(_00281053=text("DS", "0"), _00281052=text("DS", "1")),
-        flagged("rescale_slope_unusable"),
+        flagged("rescale_not_applied"),
+    ),
+    Case("M6-shape-nonsense", xa(_20500020=text("CS", "UPSIDE DOWN")), flagged("presentation_lut_shape_unusable")),
+    Case("M6-shape-contradicts", xa(_20500020=text("CS", "INVERSE")), flagged("presentation_lut_shape_contradicts")),
+    Case("M6-padding-value", xa(_00280120=us(65535)), flagged("pixel_padding_not_masked")),
+    Case("M6-padding-value-nonsense", xa(_00280120=("US", b"")), FINE),
+    Case(
+        "M6-frame-items-too-few",
+        xa(_52009230=sequence({0x00189472: _closed(8)})),
+        flagged("functional_groups_incomplete"),
+    ),
+    Case("M6-frame-items-100000", xa(_52009230=sequence(*[{}] * 100_000)), flagged("functional_groups_left_over")),
+    Case("M6-frame-items-cut", xa(_52009230=("SQ", sequence({}, {})[1][:-3])), flagged("functional_groups_unusable")),
+    Case(
+        "M6-frame-item-length-lies",
+        xa(_52009230=("SQ", b"\xfe\xff\x00\xe0\xf0\xff\xff\x7f")),
+        flagged("functional_groups_incomplete"),
     ),
     Case("M6-rescale-infinite", xa(_00281053=text("DS", "1e400")), flagged("rescale_slope_unusable")),
     Case(

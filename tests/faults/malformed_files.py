@@ -142,6 +142,19 @@ M2: list[Case] = [
         with_bytes(element(0x00283010, ("SQ", b"\xfe\xff\x00\xe0\xff\xff\xff\x0f" + bytes(20)))),
         flagged("voilut_sequence_unusable"),
     ),
+    Case(
+        "M2-sequence-ends-within-an-item-tag",
+        lambda: part10(
+            {tag: value for tag, value in xa_elements().items() if tag < 0x00081140},
+            element(0x00081140, ("SQ", b""), length=UNDEFINED) + b"\xfe\xff\x00",
+        ),
+        Refused("No tag to read"),
+    ),
+    Case(
+        "M2-defined-sequence-ends-within-an-item-tag",
+        xa(_00283010=("SQ", b"\xfe\xff\x00\xe0\x08\x00")),
+        flagged("voilut_sequence_unusable"),
+    ),
     Case("M2-element-of-4-gib", with_bytes(element(0x00283010, ("OB", b""), length=0xFFFFFFFE)), Refused("claims")),
     Case("M2-skipped-element-of-4-gib", with_bytes(element(0x00291010, ("OB", b""), length=0xFFFFFFFE)), Refused("")),
     Case("M2-twice-the-same-tag", with_bytes(element(0x00280010, us(16))), FINE),

@@ -291,7 +291,7 @@ MANIFEST_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "unknown kind": (set_at("model", "kind", to="stenosis"), "kind: found 'stenosis', expected"),
     "unknown precision": (
-        set_at(*NETWORK, "artifacts", "openvino", "precision", to="int4"),
+        set_at(*NETWORK, "artifacts", "openvino", "precision", to="int2"),
         r"artifacts\.openvino\.precision",
     ),
     "unknown laterality": (set_at("model", "labels", 0, "laterality", to="both"), "laterality: found 'both'"),

@@ -1,6 +1,6 @@
 """The decoder process, unconfined, that ends with what it imports or opens after its walls would have gone up.
 
-`python tests/sources/late_imports.py ...` in place of `python -m cathrt.runtime.sources.decoder.child ...`.
+`python tests/sources/late_imports.py ...` in place of `python -m cathrt.runtime.sources.decoder.fork_server ...`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from cathrt.runtime.sources.decoder import child
+from cathrt.runtime.sources.decoder import child, fork_server
 from cathrt.runtime.sources.decoder.confinement import Walls
 
 
@@ -26,4 +26,4 @@ def watch(**_: int) -> Walls:
 
 
 child.confine = watch
-child.main(sys.argv[1:])
+fork_server.main(sys.argv[1:])

@@ -23,10 +23,11 @@ def read_here(path: Path, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Fram
 
 def read_input_here(input_: Input, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:
     """read_here() of an input."""
-    request = Request(input_.kind, input_.name, tuple(path and str(path) for path in input_.paths), limits)
+    paths = tuple(path and str(path) for path in input_.paths)
+    request = Request(input_.kind, input_.name, paths, limits, guessed=input_.guessed)
     contents = open_contents(request.paths, limits.max_file_mib)
     try:
-        items = READERS[input_.kind](contents)(request, contents)
+        items = READERS[input_.kind]()(request, contents)
         run = next(items)
         assert isinstance(run, Run)
         return run, [item for item in items if not isinstance(item, Run)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import imagecodecs
@@ -14,6 +15,7 @@ import pytest
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.sources.code_stream import CodeStreamError, require_whole_motion_jpeg
+from cathrt.runtime.sources.video_pictures import pictures_of
 from tests.faults.malformed_video import video
 from tests.sources.reading import read_here
 
@@ -158,3 +160,25 @@ def test_each_field_of_an_interlaced_motion_jpeg_picture_must_be_whole() -> None
     require_whole_motion_jpeg(field + b"\0\0" + field)
     with pytest.raises(CodeStreamError, match="coded data end"):
         require_whole_motion_jpeg(field + field[: len(field) // 2 + 150])
+
+
+class SaysTheSameOfEach:
+    """A stream whose decoder writes the same line of damage for every packet, and draws a picture all the same."""
+
+    name = "h264"
+
+    def __init__(self) -> None:
+        self.codec_context, self.options = self, {}
+
+    def decode(self, packet: SimpleNamespace | None) -> list[SimpleNamespace]:
+        if packet is None:
+            return []
+        av.logging.log(av.logging.ERROR, "h264", "concealing 12 DC, 12 AC, 12 MV errors in P frame")
+        return [packet]
+
+
+def test_the_second_picture_that_is_damaged_in_the_same_way_is_told_too() -> None:
+    packets = [SimpleNamespace(pts=number, dts=number, size=1, key_frame=True, is_corrupt=False) for number in range(3)]
+    container = SimpleNamespace(demux=lambda stream: iter(packets))
+    told = [spoilt for _, spoilt in pictures_of(av, container, SaysTheSameOfEach())]
+    assert told == [True] * 3

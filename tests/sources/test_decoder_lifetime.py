@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,30 @@ import pytest
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame
+from cathrt.runtime.sources.decoder.process import DecoderProcess
 from cathrt.runtime.sources.decoder.sandbox import open_source
+from cathrt.runtime.sources.decoder.servers import ForkServer
+from cathrt.runtime.sources.messages import Request
 from tests.conftest import ROOT
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements, xa_file
 from tests.sources.liars import SAY_RUN, liar
 from tests.sources.reading import LIMITS, only_input, read_sandboxed
 
-REPLIES = "/proc/self/fd/$4"  # of `INTERPRETER -P -m MODULE REPLIES CREDITS RING PARENT`
+# In place of the interpreter that runs the fork server.
 FAILING_STARTS = {
     "interpreter missing": (None, "cannot be started"),
     "no program": ("", "cannot be started"),
-    "dies at once": ("#!/bin/sh\nexit 1\n", "ended with status 1"),
-    "closes its side": ("#!/bin/sh\nexec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; kill -9 $$\n", "SIGKILL"),
-    "refuses": (f'#!/bin/sh\necho \'{{"refused": "no walls"}}\' > {REPLIES}\n', "no walls"),
-    "talks nonsense": (f"#!/bin/sh\necho '{{\"run\": 1}}' > {REPLIES}\n", "makes no sense"),
-    "says nothing": ("#!/bin/sh\nexec sleep 60\n", "first_frame_s"),
+    "dies at once": ("#!/bin/sh\necho out of luck >&2; exit 3\n", "ended with status 3: out of luck"),
+    "closes its side": ("#!/bin/sh\nexec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; kill -9 $$\n", "ended with status -9"),
+    "says nothing": ("#!/bin/sh\nexec sleep 60\n", "gave no answer within limits.first_frame_s"),
+}
+# In place of a decoder.
+FAILING_DECODERS = {
+    "dies at once": ("sys.exit('no luck')", "no luck"),
+    "closes its side": ("os.close(replies); os.kill(os.getpid(), 9)", "SIGKILL"),
+    "refuses": ("say(json.dumps({'refused': 'no walls'}))", "no walls"),
+    "talks nonsense": ("say(json.dumps({'run': 1}))", "makes no sense"),
+    "says nothing": ("import time; time.sleep(60)", "first_frame_s"),
 }
 
 
@@ -72,13 +82,29 @@ def test_two_hundred_failed_starts_leave_nothing_behind(
         interpreter.chmod(0o755 if script else 0o644)
     monkeypatch.setattr(sys, "executable", str(interpreter))
     limits = LimitsConfig(first_frame_s=0.01 if kind == "says nothing" else 20.0)
+    server, request = ForkServer("dicom"), Request("dicom", "run", (str(run),), limits)
     before = 0
     for attempt in range(200):
         with pytest.raises(SourceError, match=message):
-            open_source(only_input(run), limits)
+            DecoderProcess(request, server)
         before = before or descriptors()
         assert descriptors() == before, f"start {attempt}"
+        assert server.pid is None
     assert set(children()) <= others
+
+
+@pytest.mark.parametrize("kind", FAILING_DECODERS)
+def test_decoders_that_fail_at_once_leave_nothing_behind(kind: str) -> None:
+    behaviour, message = FAILING_DECODERS[kind]
+    silent = kind == "says nothing"
+    limits = LimitsConfig(first_frame_s=0.3 if silent else 20.0)
+    liar(SAY_RUN).close()  # its server is started
+    before, others = descriptors(), set(children())
+    for attempt in range(10 if silent else 200):
+        with pytest.raises(SourceError, match=message):
+            liar(behaviour, limits)
+        assert descriptors() == before, f"start {attempt}"
+    assert set(children()) == others
 
 
 def children() -> list[str]:
@@ -89,6 +115,13 @@ def children() -> list[str]:
     ]
 
 
+def number_of_free_descriptor(place: int) -> int:
+    """The number that the next but `place` descriptor would get: as a limit, it leaves room for `place` of them."""
+    used = {int(number) for number in os.listdir("/proc/self/fd")}
+    free = (number for number in count() if number not in used)
+    return next(islice(free, place, None))
+
+
 def test_a_start_that_runs_out_of_descriptors_leaves_none_behind(run: Path) -> None:
     read_sandboxed(only_input(run))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -96,7 +129,7 @@ def test_a_start_that_runs_out_of_descriptors_leaves_none_behind(run: Path) -> N
     refusals = []
     try:
         for spare in range(16):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (before + spare, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number_of_free_descriptor(spare), hard))
             try:
                 read_sandboxed(only_input(run))
             except SourceError as exc:

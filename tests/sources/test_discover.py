@@ -10,7 +10,8 @@ import pytest
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.sources.decoder.sandbox import open_source
-from cathrt.runtime.sources.discover import Discovery, discover
+from cathrt.runtime.sources.discover import Discovery, discover, passed_over, single_stills
+from cathrt.runtime.sources.still_sequences import StillsAre
 from tests.sources.dicom_bytes import data_set, native, pictures, xa_elements, xa_file
 
 
@@ -54,7 +55,7 @@ def test_a_file_the_caller_names_is_an_input_whatever_it_is_called(tmp_path: Pat
 def test_consecutive_stills_are_one_run_in_natural_order(tmp_path: Path) -> None:
     touch(tmp_path, *(f"f{number}.png" for number in range(8, 13)))
     (input_,) = discover([tmp_path]).inputs
-    assert input_.name == "f[8-12].png"
+    assert input_.name == f"{tmp_path.name}/f[8-12].png"
     assert [path and path.name for path in input_.paths] == ["f8.png", "f9.png", "f10.png", "f11.png", "f12.png"]
 
 
@@ -74,10 +75,85 @@ def test_stills_of_other_folders_names_or_suffixes_do_not_mix(tmp_path: Path) ->
     assert sorted(len(input_.paths) for input_ in discover([tmp_path]).inputs) == [1, 1, 2, 2]
 
 
-def test_the_same_number_written_twice_loses_no_file(tmp_path: Path) -> None:
-    touch(tmp_path, "f1.png", "f01.png", "f2.png")
-    found = discover([tmp_path])
-    assert sum(len(input_.paths) for input_ in found.inputs) == 3
+@pytest.mark.parametrize("stills_are", ["auto", "run", "separate"])
+@pytest.mark.parametrize("files", [("f1.png", "f01.png", "f2.png"), ("f01.png", "f1.png", "f001.png")])
+def test_the_same_number_written_twice_loses_no_file(
+    files: tuple[str, ...], stills_are: StillsAre, tmp_path: Path
+) -> None:
+    touch(tmp_path, *files)
+    inputs = discover([tmp_path], stills_are=stills_are).inputs
+    assert sorted(path.name for input_ in inputs for path in input_.paths if path is not None) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    ("files", "in_doubt"),
+    [
+        (("f1.png", "f2.png", "f10.png", "f9.png", "f8.png", "f7.png"), False),
+        (("f09.png", "f10.png", "f11.png"), False),
+        (("f98.png", "f99.png", "f100.png"), False),
+        (("f0098.png", "f0099.png", "f0100.png"), False),
+        (("f1.png", "f01.png", "f2.png"), True),
+        (("f1.png", "f02.png", "f3.png"), True),
+        (("f001.png", "f002.png", "f03.png"), True),
+    ],
+)
+def test_numbers_written_in_two_ways_make_a_sequence_only_for_who_says_so(
+    files: tuple[str, ...], in_doubt: bool, tmp_path: Path
+) -> None:
+    touch(tmp_path, *files)
+    assert (len(discover([tmp_path]).inputs) > 1) == in_doubt
+    assert max(len(input_.paths) for input_ in discover([tmp_path], stills_are="run").inputs) > 1
+    assert len(discover([tmp_path], stills_are="separate").inputs) == len(files)
+
+
+def test_a_sequence_is_a_guess_unless_the_caller_says_that_it_is_one(tmp_path: Path) -> None:
+    touch(tmp_path, "f1.png", "f2.png", "alone.png", "run.dcm")
+    assert [input_.name for input_ in discover([tmp_path]).inputs if input_.guessed] == [f"{tmp_path.name}/f[1-2].png"]
+    assert not any(input_.guessed for input_ in discover([tmp_path], stills_are="run").inputs)
+
+
+def test_the_stills_of_a_sequence_are_inputs_of_their_own_with_its_folder_and_rate(tmp_path: Path) -> None:
+    touch(tmp_path, "series/f1.png", "series/f2.png", "series/f4.png")
+    (input_,) = discover([tmp_path], rate_hz=7.5).inputs
+    stills = single_stills(input_)
+    assert [still.name for still in stills] == ["series/f1.png", "series/f2.png", "series/f4.png"]
+    assert {(still.guessed, still.rate_hz, len(still.paths)) for still in stills} == {(False, 7.5, 1)}
+
+
+def test_names_lead_from_the_given_folder_to_the_run(tmp_path: Path) -> None:
+    series = "patient7/series2"
+    touch(tmp_path, f"{series}/f1.png", f"{series}/f2.png", f"{series}/a.png", f"{series}/run.dcm", "run.mp4")
+    assert names(discover([tmp_path])) == [
+        f"{series}/a.png", f"{series}/f[1-2].png", f"{series}/run.dcm", "run.mp4"
+    ]  # fmt: skip
+    assert names(discover([tmp_path / series])) == ["a.png", "series2/f[1-2].png", "run.dcm"]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{patient}/s/{name}" for patient in "ab" for name in ("f1.png", "f2.png", "run.dcm")))
+    touch(tmp_path, "a/s/only.dcm")
+    assert names(discover([tmp_path / "a/s", tmp_path / "b/s"])) == [
+        "a/s/f[1-2].png", "only.dcm", "a/s/run.dcm", "b/s/f[1-2].png", "b/s/run.dcm"
+    ]  # fmt: skip
+    assert names(discover([tmp_path / "a/s/run.dcm", tmp_path / "b/s/run.dcm"])) == ["a/s/run.dcm", "b/s/run.dcm"]
+    assert names(discover([tmp_path / "a/none.dcm", tmp_path / "b/none.dcm"])) == ["a/none.dcm", "b/none.dcm"]
+
+
+def test_a_name_that_is_too_long_loses_its_first_folders(tmp_path: Path) -> None:
+    folder, file = "d" * 100, "f" * 100 + ".dcm"
+    touch(tmp_path, f"{folder}/sub/{file}")
+    assert names(discover([tmp_path])) == [f"sub/{file}"]
+    touch(tmp_path, f"{folder}/sub/{'f' * 200}.dcm")
+    assert names(discover([tmp_path]))[1] == "f" * 120
+
+
+def test_files_passed_over_are_counted_by_reason(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"notes{number:02}.txt" for number in range(73)), "DICOMDIR")
+    assert passed_over(discover([tmp_path]).ignored) == [
+        "ignored 1 file: a DICOM directory; the files it lists are read themselves (DICOMDIR)",
+        "ignored 73 files: neither DICOM, nor a video, nor a still by suffix or first bytes "
+        "(notes00.txt, notes01.txt, notes02.txt, ...)",
+    ]
 
 
 def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def exposed(**values: object) -> tuple[NDArray[np.bool_] | None, set[str]]:
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     flags: set[str] = set()
-    spans = exposed_from_attributes(Attributes([dataset], flags), ROWS, COLUMNS)
+    spans = exposed_from_attributes(Attributes([[dataset]], flags), ROWS, COLUMNS)
     if spans is None:
         return None, flags
     assert spans.dtype == np.int32

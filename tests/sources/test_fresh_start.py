@@ -27,6 +27,7 @@ from tests.lines import ListJournal, line
 from tests.sources.dicom_bytes import JPEG_BASELINE, encapsulated, native, part10, pictures, xa_elements
 from tests.sources.liars import SAY_RUN, liar
 from tests.sources.reading import LIMITS, only_input
+from tests.sources.stand_ins import server
 
 FRAMES = 40
 CRASH = "os.kill(os.getpid(), 11)\n"
@@ -204,15 +205,15 @@ def test_a_fresh_decoder_that_cannot_start_says_so() -> None:
 
 AT_FRAME_FIVE = """
 import sys
-from cathrt.runtime.sources.decoder import child
+from cathrt.runtime.sources.decoder import child, fork_server
 from cathrt.runtime.sources.dicom.reader import read_dicom
 def read(request, contents):
     for item in read_dicom(request, contents):
         if getattr(item, "index", None) == 5:
             FAULT
         yield item
-child.READERS["dicom"] = lambda contents: read
-child.main(sys.argv[1:])
+child.READERS["dicom"] = lambda: read
+fork_server.main(sys.argv[1:])
 """
 
 
@@ -238,7 +239,7 @@ def test_what_a_frame_does_to_the_real_decoder_behind_its_walls(
 
     def start(first_frame: int) -> DecoderProcess:
         request = Request(input_.kind, input_.name, paths, limits, first_frame)
-        return DecoderProcess(request, ("-c", AT_FRAME_FIVE.replace("FAULT", fault)))
+        return DecoderProcess(request, server("dicom", "-c", AT_FRAME_FIVE.replace("FAULT", fault)))
 
     items = walked(SandboxedSource(start, input_.name, limits, lambda: 0), {})
     missing = [item for item in items if isinstance(item, LostFrame)]

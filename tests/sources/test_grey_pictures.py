@@ -38,6 +38,9 @@ from tests.sources.reading import LIMITS, read_input_here
 
 COLOURED8 = np.dstack([GREY8, GREY8[::-1], GREY8[:, ::-1]])
 COLOURED16 = np.dstack([GREY16, GREY16[::-1], GREY16[:, ::-1]])
+TRACE8 = np.clip(GREY8[..., None] + np.array([0, 9, -9]), 0, 255).astype(np.uint8)
+TRACE16 = np.clip(GREY16[..., None] + np.array([0, 900, -900]), 0, 65535).astype(np.uint16)
+TRACE_LEVELS = np.clip(np.arange(256)[:, None] + np.array([0, 9, -9]), 0, 255).astype(np.uint8)
 OPAQUE8, OPAQUE16 = np.full_like(GREY8, 255), np.full_like(GREY16, 65535)
 GREY_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[::-1, None], 3, axis=1)  # a palette, white first
 RAINBOW = np.stack([np.arange(256), np.arange(256)[::-1], np.full(256, 7)], axis=1).astype(np.uint8)
@@ -383,8 +386,12 @@ def test_a_transparent_picture_is_refused(name: str, tmp_path: Path) -> None:
         read(tmp_path, *TRANSPARENT[name])
 
 
-ALPHA, PALETTE = "a coloured picture with an alpha channel", "a picture with a coloured palette"
+PLAIN, ALPHA = "a coloured picture", "a coloured picture with an alpha channel"
+PALETTE = "a picture with a coloured palette"
 INKS = "a CMYK picture with coloured inks"
+WITH_A_RED_PIXEL = np.dstack([GREY8] * 3)
+WITH_A_RED_PIXEL[5, 7] = (255, 0, 0)
+SEPIA = np.rint(np.dstack([GREY8] * 3) * (1.0, 0.85, 0.7)).astype(np.uint8)
 MAGENTA = inks(NONE8, GREY8 // 2, NONE8, 255 - GREY8)
 COLOURED = {
     "png-rgba": ("f.png", png(np.dstack([COLOURED8, OPAQUE8]), 8, 6), ALPHA),
@@ -397,11 +404,20 @@ COLOURED = {
     "tiff-rgba-16": ("f.tif", rgb_tiff(np.dstack([COLOURED16, OPAQUE16]), 16, extra=[2]), ALPHA),
     "tiff-inks": ("f.tif", tiff([packed(MAGENTA, 8)], photometric=5, samples=4), INKS),
     "jpeg-inks": ("f.jpg", saved(COLOURED8, "JPEG", "CMYK"), INKS),
+    "png-rgb-8": ("f.png", png(COLOURED8, 8, 2), PLAIN),
+    "png-rgb-16": ("f.png", png(COLOURED16, 16, 2), PLAIN),
+    "tiff-rgb-16": ("f.tif", rgb_tiff(COLOURED16, 16), PLAIN),
+    "tiff-jpeg": ("f.tif", saved(COLOURED8, "TIFF", compression="jpeg"), PLAIN),
+    "bmp-rgb": ("f.bmp", saved(COLOURED8, "BMP"), PLAIN),
+    "jpeg": ("f.jpg", saved(COLOURED8, "JPEG", quality=95), PLAIN),
+    "jpeg-lossless": ("f.jpg", bytes(imagecodecs.jpeg8_encode(COLOURED8, lossless=True, predictor=1)), PLAIN),
+    "one coloured pixel": ("f.png", png(WITH_A_RED_PIXEL, 8, 2), PLAIN),
+    "a sepia": ("f.png", png(SEPIA, 8, 2), PLAIN),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COLOURED)
-def test_a_coloured_picture_without_a_luma_is_refused(name: str, tmp_path: Path) -> None:
+def test_what_is_really_coloured_is_refused_with_the_reason(name: str, tmp_path: Path) -> None:
     file_name, data, what = COLOURED[name]
     with pytest.raises(SourceError, match=f"{what}, expected a grey picture: save it as grey"):
         read(tmp_path, file_name, data)
@@ -410,19 +426,48 @@ def test_a_coloured_picture_without_a_luma_is_refused(name: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("data", "colour"),
     [
-        (png(COLOURED8, 8, 2), COLOURED8),
-        (png(COLOURED16, 16, 2), COLOURED16),
-        (rgb_tiff(COLOURED16, 16), COLOURED16),
-        (saved(COLOURED8, "BMP"), COLOURED8),
+        (png(TRACE8, 8, 2), TRACE8),
+        (png(np.dstack([TRACE8, OPAQUE8]), 8, 6), TRACE8),
+        (palette_png(TRACE_LEVELS), TRACE_LEVELS[GREY8]),
+        (png(TRACE16, 16, 2), TRACE16),
+        (rgb_tiff(TRACE16, 16), TRACE16),
+        (saved(TRACE8, "BMP"), TRACE8),
     ],
-    ids=["png-8", "png-16", "tiff-16", "bmp"],
+    ids=["png-8", "png-alpha", "png-palette", "png-16", "tiff-16", "bmp"],
 )
-def test_plain_colour_becomes_luma_in_its_own_depth(data: bytes, colour: Pixels, tmp_path: Path) -> None:
+def test_a_trace_of_colour_becomes_luma_in_its_own_depth(data: bytes, colour: Pixels, tmp_path: Path) -> None:
     run, pixels = read(tmp_path, "f.png", data)
     assert run.flags == ("colour_to_luma", "frame_rate_default")
     assert run.grayscale.bits_stored == 8 * colour.itemsize
     exact = colour.astype(float) @ (0.299, 0.587, 0.114)
     assert np.abs(pixels - exact).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [50, 60, 75, 90, 95])
+def test_a_grey_picture_is_grey_again_after_any_jpeg(quality: int, subsampling: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(7).integers(-3, 4, COLOURED8.shape)
+    noisy = np.clip(GREY8[..., None] + noise, 0, 255).astype(np.uint8)
+    for picture, options in (
+        (np.dstack([GREY8] * 3), {"subsampling": subsampling}),
+        (noisy, {"subsampling": subsampling}),
+        (noisy, {"keep_rgb": True}),
+    ):
+        data = saved(picture, "JPEG", quality=quality, **options)
+        decoded = np.asarray(Image.open(io.BytesIO(data))).astype(float)
+        _, pixels = read(tmp_path, "f.jpg", data)
+        assert np.abs(pixels - decoded @ (0.299, 0.587, 0.114)).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(("colour", "is_read"), [(25, True), (26, False)])
+def test_a_tenth_of_the_range_is_the_most_colour_of_a_grey_picture(colour: int, is_read: bool, tmp_path: Path) -> None:
+    picture = np.full((8, 8, 3), 100, np.uint8)
+    picture[3, 4, 2] += colour
+    if is_read:
+        assert "colour_to_luma" in read(tmp_path, "f.png", png(picture, 8, 2))[0].flags
+    else:
+        with pytest.raises(SourceError, match="differ by up to 26 of 255"):
+            read(tmp_path, "f.png", png(picture, 8, 2))
 
 
 def _without(data: bytes, marker: bytes) -> bytes:
@@ -502,6 +547,9 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         bytes(imagecodecs.jpeg2k_encode(COLOURED8, codecformat="j2k", reversible=True)),
         "3 components in a JPEG 2000 picture, expected 1: save it as grey",
     ),
+    "tiff-directory-beyond-any-file": (
+        "f.tif", b"II+\0\x08\0\0\0" + b"\xff" * 8, "ends within its directory"
+    ),
     "jpeg-ls-colour": (
         "f.jls", bytes(imagecodecs.jpegls_encode(COLOURED8)), "3 components in a JPEG-LS picture, expected 1"
     ),
@@ -518,7 +566,7 @@ def test_what_is_not_read_is_refused_by_name(name: str, tmp_path: Path) -> None:
 TRAILERS = [b"\0", b"x" * 600, b"\xff\xd8\xff\xd9" * 20, saved(GREY8, "PNG")]
 ENDED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "jpeg": ("f.jpg", lambda: saved(GREY8, "JPEG")),
-    "jpeg-colour": ("f.jpg", lambda: saved(COLOURED8, "JPEG")),
+    "jpeg-colour": ("f.jpg", lambda: saved(TRACE8, "JPEG")),
     "jpeg-progressive": ("f.jpg", lambda: saved(GREY8, "JPEG", progressive=True)),
     "jpeg-lossless": ("f.jpg", lambda: bytes(imagecodecs.jpeg8_encode(GREY8, lossless=True, predictor=1))),
     "jpeg-ls": ("f.jls", lambda: bytes(imagecodecs.jpegls_encode(GREY8))),

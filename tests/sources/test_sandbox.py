@@ -47,7 +47,9 @@ def test_a_long_run_is_never_in_memory_whole(tmp_path: Path) -> None:
 
 
 def test_the_script_that_stands_in_for_a_decoder_can_tell_the_truth() -> None:
-    source = liar(SAY_RUN + "for i in range(3): show(7); say(json.dumps({'frame': i, 'angles': [None, 1.5]}))")
+    source = liar(
+        SAY_RUN + "for i in range(3): show(7); say(json.dumps({'frame': i, 'angles': [None, 1.5], 'grayscale': 0}))"
+    )
     frames = list(source.frames())
     assert all(isinstance(frame, Frame) and (frame.pixels == 7).all() for frame in frames)
     source.close()
@@ -69,10 +71,16 @@ def test_the_script_that_stands_in_for_a_decoder_can_tell_the_truth() -> None:
         "run['modality'] = 'xa\\n[ERROR]'; " + SAY_RUN,
         "run['timing']['frame_rate_hz'] = 0; " + SAY_RUN,
         "run['timing']['frame_time_vector_ms'] = [0.0]; " + SAY_RUN,
-        "run['exposed'] = [[0, 9], [0, 1]]; " + SAY_RUN,
-        "run['exposed'] = [[0, 1]]; " + SAY_RUN,
+        "grey['exposed'] = [[1, 0, 9], [1, 0, 1]]; " + SAY_RUN,
+        "grey['exposed'] = [[1, 0, 1]]; " + SAY_RUN,
+        "grey['exposed'] = [[3, 0, 1], [-1, 0, 1]]; " + SAY_RUN,
+        "grey['exposed'] = [[10**12, 0, 1]]; " + SAY_RUN,
+        "grey['exposed'] = []; " + SAY_RUN,
+        "grey['pixel_intensity_relationship'] = 'lin\\n'; " + SAY_RUN,
+        "run['grayscales'] = []; " + SAY_RUN,
+        "run['grayscales'] *= 257; " + SAY_RUN,
         "run['geometry'] = {'positioner_primary_angle_deg': float('nan')}; " + SAY_RUN,
-        "run['voi'] = {'first_input': 0, 'values': [], 'bits': 12}; " + SAY_RUN,
+        "grey['voi'] = {'first_input': 0, 'values': [], 'bits': 12}; " + SAY_RUN,
         "run['dicom'] = dict.fromkeys(['sop_class_uid', 'sop_instance_uid', 'study_instance_uid', "
         "'series_instance_uid', 'transfer_syntax_uid'], '../x'); " + SAY_RUN,
         "os.write(replies, b'x' * (9 << 20))",
@@ -90,7 +98,11 @@ def test_a_description_that_cannot_be_is_refused(behaviour: str) -> None:
         ('show(7); say(\'{"frame": 2, "angles": [null, null]}\')', "frame 0 was due"),
         ('show(7); say(\'{"frame": 0, "angles": [1e9, null]}\')', "an angle is none"),
         ("show(7); say('{\"frame\": 0}')", "angles are no pair"),
-        ('show(1024); say(\'{"frame": 0, "angles": [null, null]}\')', "beyond 10 bits"),
+        ('show(7); say(\'{"frame": 0, "angles": [null, null], "grayscale": 1}\')', "grayscale is none of the run's"),
+        ('show(7); say(\'{"frame": 0, "angles": [null, null], "grayscale": -1}\')', "grayscale is none of the run's"),
+        ('show(7); say(\'{"frame": 0, "angles": [null, null], "grayscale": true}\')', "grayscale is none of the run's"),
+        ('show(7); say(\'{"frame": 0, "angles": [null, null]}\')', "grayscale is none of the run's"),
+        ('show(1024); say(\'{"frame": 0, "angles": [null, null], "grayscale": 0}\')', "beyond 10 bits"),
         ('say(\'{"lost": 1, "reason": "x", "failed": true}\')', "frame 0 was due"),
         ("say('x' * 100000)", "the decoder was stopped"),
         ("os._exit(3)", "ended with status 3"),
@@ -144,7 +156,7 @@ def test_a_decoder_that_floods_standard_error_does_not_block() -> None:
         "os.write(2, b'noise' * 100000)\n"
         + SAY_RUN
         + "for i in range(3): show(7); os.write(2, b'noise' * 100000); "
-        + "say(json.dumps({'frame': i, 'angles': [None, None]}))"
+        + "say(json.dumps({'frame': i, 'angles': [None, None], 'grayscale': 0}))"
     )
     assert all(isinstance(item, Frame) for item in source.frames())
     source.close()

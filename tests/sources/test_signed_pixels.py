@@ -27,6 +27,7 @@ from tests.sources.dicom_bytes import (
     JPEG_LS,
     JPEG_SV1,
     RLE,
+    SECONDARY_CAPTURE,
     Elements,
     encapsulated,
     native,
@@ -43,6 +44,7 @@ from tests.test_preprocess import SPEC
 ROWS, COLUMNS, FRAMES = 37, 53, 3
 Signed = NDArray[np.int16]
 SIGNED, FLAG = {0x00280103: us(1)}, "pixels_signed"
+CAPTURED: Elements = {0x00080016: text("UI", SECONDARY_CAPTURE)}  # the only objects with a modality step
 
 
 def values(bits: int) -> Signed:
@@ -217,7 +219,7 @@ def test_a_signed_stream_of_unsigned_pixels_fails_the_frame(tmp_path: Path) -> N
 
 
 def test_rescale_applies_to_pixel_values(tmp_path: Path) -> None:
-    more = {0x00281053: text("DS", "0.5"), 0x00281052: text("DS", "100")}
+    more = CAPTURED | {0x00281053: text("DS", "0.5"), 0x00281052: text("DS", "100")}
     run, _ = read_bytes_here(tmp_path, written(values(12), 12, EXPLICIT_LITTLE, more=more))
     assert run.grayscale.modality == Rescale(0.5, 100.0 - 0.5 * 2048)
 
@@ -225,7 +227,8 @@ def test_rescale_applies_to_pixel_values(tmp_path: Path) -> None:
 def test_a_modality_lut_begins_at_a_signed_pixel_value(tmp_path: Path) -> None:
     table = np.arange(1024, dtype="<u2") * 3
     item = {0x00283002: us(1024, 65536 - 512, 12), 0x00283006: ("OW", table.tobytes())}
-    run, _ = read_bytes_here(tmp_path, written(values(10), 10, EXPLICIT_LITTLE, more={0x00283000: sequence(item)}))
+    more = CAPTURED | {0x00283000: sequence(item)}
+    run, _ = read_bytes_here(tmp_path, written(values(10), 10, EXPLICIT_LITTLE, more=more))
     assert isinstance(run.grayscale.modality, LookupTable)
     assert run.grayscale.modality.first_input == 0
     assert np.array_equal(run.grayscale.modality.values, table)

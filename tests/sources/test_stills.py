@@ -6,7 +6,8 @@ import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from PIL import Image
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.discover import Input
-from tests.sources.dicom_bytes import pictures
-from tests.sources.reading import LIMITS, read_input_here
+from cathrt.runtime.frame import Frame, LostFrame, Run, Timing
+from cathrt.runtime.ports import SeveralRunsError
+from cathrt.runtime.sources.decoder.sandbox import open_source
+from cathrt.runtime.sources.discover import Input, UnlikeStillsError
+from tests.sources.dicom_bytes import pictures, xa_file
+from tests.sources.reading import LIMITS, read_input_here, read_sandboxed
 
 
 def read(*paths: Path | None, limits: LimitsConfig = LIMITS) -> tuple[Run, list[Frame | LostFrame]]:
@@ -82,14 +85,6 @@ def test_grey_saved_as_rgb_is_taken_back_to_grey(tmp_path: Path) -> None:
     assert np.array_equal(pixels_of(item), GREY8)
 
 
-def test_real_colour_becomes_luma_and_is_flagged(tmp_path: Path) -> None:
-    colour = np.zeros((4, 4, 3), np.uint8)
-    colour[..., 1] = 100
-    run, (item,) = read(save(tmp_path / "f.png", colour))
-    assert "colour_to_luma" in run.flags
-    assert (pixels_of(item) == 59).all()
-
-
 def test_stills_carry_no_rate_so_the_default_is_flagged(tmp_path: Path) -> None:
     run, _ = read(save(tmp_path / "f.png", GREY8))
     assert (run.timing.frame_rate_hz, run.timing.origin, run.flags) == (15.0, "default", ("frame_rate_default",))
@@ -105,6 +100,118 @@ def test_a_missing_a_damaged_and_an_odd_still_are_lost_and_the_rest_is_read(tmp_
     assert run.frame_count == len(items) == 6
     assert [type(item) for item in items] == [Frame, LostFrame, LostFrame, LostFrame, LostFrame, Frame]
     assert [item.failed for item in items if isinstance(item, LostFrame)] == [False, True, True, True]
+
+
+def series(folder: Path, pictures_: Sequence[NDArray[np.uint8]]) -> Input:
+    """A guessed sequence of these; None is a number that is missing."""
+    paths = [None if picture is None else folder / f"f{number}.png" for number, picture in enumerate(pictures_)]
+    for path, picture in zip(paths, pictures_, strict=True):
+        if path is not None:
+            save(path, picture)
+    return Input("stills", "series/f[0-9].png", tuple(paths), guessed=True)
+
+
+def scene(seed: int, rows: int = 64, columns: int = 80) -> NDArray[np.uint8]:
+    """A smooth picture unlike that of any other seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6)).astype(np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((columns, rows), Image.Resampling.BICUBIC))
+
+
+MOVING = [np.roll(scene(1), shift, axis=1) for shift in range(5)]
+FLAT = np.full_like(MOVING[0], 7)
+
+
+@pytest.mark.parametrize(
+    "run_of",
+    [
+        MOVING,
+        [picture // 2 + 20 * number for number, picture in enumerate(MOVING)],
+        [FLAT, FLAT, *MOVING],
+        [FLAT] * 3,
+        [*MOVING[:2], None, scene(2), np.roll(scene(2), 1)],
+        [MOVING[0], None, MOVING[1], None, MOVING[2]],
+    ],
+    ids=["moving", "brighter and brighter", "dark at first", "all the same", "a gap", "gaps only"],
+)
+def test_a_guessed_sequence_of_like_stills_is_a_run(run_of: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    run, items = read_input_here(series(tmp_path, run_of))
+    assert run.frame_count == len(items) == len(run_of)
+    assert [isinstance(item, Frame) for item in items] == [picture is not None for picture in run_of]
+
+
+@pytest.mark.parametrize(
+    ("stills", "reason"),
+    [
+        ([scene(1), scene(2)], r"f0\.png and f1\.png are unlike \(correlation -?0\.\d\d, of neighbours in a run 0\.9"),
+        ([*MOVING, scene(2)], r"f4\.png and f5\.png are unlike"),
+        ([*MOVING, 255 - MOVING[-1]], r"f4\.png and f5\.png are unlike \(correlation -1\.00"),
+        ([scene(1), None, scene(2), None, scene(3)], r"f0\.png and f2\.png are unlike"),
+        ([*MOVING, MOVING[0][:50]], r"f4\.png and f5\.png are 64x80, 8 bits and 50x80, 8 bits"),
+        ([MOVING[0], MOVING[0].astype(np.uint16) * 257], r"are 64x80, 8 bits and 64x80, 16 bits"),
+    ],
+    ids=["two scenes", "one of another scene", "inverted", "gaps only", "another size", "another depth"],
+)
+def test_a_guessed_sequence_of_unlike_stills_is_none_and_the_reason_names_two(
+    stills: list[NDArray[np.uint8]], reason: str, tmp_path: Path
+) -> None:
+    input_ = series(tmp_path, stills)
+    with pytest.raises(UnlikeStillsError, match=reason):
+        read_input_here(input_)
+    run, items = read_input_here(replace(input_, guessed=False))  # for who says that it is a run
+    assert run.frame_count == len(items) == len(stills)
+
+
+def test_stills_that_cannot_be_read_do_not_break_up_a_run(tmp_path: Path) -> None:
+    input_ = series(tmp_path, MOVING)
+    (tmp_path / "f2.png").write_bytes(b"damaged")
+    _, items = read_input_here(input_)
+    assert [isinstance(item, Frame) for item in items] == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize(("most_compared", "is_run"), [(12, False), (11, True)])
+def test_of_very_many_pixels_pairs_all_over_the_sequence_are_compared(
+    most_compared: int, is_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Pairs of twelve stills: all eleven, or the five that 11 pictures hold: 0, 2, 4, 6 and 8, which lack the odd one.
+    still_by_still = [np.roll(scene(1), number // 2, axis=1) for number in range(12)]
+    still_by_still[11] = scene(2)
+    monkeypatch.setattr("cathrt.runtime.sources.stills._MOST_COMPARED", most_compared * scene(1).size)
+    input_ = series(tmp_path, still_by_still)
+    if is_run:
+        assert read_input_here(input_)[0].frame_count == 12
+    else:
+        with pytest.raises(UnlikeStillsError):
+            read_input_here(input_)
+
+
+def test_opening_unlike_stills_gives_an_opening_for_each(tmp_path: Path) -> None:
+    input_ = replace(series(tmp_path, [scene(1), scene(2), scene(3)]), rate_hz=10.0)
+    with pytest.raises(SeveralRunsError, match=r"series/f\[0-9\]\.png: f0\.png and f1.*: read as 3 stills") as found:
+        open_source(input_, LIMITS)
+    runs = []
+    for opening in found.value.openings:
+        source = opening.open()
+        runs.append((opening.name, source.run.source, source.run.frame_count, source.run.timing))
+        source.close()
+    given = Timing(10.0, "given")
+    assert runs == [(f"series/f{number}.png", f"series/f{number}.png", 1, given) for number in range(3)]
+
+
+def test_like_stills_are_opened_as_one_run(tmp_path: Path) -> None:
+    run, items = read_sandboxed(series(tmp_path, MOVING))
+    assert (run.frame_count, len(items), run.source) == (5, 5, "series/f[0-9].png")
+
+
+def test_a_given_rate_takes_the_place_of_the_default_one_and_of_no_other(tmp_path: Path) -> None:
+    still = Input("stills", "f", (save(tmp_path / "f.png", GREY8),), rate_hz=7.5)
+    run, _ = read_sandboxed(still)
+    assert (run.timing, run.flags) == (Timing(7.5, "given"), ())
+    (tmp_path / "run.dcm").write_bytes(xa_file())
+    run, _ = read_sandboxed(Input("dicom", "run", (tmp_path / "run.dcm",), rate_hz=7.5))
+    assert (run.timing.origin, run.flags) == ("FrameTime", ("given_rate_not_used",))
+    (tmp_path / "run.dcm").write_bytes(xa_file(_00181063=None))
+    run, _ = read_sandboxed(Input("dicom", "run", (tmp_path / "run.dcm",), rate_hz=7.5))
+    assert (run.timing, run.flags) == (Timing(7.5, "given"), ())
 
 
 def test_a_gap_is_part_of_what_a_run_is(tmp_path: Path) -> None:
@@ -157,7 +264,7 @@ def _zeroed(data: bytes, at: int, count: int) -> bytes:
 
 
 LARGE8 = pictures(1, 97, 131, 8)[0].astype(np.uint8)
-COLOUR = np.dstack([LARGE8, LARGE8[::-1], LARGE8[:, ::-1]])
+COLOUR = np.clip(LARGE8[..., None] + np.array([0, 5, -5]), 0, 255).astype(np.uint8)  # as much as a still may have
 
 
 def _png_damage() -> Iterator[tuple[str, bytes]]:

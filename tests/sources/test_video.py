@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import Frame, LostFrame
+from cathrt.runtime.frame import Frame, LostFrame, Timing
+from cathrt.runtime.sources.discover import Input
 from tests.faults.malformed_video import video
 from tests.sources.dicom_bytes import pictures
-from tests.sources.reading import read_here
+from tests.sources.reading import read_here, read_sandboxed
 
 
 def write(folder: Path, data: bytes, name: str = "run.mkv") -> Path:
@@ -58,17 +60,33 @@ def test_the_rate_is_the_containers(tmp_path: Path) -> None:
     assert (run.timing.frame_rate_hz, run.timing.origin, run.timing.frame_time_vector_ms) == (15.0, "container", None)
 
 
-def test_uneven_presentation_times_become_a_frame_time_vector(tmp_path: Path) -> None:
+def shown_at(*due_ms: int) -> bytes:
+    """A video whose pictures have these presentation times."""
     out = io.BytesIO()
     with av.open(out, "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=100)
         stream.height, stream.width, stream.pix_fmt = 16, 24, "gray"
-        for due_ms, pixels in zip((0, 70, 200, 260), pictures(4, stored=8).astype(np.uint8), strict=True):
+        for time_ms, pixels in zip(due_ms, pictures(len(due_ms), stored=8).astype(np.uint8), strict=True):
             frame = av.VideoFrame.from_ndarray(pixels, format="gray")
-            frame.pts, frame.time_base = due_ms, Fraction(1, 1000)
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    run, items = read_here(write(tmp_path, out.getvalue()))
+    return out.getvalue()
+
+
+def test_a_given_rate_counts_only_where_the_container_has_none_that_can_be_meant(tmp_path: Path) -> None:
+    slow = Input("video", "slow", (write(tmp_path, shown_at(0, 20_000, 40_000), "slow.mkv"),))
+    run, _ = read_sandboxed(slow)
+    assert (run.timing, run.flags) == (Timing(15.0, "default"), ("frame_rate_default",))
+    run, _ = read_sandboxed(replace(slow, rate_hz=7.5))
+    assert (run.timing, run.flags) == (Timing(7.5, "given"), ())
+    timed = Input("video", "timed", (write(tmp_path, shown_at(0, 100, 200), "timed.mkv"),), rate_hz=7.5)
+    run, _ = read_sandboxed(timed)
+    assert (run.timing, run.flags) == (Timing(10.0, "container"), ("given_rate_not_used",))
+
+
+def test_uneven_presentation_times_become_a_frame_time_vector(tmp_path: Path) -> None:
+    run, items = read_here(write(tmp_path, shown_at(0, 70, 200, 260)))
     assert [run.timing.due_ms(index) for index in range(4)] == [0.0, 70.0, 200.0, 260.0]
     assert all(isinstance(item, Frame) for item in items)
 

@@ -1,79 +1,91 @@
-"""The decoder process: python -m cathrt.runtime.sources.decoder.child, started by sources/decoder/process.py and by
-nothing else.
+"""The decoder process: one input, from its request to its last frame. Forked by decoder/fork_server.py.
 
-Opens one input, imports what its format needs and nothing else (it starts once per run), gives up its rights, and only
-then reads: frames go through the ring, a few ahead. Not for: use as a library.
+Opens its input, gives up its rights, and only then reads: frames go through the ring, a few ahead. What the input's
+kind needs was imported before the fork. Not for: use as a library.
 
-Arguments: the numbers of three inherited descriptors: replies (pipe, out), credits (pipe, in), ring (memfd); and the
-parent's process id. Standard input holds the request. One credit is one byte: one free slot of the ring. The first
-credit says that the parent has accepted the run and sized the ring.
+One credit is one byte: one free slot of the ring. The first credit says that the parent has accepted the run and sized
+the ring.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
-from cathrt.runtime.children.lifeline import die_with_parent
+import numpy as np
+from numpy.typing import NDArray
+
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.sources.content import OTHER_DESCRIPTORS, Content, open_contents
 from cathrt.runtime.sources.decoder.confinement import ConfinementError, Walls, confine
-from cathrt.runtime.sources.discover import InputKind
+from cathrt.runtime.sources.discover import InputKind, UnlikeStillsError
 from cathrt.runtime.sources.messages import RING_SLOTS, Request, document_from_run, pixel_dtype, request_from_text
 from cathrt.runtime.sources.syntax import printable
 
 Reader = Callable[[Request, Sequence[Content]], Iterator[Run | Frame | LostFrame]]
 
 
-def _dicom(contents: Sequence[Content]) -> Reader:
+def _dicom() -> Reader:
     from cathrt.runtime.sources.dicom.reader import load_dicom, read_dicom
 
-    load_dicom(contents)
+    load_dicom()
     return read_dicom
 
 
-def _video(contents: Sequence[Content]) -> Reader:
+def _video() -> Reader:
     from cathrt.runtime.sources.video import load_video, read_video
 
-    load_video(contents)
+    load_video()
     return read_video
 
 
-def _stills(contents: Sequence[Content]) -> Reader:
+def _stills() -> Reader:
     from cathrt.runtime.sources.stills import load_stills, read_stills
 
-    load_stills(contents)
+    load_stills()
     return read_stills
 
 
-# Each imports all that reading these contents needs, and gives the reader: afterwards no file can be opened, and so no
-# module be imported. A reader yields the Run first, then its frames by rising index, from request.first_frame on;
+# Each imports all that reading its kind of input needs, and gives the reader: afterwards no file can be opened, and so
+# no module be imported. A reader yields the Run first, then its frames by rising index, from request.first_frame on;
 # LostFrame for what it cannot decode. acquired_ns is set by the parent. It raises SourceError where there is no run, or
 # no more of it.
-READERS: dict[InputKind, Callable[[Sequence[Content]], Reader]] = {"dicom": _dicom, "video": _video, "stills": _stills}
+READERS: dict[InputKind, Callable[[], Reader]] = {"dicom": _dicom, "video": _video, "stills": _stills}
 
 
-def main(arguments: list[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The descriptors a decoder is given.
+
+    request: memfd, text_from_request(). replies: pipe, out. credits: pipe, in. ring: memfd.
+    """
+
+    request: int
+    replies: int
+    credits: int
+    ring: int
+
+
+def serve(given: Given) -> None:
     """Serve one request and return."""
-    replies, credits, ring, parent = (int(argument) for argument in arguments)
-    die_with_parent(parent)
-    request = request_from_text(sys.stdin.read())
+    with open(given.request, encoding="utf-8") as file:
+        request = request_from_text(file.read())
     limits = request.limits
-    with open(replies, "wb", buffering=0) as out:
+    with open(given.replies, "wb", buffering=0) as out:
         try:
+            read = READERS[request.kind]()
             contents = open_contents(request.paths, limits.max_file_mib)
-            read = READERS[request.kind](contents)
             open_files = len(contents) + OTHER_DESCRIPTORS
             walls = confine(memory_mib=limits.decoder_memory_mib, cpu_s=limits.decoder_cpu_s, open_files=open_files)
-            _serve(read(request, contents), out, credits, ring, walls)
+            _serve(read(request, contents), out, given.credits, given.ring, walls)
         except SourceError as exc:
-            _reply(out, {"refused": str(exc)})
+            _reply(out, {"refused": str(exc), "unlike": isinstance(exc, UnlikeStillsError)})
         except ConfinementError as exc:
             _reply(out, {"refused": f"the decoder cannot be confined ({exc}): no foreign file is read without walls"})
         except ImportError as exc:
@@ -90,8 +102,7 @@ def _serve(items: Iterator[Run | Frame | LostFrame], out: BinaryIO, credits: int
     assert isinstance(run, Run)
     _reply(out, {"run": document_from_run(run), "walls": asdict(walls)})
     dtype = pixel_dtype(run.grayscale.bits_stored)
-    slot_bytes = run.rows * run.columns * dtype.itemsize
-    slots: mmap.mmap | None = None
+    slots: NDArray[Any] | None = None
     shown = 0
     for item in items:
         if isinstance(item, LostFrame):
@@ -104,11 +115,11 @@ def _serve(items: Iterator[Run | Frame | LostFrame], out: BinaryIO, credits: int
         if not os.read(credits, 1):
             return  # the parent has closed the source or is gone
         if slots is None:
-            slots = mmap.mmap(ring, RING_SLOTS * slot_bytes)
-        start = (shown % RING_SLOTS) * slot_bytes
-        slots[start : start + slot_bytes] = item.pixels.tobytes()
+            shape = (RING_SLOTS, run.rows, run.columns)
+            slots = np.frombuffer(mmap.mmap(ring, math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+        slots[shown % RING_SLOTS] = item.pixels
         angles = [item.positioner_primary_angle_deg, item.positioner_secondary_angle_deg]
-        _reply(out, {"frame": item.index, "angles": angles})
+        _reply(out, {"frame": item.index, "angles": angles, "grayscale": item.grayscale})
         shown += 1
 
 
@@ -116,7 +127,3 @@ def _reply(out: BinaryIO, document: dict[str, Any]) -> None:
     line = memoryview(json.dumps(document, allow_nan=False).encode() + b"\n")
     while line:
         line = line[out.write(line) :]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -11,23 +11,20 @@ import mmap
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Any
 
-from cathrt.runtime.children.parent import end_child, exit_status, start_child
+from cathrt.runtime.children.parent import end_child, exit_status
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, ReplyError, Request, text_from_request
+from cathrt.runtime.sources.decoder.servers import ForkServer, server_of
+from cathrt.runtime.sources.messages import MAX_FRAME_LINE, MAX_RUN_LINE, Request, text_from_request
+from cathrt.runtime.sources.reply_error import ReplyError
 from cathrt.runtime.sources.syntax import printable
 
-_PROGRAM = ("-m", "cathrt.runtime.sources.decoder.child")
 _STDERR_KEPT = 4096
-# What Python and its shared libraries need to be found, and one thread for libraries that would start one per core.
-_KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
-_CHILD_ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What the kernel or the C library ends a process with for what it did itself. Any other signal came from outside, or
 # from a limit on the whole run: the frame in work is not to blame.
 _CRASHES = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
@@ -37,6 +34,10 @@ _MEANING = dict.fromkeys(_CRASHES, "crashed while decoding") | {
     "SIGXCPU": "used up its CPU time, limits.decoder_cpu_s",
     "SIGKILL": "killed from outside, or by the system because memory ran out",
 }
+
+
+class NotStartedError(SourceError):
+    """No decoder could be started: the input was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,19 @@ class Ending:
 class DecoderProcess:
     """One child, one request. Not thread-safe. close() kills it; so does every way this object can be left."""
 
-    def __init__(self, request: Request, program: tuple[str, ...] = _PROGRAM) -> None:
-        """program: arguments to the Python interpreter; another one than the decoder is only of use to tests.
+    def __init__(self, request: Request, server: ForkServer | None = None) -> None:
+        """server: the fork server; by default this process's own for that kind of input.
 
-        Raises SourceError where no process can be started; nothing is left of it then.
+        Raises NotStartedError where no process can be started; nothing is left of it then.
         """
         self._kept = contextlib.ExitStack()  # descriptors of ours, until close()
         self._closed = False
         try:
             with contextlib.ExitStack() as given:  # descriptors that the child has copies of
-                self._start(request, program, given)
+                self._start(request, server or server_of(request.kind), given)
         except OSError as exc:
             self._kept.close()
-            raise SourceError(
+            raise NotStartedError(
                 f"{request.name}: the decoder cannot be started ({exc.strerror or exc}): "
                 f"check {sys.executable}, and the limits on processes, open files and memory"
             ) from exc
@@ -76,7 +77,7 @@ class DecoderProcess:
         self._stderr = b""
         self._line_limit = MAX_RUN_LINE
 
-    def _start(self, request: Request, program: tuple[str, ...], given: contextlib.ExitStack) -> None:
+    def _start(self, request: Request, server: ForkServer, given: contextlib.ExitStack) -> None:
         request_fd = _held(given, os.memfd_create("cathrt-request"))
         self._ring_fd = _held(self._kept, os.memfd_create("cathrt-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
         self._replies, replies_out = _pipe(self._kept, given)
@@ -87,19 +88,8 @@ class DecoderProcess:
         with open(request_fd, "wb", closefd=False) as file:
             file.write(text_from_request(request).encode())
         os.lseek(request_fd, 0, os.SEEK_SET)
-        environment = _CHILD_ENVIRONMENT | {key: os.environ[key] for key in _KEPT_ENVIRONMENT if key in os.environ}
-        shared = (replies_out, credits_in, self._ring_fd)
-        self._process = start_child(
-            lambda: subprocess.Popen(
-                [sys.executable, "-P", *program, *map(str, shared), str(os.getpid())],
-                stdin=request_fd,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr_out,
-                pass_fds=shared,
-                env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
-            )
-        )
+        descriptors = (request_fd, replies_out, credits_in, self._ring_fd, stderr_out)
+        self._process = server.fork(descriptors, request.limits.first_frame_s)
 
     @property
     def pid(self) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,17 +19,20 @@ from numpy.typing import NDArray
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
+from cathrt.runtime.ports import Opening, SeveralRunsError
 from cathrt.runtime.sources.decoder.process import DecoderProcess
-from cathrt.runtime.sources.decoder.run_reply import KilledError, first_reply
-from cathrt.runtime.sources.discover import Input
+from cathrt.runtime.sources.decoder.run_reply import KilledError, first_reply, with_given_rate
+from cathrt.runtime.sources.decoder.servers import server_of
+from cathrt.runtime.sources.discover import Input, UnlikeStillsError, single_stills
 from cathrt.runtime.sources.messages import (
     RING_SLOTS,
-    ReplyError,
     Request,
     angles_from_document,
     document_from_run,
+    grayscale_from_document,
     pixel_dtype,
 )
+from cathrt.runtime.sources.reply_error import ReplyError
 from cathrt.runtime.sources.syntax import printable
 
 _log = logging.getLogger(__name__)
@@ -40,17 +43,60 @@ Start = Callable[[int], DecoderProcess]  # starts a decoder of one run, whose fi
 def open_source(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = time.monotonic_ns) -> SandboxedSource:
     """Start a decoder process on an input and wait, at most limits.first_frame_s, until it can describe the run.
 
-    clock: read once per frame for acquired_ns. Raises SourceError when the input is no run.
+    clock: read once per frame for acquired_ns. Raises SourceError when the input is no run, SeveralRunsError where it
+    is a guessed sequence of stills that are not alike.
     """
-    if input_.refused is not None:
-        raise SourceError(f"{input_.name}: {input_.refused}")
-    paths = tuple(None if path is None else os.path.abspath(path) for path in input_.paths)
-    request = Request(input_.kind, input_.name, paths, limits)
+    return _Input(input_, limits, clock).open()
 
-    def start(first_frame: int) -> DecoderProcess:
-        return DecoderProcess(replace(request, first_frame=first_frame))
 
-    return SandboxedSource(start, input_.name, limits, clock)
+def prepare_decoders(inputs: Iterable[Input]) -> None:
+    """Start what these inputs' decoders are forked from, so that it loads while the caller does something else."""
+    for kind in {input_.kind for input_ in inputs}:
+        with contextlib.suppress(OSError):  # the input that needs it says why it cannot be started
+            server_of(kind).start()
+
+
+def opening_of(input_: Input, limits: LimitsConfig, clock: Callable[[], int] = time.monotonic_ns) -> Opening:
+    """open_source() for later. Its start() has a decoder read the header, but no frame, before open() is called."""
+    later = _Input(input_, limits, clock)
+    return Opening(input_.name, later.open, later.start, later.give_up)
+
+
+class _Input:
+    """One input, and its decoder where that is started before its turn. open() opens it anew each time."""
+
+    def __init__(self, input_: Input, limits: LimitsConfig, clock: Callable[[], int]) -> None:
+        paths = tuple(None if path is None else os.path.abspath(path) for path in input_.paths)
+        self._input, self._limits, self._clock = input_, limits, clock
+        self._request = Request(input_.kind, input_.name, paths, limits, guessed=input_.guessed)
+        self._started: DecoderProcess | None = None
+
+    def start(self) -> None:
+        if self._started is None and self._input.refused is None:
+            with contextlib.suppress(SourceError):  # open() tries again, and raises it
+                self._started = DecoderProcess(self._request)
+
+    def give_up(self) -> None:
+        started, self._started = self._started, None
+        if started is not None:
+            started.close()
+
+    def open(self) -> SandboxedSource:
+        input_ = self._input
+        if input_.refused is not None:
+            raise SourceError(f"{input_.name}: {input_.refused}")
+        try:
+            return SandboxedSource(self._decoder, input_.name, self._limits, self._clock, input_.rate_hz)
+        except UnlikeStillsError as exc:
+            stills = [opening_of(still, self._limits, self._clock) for still in single_stills(input_)]
+            raise SeveralRunsError(
+                f"{exc}: read as {len(stills)} stills; --stills run reads them as one run", stills
+            ) from exc
+
+    def _decoder(self, first_frame: int) -> DecoderProcess:
+        """The decoder that was started, which begins with frame 0, or a new one."""
+        started, self._started = self._started, None
+        return started or DecoderProcess(replace(self._request, first_frame=first_frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +117,12 @@ class SandboxedSource:
     (a crash, a stall, too little memory). What is lost after that is lost to the end of the run.
     """
 
-    def __init__(self, start: Start, name: str, limits: LimitsConfig, clock: Callable[[], int]) -> None:
-        """Start the decoder and wait for the run. Raises SourceError; no process is left then."""
-        self._start, self._name = start, name
+    def __init__(
+        self, start: Start, name: str, limits: LimitsConfig, clock: Callable[[], int], rate_hz: float | None = None
+    ) -> None:
+        """Start the decoder and wait for the run. rate_hz: where the input states none. Raises SourceError; no process
+        is left then."""
+        self._start, self._name, self._rate_hz = start, name, rate_hz
         self._limits = limits
         self._clock = clock
         self._walked = False
@@ -147,7 +196,7 @@ class SandboxedSource:
         """Start a decoder and its ring. Raises SourceError, KilledError where a fresh start may help."""
         decoder = self._start(first_frame)
         try:
-            run = first_reply(decoder, self._name, self._limits)
+            run = with_given_rate(first_reply(decoder, self._name, self._limits), self._rate_hz)
             slot_bytes = run.rows * run.columns * pixel_dtype(run.grayscale.bits_stored).itemsize
             try:
                 ring = decoder.size_ring(RING_SLOTS * slot_bytes)
@@ -207,10 +256,11 @@ class SandboxedSource:
         if reply.get("frame") != index:
             raise ReplyError(f"frame {index} was due")
         primary, secondary = angles_from_document(reply.get("angles"))
+        grayscale = grayscale_from_document(reply.get("grayscale"), self._run)
         pixels = self._take_slot()
         if int(pixels.max()) >> self._run.grayscale.bits_stored:
             raise ReplyError(f"frame {index} has values beyond {self._run.grayscale.bits_stored} bits")
-        return Frame(pixels, index, self._clock(), primary, secondary)
+        return Frame(pixels, index, self._clock(), primary, secondary, grayscale)
 
     def _take_slot(self) -> NDArray[Any]:
         """Copy the next slot and give it back."""

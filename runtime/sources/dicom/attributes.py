@@ -1,7 +1,7 @@
 """Attributes of a data set read with tolerance: empty is absent, nonsense is absent and flagged, nothing raises.
 
-Looks through functional groups (Enhanced objects) as if their attributes stood at the top.
-Not for: deciding what an absent attribute means; each caller does.
+Not for: where the functional groups of a frame lie (functional_groups.py), and what an absent attribute means: each
+caller decides.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import re
 import struct
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 
@@ -27,6 +29,7 @@ CONVERSION_ERRORS = (
     AttributeError,
     LookupError,
     NotImplementedError,
+    OSError,  # "No tag to read": a sequence that ends within its items
     TypeError,
     ValueError,
     struct.error,
@@ -34,19 +37,33 @@ CONVERSION_ERRORS = (
 
 
 class Attributes:
-    """A data set and, for Enhanced objects, the functional groups of one frame; the first that has a tag answers.
+    """Data sets that say what holds, the most specific level first; the first that has a tag with a value answers.
 
+    levels: of an Enhanced object the functional groups of a frame, those that all share, and the top of the data set;
+        else the data set alone. The data sets of one level are looked at as one.
     flags: shared by everything read from one file; unusable values add "<attribute>_unusable".
     """
 
-    def __init__(self, datasets: Sequence[Dataset], flags: set[str]) -> None:
-        self._datasets = datasets
+    def __init__(self, levels: Sequence[Sequence[Dataset]], flags: set[str]) -> None:
+        self.levels = levels
         self.flags = flags
+
+    def of_level_with(self, *keywords: str) -> Attributes:
+        """The first level that has a value for any of these, alone: what belongs together is not mixed."""
+        for level in self.levels:
+            found = Attributes([level], self.flags)
+            if any(found.has(keyword) for keyword in keywords):
+                return found
+        return Attributes([], self.flags)
+
+    def has(self, keyword: str) -> bool:
+        """Whether there is a value, usable or not. An empty one is none."""
+        return self._value(keyword) is not None
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """All values of a numeric attribute; () where it is absent, empty, or not made of finite numbers (flagged)."""
         value = self._value(keyword)
-        if value is None or value == "":
+        if value is None:
             return ()
         values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
         try:
@@ -74,7 +91,7 @@ class Attributes:
     def codes(self, keyword: str) -> tuple[str, ...]:
         """The values of a code string; () where it is absent, empty or no code string (flagged)."""
         value = self._value(keyword)
-        if value is None or value == "":
+        if value is None:
             return ()
         values = [
             str(item) for item in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
@@ -92,7 +109,7 @@ class Attributes:
     def text(self, keyword: str) -> str | None:
         """The attribute as text, unchecked: only for UIDs, which the caller checks."""
         value = self._value(keyword)
-        return None if value is None or value == "" else str(value)
+        return None if value is None else str(value)
 
     def words(self, keyword: str, *, little_endian: bool) -> NDArray[np.uint16] | None:
         """The values of a US, SS or OW attribute as unsigned 16-bit words (LUT Data may be any of them)."""
@@ -113,38 +130,48 @@ class Attributes:
     def item(self, keyword: str) -> Attributes | None:
         """The first item of a sequence, or None."""
         value = self._value(keyword)
-        if isinstance(value, Sequence) and len(value) and isinstance(value[0], Dataset):
-            return Attributes([value[0]], self.flags)
+        if isinstance(value, Sequence) and isinstance(value[0], Dataset):
+            return Attributes([[value[0]]], self.flags)
         return None
+
+    def count(self, keyword: str) -> int:
+        """How many values or items there are."""
+        value = self._value(keyword)
+        return 0 if value is None else len(value) if isinstance(value, Sequence) and not isinstance(value, str) else 1
 
     def flag_unusable(self, keyword: str) -> None:
         """Note that an attribute is there but cannot be used."""
         self.flags.add(f"{snake_case(keyword)}_unusable")
 
     def _value(self, keyword: str) -> Any:
-        for dataset in self._datasets:
-            if keyword in dataset:
-                try:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")  # pydicom's opinion of a value; ours is the caller's check
-                        return dataset[keyword].value
-                except CONVERSION_ERRORS:
-                    self.flag_unusable(keyword)
-                    return None
+        """The first value that is not empty."""
+        for level in self.levels:
+            for dataset in level:
+                if keyword in dataset and not _is_empty(value := self._converted(dataset, keyword)):
+                    return value
         return None
 
-
-def attributes_of_frame(dataset: Dataset, index: int, flags: set[str]) -> Attributes:
-    """What holds for frame `index`: the top of the data set, then its own functional groups, then the shared ones."""
-    datasets = [dataset]
-    for keyword, position in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
+    def _converted(self, dataset: Dataset, keyword: str) -> Any:
         try:
-            groups = dataset.get(keyword) or []
-            if position < len(groups):
-                datasets += [element.value[0] for element in groups[position] if element.VR == "SQ" and element.value]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's opinion of a value; ours is the caller's check
+                element = dataset[keyword]
         except CONVERSION_ERRORS:
-            flags.add("functional_groups_unusable")
-    return Attributes(datasets, flags)
+            self.flag_unusable(keyword)
+            return None
+        if (element.VR == "SQ") != _is_sequence(keyword):  # items have no text, and text has no items
+            self.flag_unusable(keyword)
+            return None
+        return element.value
+
+
+@cache
+def _is_sequence(keyword: str) -> bool:
+    return bool(dictionary_VR(keyword) == "SQ")
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Sequence) and len(value) == 0)
 
 
 def snake_case(keyword: str) -> str:

@@ -220,22 +220,17 @@ DECODERS: dict[str, Decoder] = {
     "1.2.840.10008.1.2.5": Decoder(_rle, frozenset()),  # RLE Lossless: no header of its own to check
 }
 
-# Where each decoder comes from: module and function.
-_VENDORS: dict[Callable[[bytes, PixelLayout], NDArray[Any]], tuple[str, str]] = {
-    _jpeg: ("imagecodecs", "jpeg8_decode"),
-    _jpeg_ls: ("imagecodecs", "jpegls_decode"),
-    _jpeg2000: ("imagecodecs", "jpeg2k_decode"),
-    _htj2k: ("imagecodecs", "htj2k_decode"),
-    _rle: ("rle.rle", "decode_frame"),
-}
+# What the decoders above call: module and function.
+_VENDORS = (
+    ("imagecodecs", "jpeg8_decode"),
+    ("imagecodecs", "jpegls_decode"),
+    ("imagecodecs", "jpeg2k_decode"),
+    ("imagecodecs", "htj2k_decode"),
+    ("rle.rle", "decode_frame"),
+)
 
 
-def load_decoders(head: bytes) -> None:
-    """Import what decodes the transfer syntaxes that are named anywhere in `head`, the first bytes of a file.
-
-    Not parsed, only searched: a name that stands there without being meant costs an import.
-    """
-    for uid, decoder in DECODERS.items():
-        if uid.encode() in head:
-            module, function = _VENDORS[decoder.decode]
-            getattr(import_module(module), function)
+def load_decoders() -> None:
+    """Import them all."""
+    for module, function in _VENDORS:
+        getattr(import_module(module), function)  # imagecodecs imports a codec when it is asked for

@@ -18,19 +18,37 @@ _ROUNDING = 1e-6  # pixels; an edge that meets a pixel centre counts as meeting 
 
 Spans = NDArray[np.int32]  # (rows, 2): columns [start, stop) of each row, counted from 0
 
+# What may differ from frame to frame.
+EXPOSED_KEYWORDS = tuple(
+    keyword.format(prefix)
+    for prefix in ("Shutter", "Collimator")
+    for keyword in (
+        "{}Shape",
+        "{}LeftVerticalEdge",
+        "{}RightVerticalEdge",
+        "{}UpperHorizontalEdge",
+        "{}LowerHorizontalEdge",
+        "CenterOfCircular{}",
+        "RadiusOfCircular{}",
+        "VerticesOfThePolygonal{}",
+    )
+)
+
 
 def exposed_from_attributes(attributes: Attributes, rows: int, columns: int) -> Spans | None:
     """(rows, 2) int32 spans inside every shape that shutter and collimator name; None for the whole frame.
 
     The edges themselves count as exposed. A shape that cannot be read, or that leaves nothing, is flagged and ignored.
+    Of an Enhanced object a shutter, and a collimator, is taken whole from the first level that has one.
     A polygon that is not convex counts with its outer extent per row ("exposed_polygon_not_convex").
     """
     whole = np.tile(np.array([0, columns], np.int32), (rows, 1))
     spans = whole.copy()
     for prefix, shape_keyword in (("Shutter", "ShutterShape"), ("Collimator", "CollimatorShape")):
-        for shape in attributes.codes(shape_keyword):
+        shapes = attributes.of_level_with(shape_keyword)
+        for shape in shapes.codes(shape_keyword):
             reader = _SHAPES.get(shape)
-            inside = None if reader is None else reader(attributes, prefix, rows, columns)
+            inside = None if reader is None else reader(shapes, prefix, rows, columns)
             if inside is None:
                 attributes.flag_unusable(shape_keyword)
                 continue

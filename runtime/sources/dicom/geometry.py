@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from pydicom.dataset import Dataset
-
 from cathrt.runtime.frame import Geometry
-from cathrt.runtime.sources.dicom.attributes import Attributes, attributes_of_frame
+from cathrt.runtime.sources.dicom.attributes import Attributes
+from cathrt.runtime.sources.dicom.functional_groups import FunctionalGroups
 
 Angles = tuple[float | None, float | None]
 _PRIMARY, _SECONDARY = "PositionerPrimaryAngle", "PositionerSecondaryAngle"
@@ -33,17 +32,21 @@ def geometry_from_attributes(attributes: Attributes) -> Geometry:
     )
 
 
-def angles_from_dataset(dataset: Dataset, attributes: Attributes, geometry: Geometry, frame_count: int) -> list[Angles]:
-    """(primary, secondary) of every frame.
+def angles_of_frames(groups: FunctionalGroups, geometry: Geometry, frame_count: int) -> list[Angles]:
+    """(primary, secondary) of every frame. geometry: of the first one.
 
     A moving C-arm (DYNAMIC) gives an incremental change for each frame (0018,1520/1521): they are summed, and the run
     flagged "positioner_increments_summed", because some systems are said to write offsets from the first frame instead.
-    Enhanced objects give the angle itself per frame.
+    Enhanced objects give the angle itself per frame. Where distances or spacing differ between frames, the run has
+    those of the first one and the flag "distances_change".
     """
     start: Angles = (geometry.positioner_primary_angle_deg, geometry.positioner_secondary_angle_deg)
-    if "PerFrameFunctionalGroupsSequence" in dataset:
-        frames = [attributes_of_frame(dataset, index, attributes.flags) for index in range(frame_count)]
-        return [(_angle(frame, _PRIMARY), _angle(frame, _SECONDARY)) for frame in frames]
+    if groups.items:
+        frames = [geometry_from_attributes(groups.of_frame(index)) for index in range(frame_count)]
+        if len({_distances(frame) for frame in frames}) > 1:
+            groups.flags.add("distances_change")
+        return [(frame.positioner_primary_angle_deg, frame.positioner_secondary_angle_deg) for frame in frames]
+    attributes = groups.of_frame(0)
     if attributes.code("PositionerMotion") != "DYNAMIC":
         return [start] * frame_count
     primary = _moved(attributes, start[0], f"{_PRIMARY}Increment", frame_count)
@@ -61,6 +64,14 @@ def _moved(attributes: Attributes, start: float | None, keyword: str, frame_coun
         return [start] * frame_count
     attributes.flags.add("positioner_increments_summed")
     return list(angles)
+
+
+def _distances(geometry: Geometry) -> tuple[object, ...]:
+    return (
+        geometry.imager_pixel_spacing_mm,
+        geometry.distance_source_to_detector_mm,
+        geometry.distance_source_to_patient_mm,
+    )
 
 
 def _angle(attributes: Attributes, keyword: str) -> float | None:

@@ -1,6 +1,7 @@
 """From the attributes of a DICOM file to the Run it holds, or to a refusal that says what does not fit.
 
-Caps are checked here, before a pixel is touched. Text of the file (names, dates, comments) is never read.
+Caps are checked here, before a pixel is touched. Text of the file (names, comments) is never read, dates only by
+timing.py.
 Not for: parsing (part10.py) and pixels (decoders.py, native.py).
 """
 
@@ -10,25 +11,27 @@ from dataclasses import dataclass
 
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import SourceError
-from cathrt.runtime.frame import DicomIdentity, Grayscale, PhotometricInterpretation, RadiationSetting, Run
+from cathrt.runtime.frame import DicomIdentity, PhotometricInterpretation, RadiationSetting, Run
 from cathrt.runtime.identity import run_id
-from cathrt.runtime.sources.dicom.attributes import Attributes, attributes_of_frame
+from cathrt.runtime.sources.dicom.attributes import Attributes
 from cathrt.runtime.sources.dicom.decoders import PixelLayout
 from cathrt.runtime.sources.dicom.exposed import exposed_from_attributes
-from cathrt.runtime.sources.dicom.geometry import Angles, angles_from_dataset, geometry_from_attributes
-from cathrt.runtime.sources.dicom.grayscale import modality_from_attributes, voi_from_attributes
+from cathrt.runtime.sources.dicom.functional_groups import FunctionalGroups
+from cathrt.runtime.sources.dicom.geometry import Angles, angles_of_frames, geometry_from_attributes
+from cathrt.runtime.sources.dicom.grayscale import grayscale_from_attributes
 from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, uid_name
+from cathrt.runtime.sources.dicom.per_frame import flag_gaps, grayscales_of_frames
 from cathrt.runtime.sources.dicom.timing import timing_from_attributes
 from cathrt.runtime.sources.syntax import is_uid
 
-_X_RAY_MODALITIES = {
+X_RAY_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.12.1": "XA",  # X-Ray Angiographic Image Storage
     "1.2.840.10008.5.1.4.1.1.12.1.1": "XA",  # Enhanced XA
     "1.2.840.10008.5.1.4.1.1.12.2": "RF",  # X-Ray Radiofluoroscopic Image Storage
     "1.2.840.10008.5.1.4.1.1.12.2.1": "RF",  # Enhanced XRF
 }
 # Accepted where Modality is an X-ray one: some systems store the monitor, or wrap a run, so.
-_SECONDARY_CAPTURES = frozenset(
+SECONDARY_CAPTURES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
         "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte
@@ -42,9 +45,13 @@ _RADIATION_SETTINGS: dict[str, RadiationSetting] = {"SC": "SC", "GR": "GR"}
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What the header says of the pixels, before they are looked at. frames: Number of Frames, 1 where it is absent."""
+    """What the header says of the pixels, before they are looked at. frames: Number of Frames, 1 where it is absent.
+
+    attributes: of the first frame. groups: for those of each frame.
+    """
 
     attributes: Attributes
+    groups: FunctionalGroups
     sop_class_uid: str
     modality: str | None
     photometric_interpretation: PhotometricInterpretation
@@ -52,25 +59,47 @@ class Described:
     frames: int
 
 
+@dataclass(frozen=True, slots=True)
+class FrameDescription:
+    """What holds for one frame. grayscale: its place in run.grayscales."""
+
+    angles: Angles
+    grayscale: int
+
+
 def describe(part10: Part10, limits: LimitsConfig) -> Described:
     """How the pixels are stored. Raises SourceError for what is no run."""
-    attributes = attributes_of_frame(part10.dataset, 0, set(part10.flags))
-    sop_class_uid, modality = _check_sop_class(part10, attributes)
-    layout = _pixel_layout(attributes, limits)
-    frames = _frame_count(attributes, limits)
-    return Described(attributes, sop_class_uid, modality, _photometric_interpretation(attributes), layout, frames)
+    flags = set(part10.flags)
+    top, groups = Attributes([[part10.dataset]], flags), FunctionalGroups(part10.dataset, flags, limits.max_frames)
+    sop_class_uid, modality = _check_sop_class(part10, top)
+    layout = _pixel_layout(top, limits)
+    frames = _frame_count(top, limits)
+    photometric_interpretation = _photometric_interpretation(top)
+    first = groups.of_frame(0)
+    return Described(first, groups, sop_class_uid, modality, photometric_interpretation, layout, frames)
 
 
 def run_from_description(
     described: Described, part10: Part10, name: str, content_sha256: str, *, frame_count: int
-) -> tuple[Run, list[Angles]]:
-    """The Run, and the positioner angles of each frame. frame_count: of the frames found."""
-    attributes, layout = described.attributes, described.layout
+) -> tuple[Run, list[FrameDescription]]:
+    """The Run, and what holds for each frame. frame_count: of the frames found. Raises SourceError."""
+    attributes, layout, groups = described.attributes, described.layout, described.groups
     flags = attributes.flags
-    little_endian = part10.transfer_syntax_uid != EXPLICIT_BIG
-    modality_transform = modality_from_attributes(attributes, layout, little_endian=little_endian)
+    grayscales = grayscales_of_frames(
+        groups,
+        frame_count,
+        lambda of_frame: grayscale_from_attributes(
+            of_frame,
+            layout,
+            described.photometric_interpretation,
+            little_endian=part10.transfer_syntax_uid != EXPLICIT_BIG,
+            has_modality_step=described.sop_class_uid in SECONDARY_CAPTURES,
+            exposed=exposed_from_attributes(of_frame, layout.rows, layout.columns),
+        ),
+    )
     geometry = geometry_from_attributes(attributes)
-    angles = angles_from_dataset(part10.dataset, attributes, geometry, frame_count)
+    angles = angles_of_frames(groups, geometry, frame_count)
+    flag_gaps(groups, frame_count, flags)
     image_type = attributes.codes("ImageType")
     if len(image_type) > 2 and (biplane := _BIPLANE_FLAGS.get(image_type[2])):
         flags.add(biplane)
@@ -83,22 +112,16 @@ def run_from_description(
         frame_count=frame_count,
         rows=layout.rows,
         columns=layout.columns,
-        grayscale=Grayscale(
-            bits_stored=layout.bits_stored,
-            photometric_interpretation=described.photometric_interpretation,
-            modality=modality_transform,
-            voi=voi_from_attributes(attributes, layout, modality_transform, little_endian=little_endian),
-            exposed=exposed_from_attributes(attributes, layout.rows, layout.columns),
-            pixel_intensity_relationship=attributes.code("PixelIntensityRelationship"),
-        ),
-        timing=timing_from_attributes(attributes, frame_count),
+        grayscale=grayscales.distinct[0],
+        timing=timing_from_attributes(attributes, groups, frame_count),
         geometry=geometry,
         dicom=_identity(attributes, described.sop_class_uid, part10.transfer_syntax_uid),
         modality=described.modality,
         radiation_setting=_RADIATION_SETTINGS.get(setting or ""),
         flags=tuple(sorted(flags)),
+        other_grayscales=grayscales.distinct[1:],
     )
-    return run, angles
+    return run, [FrameDescription(*pair) for pair in zip(angles, grayscales.of_frames, strict=True)]
 
 
 def _check_sop_class(part10: Part10, attributes: Attributes) -> tuple[str, str | None]:
@@ -107,14 +130,14 @@ def _check_sop_class(part10: Part10, attributes: Attributes) -> tuple[str, str |
     modality = attributes.code("Modality")
     if uid is None or not is_uid(uid):
         raise SourceError("no valid SOP Class UID (0008,0016): the data set is damaged or no DICOM image")
-    if uid in _SECONDARY_CAPTURES and modality in _X_RAY:
+    if uid in SECONDARY_CAPTURES and modality in _X_RAY:
         attributes.flags.add("secondary_capture")
-    elif uid not in _X_RAY_MODALITIES:
+    elif uid not in X_RAY_MODALITIES:
         raise SourceError(
             f"SOP class {uid_name(uid)} with modality {modality or 'unknown'}: "
             "expected an XA or XRF image, or a secondary capture of one"
         )
-    elif modality != _X_RAY_MODALITIES[uid]:
+    elif modality != X_RAY_MODALITIES[uid]:
         attributes.flags.add("modality_mismatch")
     if part10.meta_sop_class_uid not in (None, uid):
         attributes.flags.add("sop_class_mismatch")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -35,14 +36,15 @@ _MAX_VALUE = 32 << 20  # bytes; the largest header value we read, a 65,536-entry
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
 _META_KEYWORDS = ("MediaStorageSOPClassUID", "TransferSyntaxUID")
 
-# Everything a run is described by. Nothing else of the data set is kept: no name, no date, no comment.
+# Everything a run is described by. Nothing else at the top of the data set is kept: no name, no date, no comment.
 # fmt: off
 _KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
     "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "NumberOfFrames", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "FrameTime", "FrameTimeVector", "CineRate",
-    "RecommendedDisplayFrameRate", "PixelIntensityRelationship", "RescaleSlope", "RescaleIntercept",
-    "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RadiationSetting",
+    "BitsStored", "HighBit", "PixelRepresentation", "FrameIncrementPointer", "FrameTime", "FrameTimeVector", "CineRate",
+    "RecommendedDisplayFrameRate", "AcquisitionDuration", "FrameDisplaySequence", "PixelIntensityRelationship",
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "VOILUTSequence", "PresentationLUTShape", "PixelPaddingValue", "RadiationSetting",
     "PositionerMotion", "PositionerPrimaryAngle", "PositionerSecondaryAngle", "PositionerPrimaryAngleIncrement",
     "PositionerSecondaryAngleIncrement", "ImagerPixelSpacing", "DistanceSourceToDetector", "DistanceSourceToPatient",
     "ShutterShape", "ShutterLeftVerticalEdge", "ShutterRightVerticalEdge", "ShutterUpperHorizontalEdge",
@@ -74,8 +76,13 @@ class PixelDataElement:
     length: int | None
 
 
-def read_part10(file: BinaryIO, *, max_inflated_bytes: int) -> Part10:
-    """Read the header. Raises SourceError where this is no DICOM file or a damaged one."""
+def read_part10(
+    file: BinaryIO, *, max_inflated_bytes: int, keywords: Sequence[str] = _KEYWORDS, until: int = _FLOAT_PIXEL_DATA[0]
+) -> Part10:
+    """Read the header. Raises SourceError where this is no DICOM file or a damaged one.
+
+    keywords: what is kept of it. until: the first tag that is read no more.
+    """
     flags: set[str] = set()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -84,15 +91,17 @@ def read_part10(file: BinaryIO, *, max_inflated_bytes: int) -> Part10:
             implicit = transfer_syntax_uid == IMPLICIT_LITTLE
             little_endian = transfer_syntax_uid != EXPLICIT_BIG
             body = InflatedStream(file, max_inflated_bytes) if transfer_syntax_uid == DEFLATED else file
-            tags = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
+            tags = [tag_for_keyword(keyword) for keyword in keywords]
             dataset = read_dataset(
                 _Strict(body),
                 implicit,
                 little_endian,
-                stop_when=lambda tag, _vr, _len: tag >= 0x7FE00008,
+                stop_when=lambda tag, _vr, _len: tag >= until,
                 specific_tags=tags,
             )
         except (*CONVERSION_ERRORS, EOFError, InvalidDicomError) as exc:
+            if isinstance(exc, OSError) and exc.errno is not None:  # of the system; pydicom's own have none
+                raise
             raise SourceError(f"damaged DICOM header ({type(exc).__name__}: {exc}): export the file again") from exc
         except RecursionError as exc:
             raise SourceError("DICOM sequences nested beyond reason: the file is damaged or hostile") from exc

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
-from cathrt.runtime.sources.content import Content, content_sha256, head_of, reading
-from cathrt.runtime.sources.dicom.decoders import DECODERS, FrameDecodeError, load_decoders
+from cathrt.runtime.sources.content import Content, content_sha256, reading
+from cathrt.runtime.sources.dicom.decoders import FrameDecodeError, load_decoders
 from cathrt.runtime.sources.dicom.header import Described, describe, run_from_description
 from cathrt.runtime.sources.dicom.inflated import InflatedStream
 from cathrt.runtime.sources.dicom.native import native_frames
@@ -19,12 +19,10 @@ from cathrt.runtime.sources.dicom.part10 import Part10, open_pixel_data, read_pa
 from cathrt.runtime.sources.dicom.pixel_frames import FrameMissingError, PixelFrames, encapsulated_frames
 from cathrt.runtime.sources.messages import Request
 
-_NAMED_WITHIN = 1 << 16  # bytes; the file meta information has a few hundred
 
-
-def load_dicom(contents: Sequence[Content]) -> None:
-    """Import what reading these needs."""
-    load_decoders(head_of(contents[0], _NAMED_WITHIN))
+def load_dicom() -> None:
+    """Import what reading needs."""
+    load_decoders()
 
 
 def read_dicom(request: Request, contents: Sequence[Content]) -> Iterator[Run | Frame | LostFrame]:
@@ -35,15 +33,7 @@ def read_dicom(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
     limits = request.limits
     with reading(contents[0]) as file:
         digest = content_sha256(file)
-        head = file.read(_NAMED_WITHIN)
-        file.seek(0)
         part10 = read_part10(file, max_inflated_bytes=limits.max_file_mib << 20)
-        syntax = part10.transfer_syntax_uid
-        if syntax in DECODERS and syntax.encode() not in head:
-            raise SourceError(
-                f"the transfer syntax {syntax} is named beyond the first {_NAMED_WITHIN} bytes, where its decoder is "
-                "looked for: export the file again"
-            )
         described = describe(part10, limits)
         frames = _pixel_frames(part10, described)
         if frames.count > limits.max_frames:
@@ -51,7 +41,7 @@ def read_dicom(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
                 f"Pixel Data holds {frames.count} frames, Number of Frames (0028,0008) says {described.frames}: "
                 f"expected at most limits.max_frames = {limits.max_frames}: raise it if this is meant"
             )
-        run, angles = run_from_description(described, part10, request.name, digest, frame_count=frames.count)
+        run, descriptions = run_from_description(described, part10, request.name, digest, frame_count=frames.count)
         yield replace(run, flags=tuple(sorted({*run.flags, *frames.flags})))
         for index in range(request.first_frame, frames.count):
             try:
@@ -61,7 +51,7 @@ def read_dicom(request: Request, contents: Sequence[Content]) -> Iterator[Run | 
             except FrameDecodeError as exc:
                 yield LostFrame(index, 0, str(exc), failed=True)
             else:
-                yield Frame(pixels, index, 0, *angles[index])
+                yield Frame(pixels, index, 0, *descriptions[index].angles, descriptions[index].grayscale)
 
 
 def _pixel_frames(part10: Part10, described: Described) -> PixelFrames:
