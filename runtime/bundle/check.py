@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, Union
 
@@ -33,7 +33,8 @@ _DTYPES = frozenset(
 class Kind(Protocol):
     """What a bundle must know of a kind of model to check its manifest: a row of the models' table fits by shape.
 
-    section: the dataclass of its section, with `kind` narrowed to its name. roles: the networks it consists of.
+    section: the dataclass of its section, with `kind` narrowed to its name. roles: the networks it consists of;
+    optional_roles: those of them that a bundle may lack.
     faults: what does not fit in its section, in words; networks, shapes and files have been checked by then.
     """
 
@@ -41,6 +42,8 @@ class Kind(Protocol):
     def section(self) -> type[Section]: ...
     @property
     def roles(self) -> frozenset[str]: ...
+    @property
+    def optional_roles(self) -> frozenset[str]: ...
     @property
     def faults(self) -> Callable[[Manifest], list[str]]: ...
 
@@ -64,7 +67,7 @@ def manifest_from_json(document: bytes, kinds: Mapping[str, Kind]) -> Manifest:
         # From the fields and not from the bytes again: two parsers may read one document in two ways.
         manifest = _adapter(tuple(kind.section for kind in kinds.values())).validate_json(json.dumps(fields))
     except ValidationError as exc:
-        faults = faults_of(exc)
+        faults = [_without_tag(fault, kinds) for fault in faults_of(exc)]
     else:
         kind = kinds[manifest.kind]
         faults = [*_file_faults(manifest), *_role_faults(manifest, kind)]
@@ -77,6 +80,12 @@ def manifest_from_json(document: bytes, kinds: Mapping[str, Kind]) -> Manifest:
     raise ManifestError(
         f"{MANIFEST}: " + "; ".join(fault[:400] for fault in faults[:_MOST_FAULTS]) + more + ": export the bundle again"
     )
+
+
+def _without_tag(fault: str, kinds: Collection[str]) -> str:
+    """Of a section that is one of several, the key names the section's kind too, which is no key of the document."""
+    tag = next((f"model.{kind}." for kind in kinds if fault.startswith(f"model.{kind}.")), "")
+    return f"model.{fault.removeprefix(tag)}" if tag else fault
 
 
 def _check_version(version: object) -> None:
@@ -94,9 +103,10 @@ def _check_version(version: object) -> None:
 
 
 def _role_faults(manifest: Manifest, kind: Kind) -> list[str]:
-    if manifest.networks.keys() == kind.roles:
+    if kind.roles - kind.optional_roles <= manifest.networks.keys() <= kind.roles:
         return []
-    return [f"networks: found {sorted(manifest.networks)}, a {manifest.kind} bundle has {sorted(kind.roles)}"]
+    may_lack = f" and may lack {sorted(kind.optional_roles)}" if kind.optional_roles else ""
+    return [f"networks: found {sorted(manifest.networks)}, a {manifest.kind} bundle has {sorted(kind.roles)}{may_lack}"]
 
 
 def _file_faults(manifest: Manifest) -> list[str]:
@@ -126,6 +136,11 @@ def _artifact_faults(manifest: Manifest, role: str, network: Network) -> Iterato
             needed.append(artifact.file.removesuffix(".xml") + ".bin")
         if artifact.weight_bits != 8 and artifact.precision != "int8":
             yield f"{where}: {artifact.weight_bits}-bit weights in {artifact.precision}, expected that of int8 alone"
+        if artifact.rest != "float32" and (engine != "openvino" or artifact.precision not in ("int8", "int4")):
+            found = f"a {artifact.rest} rest in {artifact.precision}"
+            yield f"{where}: {found}, expected that of int8 or int4 in openvino alone"
+        if artifact.weights_only != (artifact.precision == "int4") and artifact.precision != "int8":
+            yield f"{where}: weights_only is {artifact.weights_only} in {artifact.precision}, expected it in int4 alone"
         yield from (f"{where}: {name!r} is not among files" for name in needed if name not in manifest.files)
         for plan in artifact.plans:
             yield from _plan_faults(where, engine, artifact, plan, manifest.files.get(artifact.file))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, Literal
 from annotated_types import Ge, Gt, Le
 from typing_extensions import TypeVar
 
+from cathrt.runtime.alert import NO_BETTER_NOTICE, NOTICE, UNPROVEN_NOTICE
 from cathrt.runtime.bundle.fingerprint import EngineFingerprint
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.tensor import TensorSpec
@@ -26,7 +27,14 @@ _FIXED: Mapping[str, int] = {}  # the bucket of a network without named dimensio
 
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 Channel = Literal["grey", "contrast", "change"]
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Precision = Literal["float32", "bfloat16", "float16", "int8", "int4"]
+Rest = Literal["float32", "bfloat16"]
+# What a network is worth: is it right more often than what takes no network? export/qualify/worth.py measures it.
+WorthVerdict = Literal["better than chance", "no better than chance", "not enough evidence"]
+BETTER: WorthVerdict = "better than chance"
+NO_BETTER: WorthVerdict = "no better than chance"
+TOO_FEW: WorthVerdict = "not enough evidence"
+WORTH_VERDICTS = (BETTER, TOO_FEW, NO_BETTER)  # the worst last
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +97,18 @@ class Artifact:
 
     plans: for TensorRT, what was built from `file`; each fits the devices in its fingerprint. None for other engines.
     weight_bits: of int8 weights: with 7 every x86 CPU sums exactly, with 8 only those with VNNI (engines/cpu.py).
+    rest: of int8 and int4 in OpenVINO: what everything but int8 products is computed in. "bfloat16" holds on CPUs that
+    multiply in it; the others compute the rest in float32, in which the artifact was qualified too.
+    weights_only: of int8 and int4: weights alone are stored so, and made wider before they are multiplied; no
+    activation is rounded to int8. There is no int4 but of weights.
     """
 
     file: str
     precision: Precision
     plans: tuple[PlanFile, ...] = ()
     weight_bits: Literal[7, 8] = 8
+    rest: Rest = "float32"
+    weights_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +170,7 @@ class Manifest(Generic[SectionT]):
     networks: by role; which roles there are is the kind's to say. model: the section of the kind.
     demonstration: True for weights that serve to show the line, not to read angiograms.
     provenance: free JSON: how the weights came to be, tool versions. evidence: free JSON: measured accuracy, latency.
+    worth: what the network was found to be worth when it was exported; None: not stated.
     """
 
     __pydantic_config__ = _STRICT
@@ -167,6 +182,12 @@ class Manifest(Generic[SectionT]):
     demonstration: bool
     provenance: dict[str, Any]
     evidence: dict[str, Any]
+    worth: WorthVerdict | None = None
+
+    @property
+    def notice(self) -> str:
+        """What every output of the bundle must say."""
+        return {NO_BETTER: NO_BETTER_NOTICE, TOO_FEW: UNPROVEN_NOTICE}.get(self.worth or BETTER, NOTICE)
 
     @property
     def kind(self) -> str:

@@ -21,13 +21,14 @@ from cathrt.runtime.tensor import MAX_RANK
 DIMS, DATA_TYPE, NAME, DOC_STRING, EXTERNAL_DATA, DATA_LOCATION, METADATA = 1, 2, 8, 12, 13, 14, 16
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 EXTERNAL = 1  # the one DataLocation that is not 0
-# Bytes an element by TensorProto.DataType: whole bytes alone, so no strings, complex numbers and packed nibbles.
+# Bytes an element by TensorProto.DataType; no strings and no complex numbers.
 ELEMENT_BYTES = {
     **dict.fromkeys((2, 3, 9, 17, 18, 19, 20), 1),  # uint8, int8, bool, the four float8
     **dict.fromkeys((4, 5, 10, 16), 2),  # uint16, int16, float16, bfloat16
     **dict.fromkeys((1, 6, 12), 4),  # float32, int32, uint32
     **dict.fromkeys((7, 11, 13), 8),  # int64, float64, uint64
 }
+NIBBLES = frozenset({21, 22})  # uint4, int4: two in a byte, the first in its lower half
 # ONNX advises it in its page on external data, so that a tensor can be mapped; here no tensor is anything else.
 ALIGNMENT = 4096
 
@@ -80,9 +81,9 @@ def external_tensor(graph: str, content: memoryview, *, initializer: bool) -> Ex
     if location != EXTERNAL:
         raise ManifestError(f"{where}, but its data_location is {location}, expected {EXTERNAL}: export it again")
     data_type = _number(found, DATA_TYPE)
-    if data_type not in ELEMENT_BYTES:
+    if data_type not in ELEMENT_BYTES.keys() | NIBBLES:
         raise ManifestError(
-            f"{where}: found data type {data_type}, expected one of whole bytes ({sorted(ELEMENT_BYTES)}): "
+            f"{where}: found data type {data_type}, expected one of {sorted(ELEMENT_BYTES.keys() | NIBBLES)}: "
             "keep it in the graph"
         )
     entries = _entries(where, [field for field in found if field.number == EXTERNAL_DATA])
@@ -94,7 +95,7 @@ def external_tensor(graph: str, content: memoryview, *, initializer: bool) -> Ex
     tensor = ExternalTensor(
         name, data_type, shape, _beside(graph, entries["location"]), int(entries["offset"]), int(entries["length"])
     )
-    expected = math.prod(shape) * ELEMENT_BYTES[data_type]
+    expected = stored_bytes(data_type, math.prod(shape))
     if tensor.length != expected:
         raise ManifestError(f"{where}: its length is {tensor.length}, {shape} of type {data_type} takes {expected}")
     if tensor.offset % ALIGNMENT:
@@ -102,6 +103,11 @@ def external_tensor(graph: str, content: memoryview, *, initializer: bool) -> Ex
             f"{where}: its offset is {tensor.offset}, expected a multiple of {ALIGNMENT}: save it aligned"
         )
     return tensor
+
+
+def stored_bytes(data_type: int, elements: int) -> int:
+    """What so many elements take in a file."""
+    return -(-elements // 2) if data_type in NIBBLES else elements * ELEMENT_BYTES[data_type]
 
 
 def check_external(graph: str, tensors: Iterable[ExternalTensor], sizes: Mapping[str, int]) -> None:

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle import shipped
 from cathrt.runtime.bundle.check import Kind, manifest_from_json
 from cathrt.runtime.bundle.files import MANIFEST, SIGNATURE, check_nothing_unlisted, opened_folder, read_file
+from cathrt.runtime.bundle.keys import public_key_from_text
 from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.onnx_external import ExternalTensor, check_external, check_overlaps
 from cathrt.runtime.bundle.onnx_file import check_onnx
 from cathrt.runtime.bundle.verified_file import VerifiedFile, verified_files
-from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.errors import ManifestError
 
 # Operators that make activations int8 (weights alone may be stored so in a float32 graph).
 _INT8_OPERATORS = frozenset(
@@ -32,7 +33,6 @@ _INT8_OPERATORS = frozenset(
 )
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_SIGNATURE_BYTES = 256
-_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIGNATURE_LINE = re.compile(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})\n")
 
 
@@ -94,19 +94,17 @@ class Bundle:
 def open_bundle(path: Path, trusted_keys: Collection[str], kinds: Mapping[str, Kind]) -> Bundle:
     """Check a bundle folder from its signature to its last file and hand it out.
 
-    trusted_keys: ed25519 public keys, 64 lower-case hex digits each (config trust.keys and shipped.shipped_keys()).
+    trusted_keys: ed25519 public keys as keys.py writes them (config trust.keys and shipped.shipped_keys()).
     kinds: of models, by name; models.open_bundle hands in its table.
     Raises ManifestError for whatever does not fit, ConfigError for a trusted key that is none.
     """
-    for key in trusted_keys:
-        if not _PUBLIC_KEY.fullmatch(key):
-            raise ConfigError(f"trust.keys: found {key!r}, expected an ed25519 public key of 64 lower-case hex digits")
+    trusted = {public_key_from_text(key, "trust.keys").public for key in trusted_keys}
     path = path.absolute()
     try:
         with opened_folder(path) as folder:
             document = read_file(folder, MANIFEST, max_bytes=_MAX_MANIFEST_BYTES)
             signature = read_file(folder, SIGNATURE, max_bytes=_MAX_SIGNATURE_BYTES)
-            signed_by = _signer(document, signature, trusted_keys)
+            signed_by = _signer(document, signature, trusted)
             manifest = manifest_from_json(document, kinds)
             check_nothing_unlisted(folder, manifest.files)
             # Installers such as uv and conda link a package's files into place from their cache.
@@ -145,9 +143,10 @@ def _check_precision(name: str, operators: frozenset[str], manifest: Manifest) -
     """An int8 graph must be declared so: engines go by the manifest where they refuse int8 that the CPU would clip."""
     found = sorted(operators & _INT8_OPERATORS)
     for role, engine, artifact in manifest.all_artifacts():
-        if artifact.file == name and bool(found) != (artifact.precision == "int8"):
+        if artifact.file == name and bool(found) != (artifact.precision == "int8" and not artifact.weights_only):
+            declared = f"{artifact.precision}{' of weights alone' if artifact.weights_only else ''}"
             raise ManifestError(
-                f"networks.{role}.artifacts.{engine}: {name} is declared {artifact.precision}, but its graph has "
+                f"networks.{role}.artifacts.{engine}: {name} is declared {declared}, but its graph has "
                 f"{', '.join(found) or 'no int8 operator'}: export the bundle again"
             )
 
@@ -166,7 +165,7 @@ def _signer(document: bytes, signature: bytes, trusted_keys: Collection[str]) ->
     if key not in trusted_keys:
         raise ManifestError(
             f"{SIGNATURE}: signed by {key}, which is none of the {len(trusted_keys)} trusted keys: "
-            "if you know the signer, add the key to trust.keys in the configuration"
+            "if you know the signer, ask for the .pub file and run cathrt key trust"
         )
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(line[2].decode()), document)

@@ -12,7 +12,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class VerifiedFile:
         self._closing = weakref.finalize(self, os.close, descriptor)
         self._closing.atexit = False
         self._mapped: NDArray[np.uint8] | None = None
+        self._memory: mmap.mmap | None = None
         try:
             self._stamp = _stamp_before_now(descriptor)
             self._verify()
@@ -83,8 +84,18 @@ class VerifiedFile:
         """
         self.check_unchanged()
         if self._mapped is None:
-            self._mapped = _mapping(self.name, self._descriptor, self.size)
+            self._memory = _memory(self.name, self._descriptor, self.size)
+            self._mapped = np.zeros(0, np.uint8) if self._memory is None else np.frombuffer(self._memory, np.uint8)
+            self._mapped.flags.writeable = False
         return self._mapped
+
+    def release(self) -> None:
+        """Give the mapping's pages back to the system. What is touched later is read from the disk again.
+
+        For after an engine has made its own copy of the weights. Whoever wrote to a page loses that.
+        """
+        if self._memory is not None:
+            self._memory.madvise(mmap.MADV_DONTNEED)
 
     def chunks(self) -> Iterator[memoryview]:
         """The content, piece by piece; each piece is valid until the next. Raises ManifestError where it has changed
@@ -111,7 +122,7 @@ class VerifiedFile:
 
     def close(self) -> None:
         self._closing()
-        self._mapped = None
+        self._mapped = self._memory = None
 
     def _verify(self) -> None:
         digest = hashlib.sha256()
@@ -165,12 +176,12 @@ def _chunks(descriptor: int) -> Iterator[memoryview]:
         position += read
 
 
-def _mapping(name: str, descriptor: int, size: int) -> NDArray[np.uint8]:
+def _memory(name: str, descriptor: int, size: int) -> mmap.mmap | None:
     if size == 0:  # nothing that could be mapped
-        return np.zeros(0, np.uint8)
+        return None
     try:
         # Writable, for OpenVINO shares no memory that is not, but nobody writes: no swap need be set aside for it.
-        memory: Any = mmap.mmap(
+        return mmap.mmap(
             descriptor, size, flags=mmap.MAP_PRIVATE | _MAP_NORESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE
         )
     except ValueError as exc:  # shorter than a moment ago
@@ -179,6 +190,3 @@ def _mapping(name: str, descriptor: int, size: int) -> NDArray[np.uint8]:
         raise ManifestError(
             f"{name}: its {size} bytes cannot be mapped ({exc.strerror}): raise the limit on address space (ulimit -v)"
         ) from exc
-    array = np.frombuffer(memory, np.uint8)
-    array.flags.writeable = False
-    return array

@@ -1,4 +1,4 @@
-"""What this process may use of the CPU: how many threads, and whether int8 sums are exact on it.
+"""What this process may use of the CPU: how many threads, and which products it has.
 
 Not for: choosing an engine or pinning threads. Linux: /proc, cgroup v1 and v2; `root` stands for "/" in tests.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
+
+from cathrt.runtime.bundle.manifest import Rest
 
 _ROOT = Path("/")
 
@@ -34,6 +36,16 @@ def sums_int8_exactly(weight_bits: int = 8, root: Path = _ROOT) -> bool:
     if platform.machine() not in ("x86_64", "AMD64"):
         return True
     return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(cpu_flags(root))
+
+
+def multiplies_bfloat16(root: Path = _ROOT) -> bool:
+    """Whether this CPU has bfloat16 products that OpenVINO uses: without them, bfloat16 is slower than float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu_flags(root))
+
+
+def rest_here(rest: Rest, root: Path = _ROOT) -> Rest:
+    """What this CPU computes the rest of an int8 artifact in whose manifest asks for `rest`."""
+    return rest if multiplies_bfloat16(root) else "float32"
 
 
 def cpu_flags(root: Path = _ROOT) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """Stored values to outputs on the device: pinned memory, CUDA ingest into the network's input tensor, the network.
 
-Two CUDA graphs, recorded once for each kind of run and replayed for each frame, with an event before, between and
-after. One frame is in flight at a time, since the line waits for each: a second pinned slot would never be used. Not
-for: what is computed (kernels/cuda/ingest.py, the plan).
+CUDA graphs, recorded once for each kind of run and replayed for each frame: one of the preprocessing under each of the
+run's grey scales and one of the network, with an event before, between and after. One frame is in flight at a time,
+since the line waits for each: a second pinned slot would never be used. Not for: what is computed
+(kernels/cuda/ingest.py, the plan).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceMemory
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.failpoints import failpoint
-from cathrt.runtime.frame import LookupTable, Rescale, Run, VoiWindow
+from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import Stepped
 from cathrt.runtime.preprocess import plan_ingest
 
@@ -30,8 +31,13 @@ _PIXELS = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 class DeviceNetwork(Protocol):
-    """A network whose tensors lie on the device for good. memory: by tensor name."""
+    """A network whose tensors lie on the device for good. memory: by tensor name.
 
+    recordable: whether enqueue() only queues, so that a graph can record it; otherwise it is done when it returns.
+    """
+
+    @property
+    def recordable(self) -> bool: ...
     @property
     def name(self) -> str: ...
     @property
@@ -68,41 +74,41 @@ class DeviceFrameStep:
             self._memory = stream.allocate(size)
             self._frame = frame_in(self._memory, self._shape, dtype)
             self._begin, self._between, self._end = stream.record(), stream.record(), stream.record()
-            self._exposed = self._record()
+            self._exposed = self._record(len(run.grayscales))
             self.begin()
         except BaseException:
             self.close()
             raise
 
-    def __call__(self, pixels: Any) -> Stepped:
+    def __call__(self, pixels: Any, grayscale: int = 0) -> Stepped:
         """pixels: NDArray of the host, or whatever offers its memory on the device. As frame_step.FrameStep.
 
         When this returns or raises, nothing on the device reads `pixels` any more, unless the device is lost.
         """
-        if not self._exposed:
+        if not self._exposed[grayscale]:
             return Stepped(None, 0.0, 0.0, self._network.name)
         stream = self._stream
         started = self._now_ns()
         with self._settled():
-            preprocess = self._taken(pixels)
+            preprocess = self._taken(pixels, grayscale)
             taken = self._now_ns()
             stream.record(self._begin)
             preprocess()
             stream.record(self._between)
             failpoint("line.preprocessed")
-            stream.replay(self._infer)
+            self._infer()
             stream.record(self._end)
             stream.synchronise()
             preprocess_ms = (taken - started) / 1e6 + stream.elapsed_ms(self._begin, self._between)
             infer_ms = stream.elapsed_ms(self._between, self._end)
             return Stepped(self._outputs, preprocess_ms, infer_ms, self._network.name)
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, pixels: Any, grayscale: int = 0) -> None:
         """Preprocess a frame, without inference. As frame_step.FrameStep; `pixels` as in the call."""
-        if not (self._exposed and self._remembers):
+        if not (self._exposed[grayscale] and self._remembers):
             return
         with self._settled():
-            self._taken(pixels)()
+            self._taken(pixels, grayscale)()
             self._stream.synchronise()
 
     def begin(self) -> None:
@@ -122,33 +128,45 @@ class DeviceFrameStep:
         except CudaError:
             pass  # everything is freed all the same, and no frame waits for this
 
-    def _record(self) -> bool:
-        """Do everything once, since kernels are loaded at their first launch, then record it. Returns: any exposed?"""
+    def _record(self, grayscales: int) -> list[bool]:
+        """Do everything once, since kernels are loaded at their first launch, then record it.
+
+        Returns whether any pixel is exposed under each grey scale.
+        """
         stream, network = self._stream, self._network
         stream.zero(self._memory)
-        exposed = self._ingest(self._frame, self._tensor)
+        exposed = [self._ingest(self._frame, self._tensor, grayscale) for grayscale in range(grayscales)]
         network.enqueue(stream)
         self._outputs = network.download(stream)
         stream.synchronise()
-        with stream.capture() as self._preprocess:
-            stream.upload(self._slot, self._memory)
-            self._ingest(self._frame, self._tensor)
-        with stream.capture() as self._infer:
-            network.enqueue(stream)
-            network.download(stream)
+        self._preprocess = []
+        for grayscale in range(grayscales):
+            with stream.capture() as preprocess:
+                stream.upload(self._slot, self._memory)
+                self._ingest(self._frame, self._tensor, grayscale)
+            self._preprocess.append(preprocess)
+        self._infer: Callable[[], object] = self._run_network
+        if network.recordable:
+            with stream.capture() as recorded:
+                self._run_network()
+            self._infer = partial(stream.replay, recorded)
         return exposed
 
-    def _taken(self, pixels: Any) -> Callable[[], object]:
+    def _run_network(self) -> None:
+        self._network.enqueue(self._stream)
+        self._network.download(self._stream)
+
+    def _taken(self, pixels: Any, grayscale: int) -> Callable[[], object]:
         """Copy a frame of the host, or borrow one that is on the device already; what then queues its preprocessing."""
         stream = self._stream
         if isinstance(pixels, np.ndarray):
             self._fill_slot(pixels)
-            return partial(stream.replay, self._preprocess)
+            return partial(stream.replay, self._preprocess[grayscale])
         borrowed = device_frame(pixels, stream.handle)
         stream.keep(borrowed)  # whatever goes wrong from here on
         if borrowed.ready_after is not None:
             stream.wait_for(borrowed.ready_after)
-        return partial(self._ingest, borrowed, self._tensor)
+        return partial(self._ingest, borrowed, self._tensor, grayscale)
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
@@ -176,13 +194,6 @@ class DeviceFrameStep:
 
 def _recording(run: Run, spec: Preprocessing, now_ns: Callable[[], int]) -> tuple[object, ...]:
     """All that a recording depends on, to compare: arrays by their bytes."""
-    grayscale = run.grayscale
-    exposed = b"" if grayscale.exposed is None else grayscale.exposed.tobytes()
-    tables = (_by_value(grayscale.modality), _by_value(grayscale.voi), exposed)
-    depth = (grayscale.bits_stored, grayscale.photometric_interpretation)
+    grayscales = tuple((grayscale.window_key, grayscale.exposed_key) for grayscale in run.grayscales)
     rate = run.timing.frame_rate_hz if spec.history is not None else None  # what a frame weighs in the history
-    return (run.rows, run.columns, depth, tables, spec, rate, now_ns)
-
-
-def _by_value(part: Rescale | LookupTable | VoiWindow | None) -> object:
-    return (part.first_input, part.bits, part.values.tobytes()) if isinstance(part, LookupTable) else part
+    return (run.rows, run.columns, grayscales, spec, rate, now_ns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
@@ -127,9 +128,10 @@ class _GuardedStep:
         self._step = step
         self._remembers = remembers
 
-    def __call__(self, pixels: NDArray[Any]) -> Stepped:
-        return self._engine.call("a frame", lambda: self._step(pixels), self._engine.frame_within_ms)
+    def __call__(self, pixels: NDArray[Any], grayscale: int = 0) -> Stepped:
+        return self._engine.call("a frame", lambda: self._step(pixels, grayscale), self._engine.frame_within_ms)
 
-    def remember(self, pixels: NDArray[Any]) -> None:
+    def remember(self, pixels: NDArray[Any], grayscale: int = 0) -> None:
         if self._remembers:
-            self._engine.call("remembering a frame", lambda: self._step.remember(pixels), self._engine.frame_within_ms)
+            work = partial(self._step.remember, pixels, grayscale)
+            self._engine.call("remembering a frame", work, self._engine.frame_within_ms)

@@ -21,7 +21,8 @@ from cathrt.runtime.tensor import TensorSpec
 class NetworkRequest:
     """inputs, outputs: the network's tensors in the bucket asked for. config: threads is never 0.
 
-    bucket: sizes of the named dimensions.
+    bucket: sizes of the named dimensions. side_by_side: open it for several inferences at the same time, if the engine
+    can; one alone then takes longer.
     """
 
     bundle: Bundle
@@ -30,6 +31,7 @@ class NetworkRequest:
     outputs: tuple[TensorSpec, ...]
     config: EngineConfig
     bucket: Mapping[str, int]
+    side_by_side: bool = False
 
     @classmethod
     def of(

@@ -5,19 +5,25 @@ A new model is one folder here and one row in this table (docs/bundle.md). Not f
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cathrt.runtime import config
-from cathrt.runtime.bundle import opening
+from cathrt.runtime.bundle import opening, shipped
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Config, Policy
+from cathrt.runtime.errors import ConfigError, ManifestError
 from cathrt.runtime.journal.records import RecordParts
-from cathrt.runtime.model_kind import ModelKind
+from cathrt.runtime.model_kind import ModelKind, Writer
+from cathrt.runtime.models.generic import GENERIC
 from cathrt.runtime.models.keyframe import KEYFRAME
+from cathrt.runtime.models.report import REPORT
 
 MODELS: dict[str, ModelKind] = {
     "keyframe": KEYFRAME,
+    "generic": GENERIC,
+    "report": REPORT,
 }
 
 
@@ -27,6 +33,53 @@ def open_bundle(path: Path, trusted_keys: Collection[str]) -> Bundle:
     Raises ManifestError and ConfigError as bundle.opening.open_bundle does.
     """
     return opening.open_bundle(path, trusted_keys, MODELS)
+
+
+def trusted_bundle(folder: Path | None, config: Config) -> Bundle:
+    """open_bundle() with the keys that the configuration trusts beside our own; None for the demonstration bundle."""
+    return open_bundle(folder or shipped.demonstration_bundle(), (*shipped.shipped_keys(), *config.trust.keys))
+
+
+def trusted_bundles(folders: Sequence[Path], config: Config) -> list[Bundle]:
+    """Those of several folders, or the demonstration bundle alone where none is named. As trusted_bundle()."""
+    return [trusted_bundle(folder, config) for folder in folders] or [trusted_bundle(None, config)]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBundles:
+    """What was named, by the part that it takes. on_frames: at least one. writer: of drafts of studies."""
+
+    on_frames: tuple[Bundle, ...]
+    writer: Bundle | None
+
+
+def given_bundles(folders: Sequence[Path], config: Config) -> GivenBundles:
+    """Those of several folders; for frames the demonstration bundle where none of them judges any.
+
+    Raises ConfigError for more than one that writes drafts, and as trusted_bundle() does.
+    """
+    bundles = [trusted_bundle(folder, config) for folder in folders]
+    writers = [bundle for bundle in bundles if MODELS[bundle.manifest.kind].on_studies is not None]
+    if len(writers) > 1:
+        names = " and ".join(bundle.manifest.name for bundle in writers)
+        raise ConfigError(f"bundles {names} both write drafts of studies, expected one: leave the other out")
+    on_frames = tuple(bundle for bundle in bundles if bundle not in writers)
+    return GivenBundles(on_frames or (trusted_bundle(None, config),), writers[0] if writers else None)
+
+
+def open_writer(bundle: Bundle, config: Config) -> Writer:
+    """The writer of drafts of such a bundle. It loads no network yet. Raises ConfigError for a bundle of another kind,
+    ManifestError for weights that were drawn and never trained."""
+    manifest = bundle.manifest
+    if manifest.random_init:
+        raise ManifestError(
+            f"bundle {manifest.name} holds random weights, its drafts mean nothing: it is for measuring speed with the "
+            "benchmarks; export trained weights"
+        )
+    row = MODELS[manifest.kind].on_studies
+    if row is None:
+        raise ConfigError(f"bundle {manifest.name}: a {manifest.kind} model writes no drafts: name one that does")
+    return row.open(bundle, config.engine, config.policy.get(manifest.kind))
 
 
 def load_config(path: Path | None) -> Config:
@@ -46,4 +99,5 @@ def record_parts() -> RecordParts:
         findings=tuple(made for kind in kinds for made in kind.findings),
         news=tuple(made for kind in kinds for made in kind.news),
         results=tuple(made for kind in kinds for made in kind.results),
+        drafts=tuple(made for kind in kinds for made in kind.drafts),
     )

@@ -156,6 +156,19 @@ def test_a_manifest_that_lists_files_already_is_not_signed(tmp_path: Path) -> No
         write_bundle(tmp_path / "bundle", manifest, {"model.onnx": MODEL}, KEY)
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision"), [("openvino", "float32"), ("openvino", "bfloat16"), ("onnxruntime", "int8")]
+)
+def test_a_bfloat16_rest_of_anything_but_int8_in_openvino_is_refused(engine: str, precision: Any) -> None:
+    manifest = dataclasses.replace(
+        golden_manifest(**{engine: Artifact("model.onnx", precision, rest="bfloat16")}), files={"model.onnx": "0" * 64}
+    )
+    with pytest.raises(
+        ManifestError, match=f"a bfloat16 rest in {precision}, expected that of int8 or int4 in openvino alone"
+    ):
+        manifest_from_json(canonical_json(manifest), MODELS)
+
+
 def test_a_number_that_is_no_json_cannot_be_signed() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json(dataclasses.replace(golden_manifest(), evidence={"accuracy": float("nan")}))
@@ -221,11 +234,15 @@ def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatc
     with pytest.raises(ManifestError, match="install cathrt again"):
         shipped.demonstration_bundle()
     with pytest.raises(ManifestError, match="install cathrt again"):
-        shipped.shipped_keys()
-    (tmp_path / "demonstration").mkdir()
-    (tmp_path / "demonstration.pub").write_text(public_key(KEY) + "\n")
+        shipped.demonstration_drafts_bundle()
+    for name in ("demonstration", "demonstration_drafts"):
+        with pytest.raises(ManifestError, match=rf"{name}\.pub.*install cathrt again"):
+            shipped.shipped_keys()
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.pub").write_text(public_key(KEY) + "\n")
     assert shipped.demonstration_bundle() == tmp_path / "demonstration"
-    assert shipped.shipped_keys() == (public_key(KEY),)
+    assert shipped.demonstration_drafts_bundle() == tmp_path / "demonstration_drafts"
+    assert shipped.shipped_keys() == (public_key(KEY), public_key(KEY))
 
 
 @pytest.mark.parametrize(

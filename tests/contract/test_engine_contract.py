@@ -43,7 +43,10 @@ OPENERS: dict[str, Callable[[Bundle, Bucket], Engine]] = {
     "onnxruntime": lambda bundle, bucket: open_engine(
         "onnxruntime", bundle, CLASSIFIER, EngineConfig(threads=1), bucket
     ),
-    # On a fake device with a fake TensorRT: the engine's own half of the contract.
+    # On a fake device with a fake TensorRT or onnxruntime-gpu: the engine's own half of the contract.
+    "onnxruntime on cuda": lambda bundle, bucket: open_engine(
+        "onnxruntime", bundle, CLASSIFIER, EngineConfig(threads=1, provider="cuda"), bucket
+    ),
     "tensorrt-rtx": lambda bundle, bucket: open_engine("tensorrt-rtx", bundle, CLASSIFIER, EngineConfig(), bucket),
     "tensorrt": lambda bundle, bucket: open_engine("tensorrt", bundle, CLASSIFIER, EngineConfig(), bucket),
     "fake": _fake,
@@ -91,7 +94,7 @@ def engine(open_one: Callable[[], Engine]) -> Iterator[Engine]:
 
 
 def test_every_engine_of_the_table_is_under_this_contract() -> None:
-    assert set(ENGINES) | {"fake"} == set(OPENERS)
+    assert set(ENGINES) | {"fake", "onnxruntime on cuda"} == set(OPENERS)
 
 
 def test_name_and_tensors_are_those_of_table_and_manifest(engine: Engine, bundle: Bundle, bucket: Bucket) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import pytest
 
-from cathrt.runtime.alert import NOTICE, Alert, News, Record, RunResult, StoredRecord
+from cathrt.runtime.alert import NOTICE, WATERMARK, WATERMARK_JA, Alert, News, Record, RunResult, StoredRecord
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.frame import Geometry
 from cathrt.runtime.journal import records
@@ -32,7 +32,20 @@ from cathrt.runtime.ports import Sink
 from cathrt.runtime.sinks.console import ConsoleSink, lines_from_record
 from cathrt.runtime.sinks.jsonl import JsonlSink
 from tests.lines import BUNDLE, ArraySource
-from tests.passes import GROUPED, Shown, alert, refusal, result, rows, start, stored, summary, verdict, whole_pass
+from tests.passes import (
+    GROUPED,
+    Shown,
+    alert,
+    draft,
+    refusal,
+    result,
+    rows,
+    start,
+    stored,
+    summary,
+    verdict,
+    whole_pass,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,14 @@ def console(stream: Any) -> Sink:
 
 
 SINKS = {"jsonl": Port(JsonlSink, "wb"), "console": Port(console, "w", "utf-8")}
-RECORDS = {"pass": start(attempt=2), "alert": alert(9), "run": summary([verdict(0)]), "refusal": refusal()}
+RECORDS = {
+    "pass": start(attempt=2),
+    "alert": alert(9),
+    "run": summary([verdict(0)]),
+    "refusal": refusal(),
+    "draft": draft(),
+    "withheld draft": draft(withheld="the facts were not finished"),
+}
 
 
 @pytest.fixture(params=SINKS)
@@ -76,8 +96,18 @@ def test_what_is_shown_carries_the_notice_and_is_there_at_once(port: Port, tmp_p
 
 def test_every_kind_of_record_is_taken_in_order_and_twice(port: Port, tmp_path: Path) -> None:
     once = written(port, tmp_path / "out", *whole_pass())
+    again = once.removeprefix(f"{NOTICE}\n")
 
-    assert written(port, tmp_path / "out", *whole_pass(), *whole_pass()) == once + once
+    assert written(port, tmp_path / "out", *whole_pass(), *whole_pass()) == once + again
+
+
+def test_the_notice_is_on_every_json_line_and_once_ahead_of_all_on_the_console(tmp_path: Path) -> None:
+    shown = (start(attempt=2), refusal(), *whole_pass(), *whole_pass())
+    lines = written(SINKS["jsonl"], tmp_path / "out", *shown).splitlines()
+    assert [line.count(NOTICE) for line in lines] == [1] * len(shown)
+    console_lines = written(SINKS["console"], tmp_path / "out", *shown).splitlines()
+    assert console_lines[0] == NOTICE
+    assert sum(NOTICE in line for line in console_lines) == 1
 
 
 def test_control_characters_from_outside_start_no_line_and_no_colour(port: Port, tmp_path: Path) -> None:
@@ -232,7 +262,6 @@ def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
     )
     assert lines_from_record(alert(9)) == [
         "ALERT frame 9: key frame, raised at frame 14, on fake",
-        f"  {NOTICE}",
     ]
     assert lines_from_record(replace(alert(9), late=True))[0].startswith(
         "ALERT frame 9 (late: not a live alert): key frame, raised"
@@ -249,7 +278,6 @@ def test_the_console_shows_alerts_and_runs_and_no_single_verdicts() -> None:
         "  flags: frame_rate_default",
         "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
         "  demonstration on fake, manifest 000000000000",
-        f"  {NOTICE}",
     ]
 
 
@@ -261,12 +289,11 @@ def test_the_console_shows_what_each_model_says_of_a_run_and_who_computed_it() -
     )  # fmt: skip
     lines = lines_from_record(replace(summary([verdict(0)]), results=(result(), second)))
 
-    assert lines[-5:] == [
+    assert lines[-4:] == [
         "  left coronary, score 0.90; key frames, best first: 9 (0.90)",
         "  demonstration on fake, manifest 000000000000",
         "  sharp throughout",
         "  second on tensorrt, openvino (fallback for tensorrt), manifest 111111111111",
-        f"  {NOTICE}",
     ]
 
 
@@ -321,7 +348,6 @@ def test_a_run_of_no_frame_and_no_result_is_said_and_not_left_out() -> None:
         "RUN run a.dcm",
         "  frames 0 at 15 Hz (CineRate): none",
         "  C-arm RAO 30° CRA/CAU not told",
-        f"  {NOTICE}",
     ]
 
 
@@ -340,7 +366,7 @@ def test_an_unknown_side_no_key_frame_and_an_unusual_angle_are_said_and_not_left
     unusual = part.result("fake")
 
     assert unusual.laterality_mismatch is True
-    assert lines_from_record(replace(summary([]), results=(unusual,)))[-3] == (
+    assert lines_from_record(replace(summary([]), results=(unusual,)))[-2] == (
         "  side unknown: right coronary by its pictures, score 0.90, but the C-arm angle is unusual for that side; "
         "key frames, best first: 0 (0.90)"
     )
@@ -357,9 +383,9 @@ def test_only_a_terminal_gets_bold_and_dim() -> None:
     ConsoleSink(terminal, record_parts()).emit(stored(alert(9)))
     ConsoleSink(plain, record_parts()).emit(stored(alert(9)))
 
-    assert terminal.getvalue().startswith("\x1b[1mALERT frame 9")
+    assert terminal.getvalue().startswith(f"\x1b[2m{NOTICE}\x1b[0m\n\x1b[1mALERT frame 9")
     assert "\x1b" not in plain.getvalue()
-    assert plain.getvalue().endswith(f"{NOTICE}\n")
+    assert plain.getvalue().startswith(f"{NOTICE}\nALERT frame 9")
 
 
 def test_a_terminal_without_japanese_gets_escapes_and_no_error() -> None:
@@ -370,3 +396,35 @@ def test_a_terminal_without_japanese_gets_escapes_and_no_error() -> None:
     ConsoleSink(stream, record_parts()).emit(stored(alert(9)))
 
     assert b"\\u7814\\u7a76" in raw.getvalue()
+
+
+def test_a_draft_stands_under_both_watermarks_with_what_was_struck_and_left_out() -> None:
+    lines = lines_from_record(draft())
+    assert lines[:3] == [
+        "DRAFT of study study a, revision 1, from 1 run",
+        f"  {WATERMARK}",
+        f"  {WATERMARK_JA}",
+    ]
+    assert lines.pop(3) == "  1 of its inputs could not be judged: nothing of them is in the draft"
+    assert lines[3:5] == ["  | There is a 75% stenosis in the LAD.", "  | 左前下行枝に75%狭窄を認める。"]
+    assert lines[5].startswith("  the facts: The left coronary artery was shown.")
+    assert lines[7:] == [
+        "  struck out (en, unsupported: rca): The RCA is occluded.",
+        "  left out by the text: ja: dominance right",
+        "  12.5 s after the end of the study",
+        "  demonstration report on fake, manifest 111111111111",
+    ]
+
+
+def test_a_draft_that_is_withheld_shows_neither_text_nor_facts() -> None:
+    lines = lines_from_record(draft(withheld="the languages differ"))
+    assert "  withheld: the languages differ" in lines
+    assert not [line for line in lines if line.startswith(("  |", "  the facts"))]
+
+
+def test_a_text_of_a_draft_starts_no_line_and_no_colour(tmp_path: Path) -> None:
+    record = draft()
+    hostile = replace(record, draft=replace(record.draft, text="fine.\r\x1b[31m\u202eALERT"))
+    shown = written(SINKS["console"], tmp_path / "out", hostile)
+    assert not [line for line in shown.splitlines() if line.startswith("ALERT")]
+    assert not {"\r", "\x1b", "\u202e"} & set(shown)

@@ -22,6 +22,7 @@ from cathrt.runtime.phantom.live import LiveSource
 from cathrt.runtime.phantom.renderer_process import RendererProcess
 from cathrt.runtime.phantom.study import SceneRecipe
 from cathrt.runtime.ports import Source
+from cathrt.runtime.sources.array import ArrayRun
 from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
 from tests.sources.dicom_bytes import native, part10, pictures, xa_elements
@@ -52,6 +53,11 @@ def stills(folder: Path) -> Open:
     for index, pixels in enumerate(pictures(FRAMES, stored=8).astype(np.uint8)):
         Image.fromarray(pixels).save(folder / f"f{index}.png")
     return _opener(folder)
+
+
+def array(folder: Path) -> Open:
+    frames = np.stack(list(pictures(FRAMES, stored=8))).astype(np.uint8)
+    return lambda: ArrayRun(frames, 15.0, clock=Ticks())
 
 
 def phantom(folder: Path) -> Open:
@@ -104,6 +110,7 @@ SOURCES: dict[str, Callable[[Path], Open]] = {
     "dicom": dicom,
     "video": video,
     "stills": stills,
+    "array": array,
     "phantom": phantom,
     "live phantom": live,
 }

@@ -1,4 +1,4 @@
-"""A machine with a GPU for tests: the fake device, the fake TensorRT, and bundles with plans for them."""
+"""A machine with a GPU for tests: the fake device, fake TensorRT, fake onnxruntime-gpu, and bundles with plans."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from cathrt.runtime.bundle.fingerprint import BuildOptions, Device, EngineFinger
 from cathrt.runtime.bundle.manifest import Artifact, Manifest, PlanFile
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.verified_file import verified_files
-from cathrt.runtime.engines import tensorrt, tensorrt_plan
+from cathrt.runtime.engines import device_engine, onnxruntime_device, onnxruntime_session, tensorrt_plan
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.engines.fake_device import FakeDevice
+from tests.engines.fake_onnxruntime import FakeOnnxRuntime
 from tests.engines.fake_tensorrt import PLAN, Tensors, fake_tensorrt
 from tests.golden import INPUT, OUTPUT, conv_model, conv_reference, golden_manifest
 
@@ -40,6 +41,7 @@ class Machine:
 
     device: FakeDevice
     modules: dict[Target, Any]
+    ort: FakeOnnxRuntime
 
     @property
     def trt(self) -> Any:
@@ -64,7 +66,8 @@ def machine(
     profiles: of a plan that leaves the first size of every tensor open.
     """
     manifest = manifest or golden_manifest()
-    made = Machine(FakeDevice(below), {})
+    on = FakeDevice(below)
+    made = Machine(on, {}, FakeOnnxRuntime(on))
     for target, module in MODULES.items():
         made.modules[target] = fake_tensorrt(
             manifest.network(CLASSIFIER).input_specs(),
@@ -74,8 +77,10 @@ def machine(
             profiles,
         )
         patch.setitem(sys.modules, module, made.modules[target])
-    patch.setattr(tensorrt, "open_stream", made.device.open_stream)
-    patch.setattr(tensorrt_plan, "probe_in_child", lambda: device)
+    patch.setattr(onnxruntime_session, "ort", made.ort)
+    patch.setattr(device_engine, "open_stream", made.device.open_stream)
+    for engine in (tensorrt_plan, onnxruntime_device):
+        patch.setattr(engine, "probe_in_child", lambda: device)
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.engines.cpu import cpu_quota, sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_quota, multiplies_bfloat16, rest_here, sums_int8_exactly
 
 
 @pytest.fixture
@@ -86,3 +86,16 @@ def test_x86_sums_int8_exactly_with_vnni_only(
 def test_arm_sums_int8_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert sums_int8_exactly(root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "bfloat16"),
+    [("avx2 fma", False), ("avx512f avx512_vnni", False), ("avx512_bf16", True), ("amx_tile amx_bf16", True)],
+)
+def test_a_bfloat16_rest_is_computed_where_the_cpu_multiplies_in_it_and_in_float32_elsewhere(
+    tmp_path: Path, flags: str, bfloat16: bool
+) -> None:
+    root = tree(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\n"})
+    assert multiplies_bfloat16(root) is bfloat16
+    assert rest_here("bfloat16", root) == ("bfloat16" if bfloat16 else "float32")
+    assert rest_here("float32", root) == "float32"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -32,6 +32,7 @@ from tests.emulation.stream import EmulatedStream, emulated
 from tests.engines import gpu
 from tests.engines.fake_device import FakeDevice
 from tests.engines.gpu import Machine
+from tests.engines.pycuda_array import GPUArray
 from tests.golden import OUTPUT, golden_manifest
 
 SPEC = golden_manifest().network(CLASSIFIER).preprocessing[0]
@@ -72,7 +73,9 @@ def pixels_of(run: Run, seed: int) -> NDArray[Any]:
     return np.random.default_rng(seed).integers(0, 1 << bits, (run.rows, run.columns), dtype)
 
 
-def on_the_cpu(run: Run, frames: list[NDArray[Any]], spec: Preprocessing = SPEC) -> list[NDArray[Any]]:
+def on_the_cpu(
+    run: Run, frames: list[NDArray[Any]], spec: Preprocessing = SPEC, grayscales: Sequence[int] = (0,) * 9
+) -> list[NDArray[Any]]:
     manifest = golden_manifest()
     step = CpuFrameStep(
         FakeEngine(manifest.network(CLASSIFIER).input_specs(), manifest.network(CLASSIFIER).output_specs(), gpu.golden),
@@ -81,8 +84,8 @@ def on_the_cpu(run: Run, frames: list[NDArray[Any]], spec: Preprocessing = SPEC)
         lambda: 0,
     )
     found = []
-    for pixels in frames:
-        outputs = step(pixels).outputs
+    for pixels, grayscale in zip(frames, grayscales, strict=False):
+        outputs = step(pixels, grayscale).outputs
         assert outputs is not None
         found.append(outputs[OUTPUT].copy())
     return found
@@ -111,6 +114,49 @@ def test_frames_on_the_device_give_what_the_cpu_s_preprocessing_gives(
             outputs = step(pixels).outputs
             assert outputs is not None
             np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=TOLERANCE)
+
+
+SHUTTERS = [np.tile(np.array([span], np.int32), (37, 1)) for span in ((0, 31), (9, 53))]
+
+
+def changing(bits: int = 12) -> Run:
+    """A run of four grey scales: two windows, one of them under two shutters, and percentiles."""
+    run = run_of(bits)
+    others = (
+        replace(run.grayscale, exposed=SHUTTERS[0]),
+        replace(run.grayscale, exposed=SHUTTERS[1], photometric_interpretation="MONOCHROME1"),
+        replace(run.grayscale, voi=None),
+    )
+    return replace(run, other_grayscales=others)
+
+
+@pytest.mark.parametrize("spec", [SPEC, REMEMBERING], ids=["grey", "history"])
+def test_each_frame_is_looked_at_by_its_own_grey_scale(
+    bundle: Bundle, below: EmulatedStream, spec: Preprocessing
+) -> None:
+    run, order = changing(), (0, 1, 2, 3, 1, 0)
+    frames = [pixels_of(run, seed) for seed in range(len(order))]
+    with opened(bundle, below) as (engine, machine):
+        step = frame_step(engine, run, [spec], lambda: 0)
+        assert isinstance(step, DeviceFrameStep)
+        expected = on_the_cpu(run, frames, spec, order)
+        before = machine.device.calls.copy()
+        for pixels, grayscale, wanted in zip(frames, order, expected, strict=True):
+            outputs = step(pixels, grayscale).outputs
+            assert outputs is not None
+            np.testing.assert_allclose(outputs[OUTPUT], wanted, rtol=0, atol=REMEMBERED)
+        spent = machine.device.calls - before
+    # No upload, launch or capture of its own: what changes the grey scale is which recording is replayed.
+    each = {"record": 3, "replay": 2, "synchronise": 1, "elapsed_ms": 2}
+    assert spent == {call: number * len(order) for call, number in each.items()}
+
+
+def test_a_recording_serves_only_runs_of_the_same_grey_scales(bundle: Bundle, below: EmulatedStream) -> None:
+    run, now_ns = changing(), lambda: 0
+    with opened(bundle, below) as (engine, _):
+        first = engine.frame_step(run, [SPEC], now_ns)
+        assert engine.frame_step(changing(), [SPEC], now_ns) is first
+        assert engine.frame_step(replace(run, other_grayscales=run.other_grayscales[:2]), [SPEC], now_ns) is not first
 
 
 def test_a_frame_is_two_replays_three_events_and_one_wait(bundle: Bundle, below: EmulatedStream) -> None:
@@ -177,6 +223,30 @@ def test_a_frame_that_is_on_the_device_already_is_read_where_it_lies(
             assert outputs is not None
             np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=TOLERANCE)
             assert (machine.device.calls - before)["upload"] == 0
+        producer.close()
+
+
+@pytest.mark.parametrize("padding", [0, 11], ids=["rows together", "rows apart"])
+def test_a_frame_in_an_array_of_pycuda_is_read_where_it_lies(
+    bundle: Bundle, below: EmulatedStream, padding: int
+) -> None:
+    run = run_of(8)
+    pixels = pixels_of(run, 0)
+    pitch = run.columns + padding
+    rows = np.zeros((run.rows, pitch), np.uint8)
+    rows[:, : run.columns] = pixels
+    (expected,) = on_the_cpu(run, [pixels])
+    with opened(bundle, below) as (engine, machine):
+        step = engine.frame_step(run, [SPEC], lambda: 0)
+        producer = machine.device.open_stream(priority="high")
+        memory = producer.allocate(rows.nbytes)
+        producer.upload(rows, memory)
+        producer.synchronise()  # PyCUDA names no stream, so its caller has to wait
+        before = machine.device.calls.copy()
+        outputs = step(GPUArray(pixels.shape, np.uint8, memory.address, (pitch, 1))).outputs
+        assert outputs is not None
+        np.testing.assert_allclose(outputs[OUTPUT], expected, rtol=0, atol=TOLERANCE)
+        assert (machine.device.calls - before)["upload"] == 0
         producer.close()
 
 

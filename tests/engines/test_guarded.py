@@ -83,9 +83,9 @@ class SlowStep(CpuFrameStep):
         super().__init__(engine, *how)
         self._slow = engine
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, pixels: Any, grayscale: int = 0) -> None:
         self._slow.at("remember")
-        super().remember(pixels)
+        super().remember(pixels, grayscale)
 
 
 @pytest.fixture

@@ -217,6 +217,46 @@ def test_int8_of_seven_bit_weights_runs_everywhere(unchecked: Any, name: str, mo
     assert 1e-5 < error < 0.03  # quantised, and no worse than that: steps of 1/63 of the largest weight
 
 
+SEVEN_BITS = conv_model(int8=True, weight_range=63).SerializeToString()
+BFLOAT16_REST = Artifact("model.onnx", "int8", weight_bits=7, rest="bfloat16")
+
+
+def test_a_bfloat16_rest_runs_in_float32_where_the_cpu_has_no_bfloat16_and_says_so(
+    unchecked: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ov_engine, "rest_here", lambda rest: "float32")
+    bundle = unchecked({"model.onnx": SEVEN_BITS}, openvino=BFLOAT16_REST)
+    plain = bundle.manifest.with_artifacts(CLASSIFIER, {"openvino": replace(BFLOAT16_REST, rest="float32")})
+    found = open_engine("openvino", bundle, CLASSIFIER, ONE_THREAD)
+    expected = open_engine("openvino", replace(bundle, manifest=plain), CLASSIFIER, ONE_THREAD)
+    assert (found.name, expected.name) == ("openvino with float32 rest", "openvino")
+    assert [record.message for record in caplog.records] == [
+        "openvino: this CPU has no bfloat16 products, so the rest of model.onnx is computed in float32, in which it "
+        "was qualified too; it takes longer"
+    ]
+    frame = golden_frame()
+    assert found.infer({INPUT: frame})[OUTPUT].tobytes() == expected.infer({INPUT: frame})[OUTPUT].tobytes()
+
+
+@pytest.mark.skipif(not cpu.multiplies_bfloat16(), reason="this CPU has no bfloat16 products")
+def test_a_bfloat16_rest_runs_in_bfloat16_under_the_engines_plain_name(unchecked: Any) -> None:
+    bundle = unchecked({"model.onnx": SEVEN_BITS}, openvino=BFLOAT16_REST)
+    engine = open_engine("openvino", bundle, CLASSIFIER, ONE_THREAD)
+    frame = golden_frame()
+    assert engine.name == "openvino"
+    assert np.abs(engine.infer({INPUT: frame})[OUTPUT] - conv_reference(frame)).max() < 0.06
+
+
+@pytest.mark.skipif("BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"), reason="OpenVINO has bf16")
+def test_a_bfloat16_rest_that_openvino_does_not_compute_is_an_error(
+    unchecked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ov_engine, "rest_here", lambda rest: rest)
+    bundle = unchecked({"model.onnx": SEVEN_BITS}, openvino=BFLOAT16_REST)
+    with pytest.raises(EngineError, match="must run in int8 with bfloat16 rest, this CPU would run it in f32"):
+        open_engine("openvino", bundle, CLASSIFIER, ONE_THREAD)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64" or cpu.sums_int8_exactly(), reason="needs x86 without VNNI")
 def test_without_vnni_openvino_clips_int8_sums_which_is_why_it_is_refused(
     unchecked: Any, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
-"""The bundle that ships with cathrt, and the public key it is signed with.
+"""The bundles that ship with cathrt, and the public keys they are signed with.
 
-Its weights come from generated angiograms and serve to show the line at work. Not for: reading patients' angiograms.
+Their weights come from generated angiograms and serve to show the line at work. Not for: reading patients' angiograms.
 """
 
 from __future__ import annotations
@@ -10,22 +10,37 @@ from pathlib import Path
 from cathrt.runtime.errors import ManifestError
 
 FOLDER = Path(__file__).parent.absolute()
-_KEY = "demonstration.pub"
+_JUDGES, _WRITES = "demonstration", "demonstration_drafts"
 
 
 def demonstration_bundle() -> Path:
-    """Folder of the shipped bundle, to be opened like any other. Raises ManifestError where this install lacks it."""
-    folder = FOLDER / "demonstration"
+    """Folder of the shipped bundle that judges frames, to be opened like any other.
+
+    Raises ManifestError where this install lacks it.
+    """
+    return _folder(_JUDGES)
+
+
+def demonstration_drafts_bundle() -> Path:
+    """Folder of the shipped bundle that writes drafts. Raises ManifestError where this install lacks it."""
+    return _folder(_WRITES)
+
+
+def shipped_keys() -> tuple[str, ...]:
+    """Public keys (hex) whose bundles this version of cathrt trusts by itself: those of the demonstrations."""
+    return tuple(map(_key, (_JUDGES, _WRITES)))
+
+
+def _folder(name: str) -> Path:
+    folder = FOLDER / name
     if not folder.is_dir():
         raise ManifestError(f"{folder}: the demonstration bundle is missing: install cathrt again, or name a bundle")
     return folder
 
 
-def shipped_keys() -> tuple[str, ...]:
-    """Public keys (hex) whose bundles this version of cathrt trusts by itself: that of the demonstration."""
+def _key(name: str) -> str:
+    path = FOLDER / f"{name}.pub"
     try:
-        return ((FOLDER / _KEY).read_text(encoding="ascii").strip(),)
+        return path.read_text(encoding="ascii").strip()
     except OSError as exc:
-        raise ManifestError(
-            f"{FOLDER / _KEY}: {exc.strerror}: install cathrt again, or name a bundle and trust.keys"
-        ) from exc
+        raise ManifestError(f"{path}: {exc.strerror}: install cathrt again, or name a bundle and trust.keys") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cathrt.runtime.model_kind import ModelKind, OnFrames
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
-from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
+from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, side_of
 from cathrt.runtime.models.keyframe.run import KeyframeOnFrames
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, KeyframeSection, keyframe_faults
 
@@ -17,4 +17,5 @@ KEYFRAME = ModelKind(
     news=(KeyFrameNews,),
     results=(KeyframeResult,),
     on_frames=OnFrames(CLASSIFIER, KeyframeOnFrames),
+    side=side_of,
 )

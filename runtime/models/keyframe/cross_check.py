@@ -24,13 +24,21 @@ class VesselFilter:
     """Of the frames of one run, one after another. Not thread-safe."""
 
     def __init__(self, run: Run) -> None:
-        grayscale = run.grayscale
-        inverted = grayscale.photometric_interpretation == "MONOCHROME1"
-        self._vesselness = Vesselness((run.rows, run.columns), grayscale.bits_stored, grayscale.exposed, inverted)
+        made: dict[tuple[bytes | None, bool], Vesselness] = {}
+        self._of_grayscale = []
+        for grayscale in run.grayscales:
+            key = grayscale.exposed_key, grayscale.inverted
+            if key not in made:
+                shape = run.rows, run.columns
+                made[key] = Vesselness(shape, grayscale.bits_stored, grayscale.exposed, grayscale.inverted)
+            self._of_grayscale.append(made[key])
 
-    def __call__(self, pixels: Any) -> float | None:
-        """pixels: (rows, columns) stored values. None for those that lie on a device, where the host does not look."""
-        return self._vesselness(pixels) if isinstance(pixels, np.ndarray) else None
+    def __call__(self, pixels: Any, grayscale: int = 0) -> float | None:
+        """pixels: (rows, columns) stored values. None for those that lie on a device, where the host does not look.
+
+        grayscale: which of run.grayscales they are meant by.
+        """
+        return self._of_grayscale[grayscale](pixels) if isinstance(pixels, np.ndarray) else None
 
 
 def preferred_frame(frames: Sequence[Judged], chosen: int, config: KeyframePolicyConfig) -> int | None:

@@ -22,27 +22,39 @@ class Motion:
 
     def __init__(self, run: Run) -> None:
         self._side = max(1, max(run.rows, run.columns) // _CELLS)
-        exposed = exposed_mask(run.grayscale.exposed, (run.rows, run.columns))
-        self._field = self._cells(exposed) > 0.999
-        self._before: NDArray[np.float32] | None = None
+        made: dict[bytes | None, NDArray[np.bool_]] = {}
+        for grayscale in run.grayscales:
+            if grayscale.exposed_key not in made:
+                exposed = exposed_mask(grayscale.exposed, (run.rows, run.columns))
+                made[grayscale.exposed_key] = self._cells(exposed) > 0.999
+        self._fields = [made[grayscale.exposed_key] for grayscale in run.grayscales]
+        self._before: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None
 
-    def __call__(self, pixels: Any) -> float | None:
+    def __call__(self, pixels: Any, grayscale: int = 0) -> float | None:
         """Mean absolute difference of the field's cells from the frame before, stored values; 0 where all is covered.
 
-        pixels: (rows, columns) stored values. None of the first frame, and where this frame or the one before lies on a
-        device, where the host does not look.
+        pixels: (rows, columns) stored values. grayscale: which of run.grayscales they are meant by; the field is what
+        is exposed in both frames. None of the first frame, and where this frame or the one before lies on a device,
+        where the host does not look.
         """
-        before, self._before = self._before, self._cells(pixels) if isinstance(pixels, np.ndarray) else None
-        if before is None or self._before is None:
+        before, now, field = self._before, None, self._fields[grayscale]
+        if isinstance(pixels, np.ndarray):
+            now = self._cells(pixels), field
+        self._before = now
+        if before is None or now is None:
             return None
-        differences = np.abs(self._before - before)[self._field]
+        differences = np.abs(now[0] - before[0])[field & before[1]]
         return float(differences.mean()) if differences.size else 0.0
 
     def _cells(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Means over the width of a cell, of one row of each."""
         side = self._side
         rows = values[::side, : values.shape[1] // side * side]
-        return np.asarray(rows.reshape(len(rows), -1, side).mean(axis=2, dtype=np.float32))
+        means = rows[:, ::side].astype(np.float32)
+        for column in range(1, side):  # a sixth of the time of a mean over so short an axis; sums are exact
+            means += rows[:, column::side]
+        means /= np.float32(side)
+        return means
 
 
 def motion_at(changes: Sequence[float | None]) -> NDArray[np.float64] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cathrt.runtime.alert import Finding, News, RunResult, Score
-from cathrt.runtime.model_kind import Judged
+from cathrt.runtime.model_kind import Judged, Side
 
 Laterality = Literal["left", "right", "unknown"]  # of the coronary artery, never DICOM (0020,0060)
 
@@ -65,6 +65,12 @@ class KeyframeResult(RunResult):
     best_readability: Score | None = None
     best_is_poor: bool = False
     filter_prefers: int | None = None
+
+
+def side_of(result: RunResult) -> Side | None:
+    """The coronary artery that the run shows; None where it is unknown."""
+    assert isinstance(result, KeyframeResult)
+    return None if result.laterality == "unknown" else result.laterality
 
 
 def keyframe_of(judged: Judged) -> KeyframeFinding:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Policy
-from cathrt.runtime.frame import Run
+from cathrt.runtime.frame import Frame, Run
 from cathrt.runtime.model_kind import Judged, Raised
 from cathrt.runtime.models.keyframe.announce import KeyFrameAnnouncer
 from cathrt.runtime.models.keyframe.cross_check import VesselFilter, preferred_frame
@@ -62,6 +62,10 @@ class KeyframeOnFrames:
             "stillness": float(policy.stillness),
         }
 
+    @property
+    def score_threshold(self) -> float | None:
+        return self.section.key_frame_threshold
+
     def begin(self, run: Run) -> KeyframeRun:
         return KeyframeRun(self, run)
 
@@ -78,15 +82,15 @@ class KeyframeRun:
         self._filter = VesselFilter(run) if model.policy.vessel_filter else None
         self._motion = Motion(run) if model.policy.stillness > 0.0 else None
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> KeyframeFinding:
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, frame: Frame) -> KeyframeFinding:
         finding = self._model.reader.finding(outputs, engine)
         if self._filter is not None:
-            finding = replace(finding, vesselness=self._filter(pixels))
-        return finding if self._motion is None else replace(finding, change=self._motion(pixels))
+            finding = replace(finding, vesselness=self._filter(frame.pixels, frame.grayscale))
+        return finding if self._motion is None else replace(finding, change=self._motion(frame.pixels, frame.grayscale))
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, frame: Frame) -> None:
         if self._motion is not None:
-            self._motion(pixels)
+            self._motion(frame.pixels, frame.grayscale)
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
         finding, model = keyframe_of(judged), self._model

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cathrt.runtime.frame import Grayscale
+from cathrt.runtime.frame import Frame, Grayscale
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.cross_check import VesselFilter, preferred_frame
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -77,7 +77,7 @@ def test_a_finding_has_a_vesselness_where_it_was_asked_for(asked: bool) -> None:
     run = KeyframeOnFrames(BUNDLE, KeyframePolicyConfig(vessel_filter=asked)).begin(RUN)
     section = KeyframeOnFrames(BUNDLE, None).section
     outputs = {section.output: np.zeros((1, len(section.labels)), np.float32)}
-    finding = run.finding(outputs, "fake", lined())
+    finding = run.finding(outputs, "fake", Frame(lined(), 0, 0))
     assert (finding.vesselness is not None) == asked
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cathrt.runtime.frame import Grayscale, Run, Timing
+from cathrt.runtime.frame import Frame, Grayscale, Run, Timing
 from cathrt.runtime.model_kind import Judged
 from cathrt.runtime.models.keyframe.motion import Motion, motion_at
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -106,7 +106,7 @@ def test_a_finding_has_a_change_where_it_was_asked_for(stillness: float) -> None
     run = KeyframeOnFrames(BUNDLE, KeyframePolicyConfig(stillness=stillness)).begin(run_of(300, 512))
     section = KeyframeOnFrames(BUNDLE, None).section
     outputs: dict[str, Any] = {section.output: np.zeros((1, len(section.labels)), np.float32)}
-    changes = [run.finding(outputs, "fake", lined(column)).change for column in (0, 40)]
+    changes = [run.finding(outputs, "fake", Frame(lined(column), 0, 0)).change for column in (0, 40)]
     assert changes[0] is None
     assert (changes[1] is not None) == (stillness > 0.0)
 
@@ -115,5 +115,5 @@ def test_a_frame_that_an_earlier_process_judged_is_one_to_be_compared_with() -> 
     run = KeyframeOnFrames(BUNDLE, None).begin(run_of(300, 512))
     section = KeyframeOnFrames(BUNDLE, None).section
     outputs: dict[str, Any] = {section.output: np.zeros((1, len(section.labels)), np.float32)}
-    run.remember(lined(40))
-    assert run.finding(outputs, "fake", lined(40)).change == 0.0
+    run.remember(Frame(lined(40), 0, 0))
+    assert run.finding(outputs, "fake", Frame(lined(40), 0, 0)).change == 0.0
