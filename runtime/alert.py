@@ -1,7 +1,8 @@
-"""The records: how each frame ended, alerts to the operator, the summary of a run.
+"""The records: how each frame ended, alerts to the operator, the summary of a run, drafts of studies.
 
 Every frame ends as exactly one Verdict. Alerts are information signals, not IEC 60601-1-8 alarms.
-Every record carries the NOTICE when it is written or shown. The annotations are the rules that records.py checks.
+Every record carries a notice: NOTICE, or what its bundles' manifests ask for. The annotations are the rules that
+records.py checks.
 Not for: deciding anything (policy.py does).
 """
 
@@ -17,11 +18,27 @@ from annotated_types import Ge, Le, MinLen, Predicate
 from typing_extensions import TypeVar
 
 NOTICE = "Research use only. Decision support: not a clinical finding. 研究用・臨床使用不可"
+# What stands there for a bundle that was signed all the same (cathrt export --sign-anyway).
+NO_BETTER_NOTICE = (
+    f"{NOTICE} THIS NETWORK DID NO BETTER THAN CHANCE when it was exported: its answers mean nothing. "
+    "このネットワークの正答率は偶然と同程度です"
+)
+UNPROVEN_NOTICE = (
+    f"{NOTICE} THIS NETWORK WAS NOT SHOWN TO DO BETTER THAN CHANCE: too few runs of known truth when it was exported. "
+    "このネットワークの性能は未確認です"
+)
+NOTICES = (NOTICE, UNPROVEN_NOTICE, NO_BETTER_NOTICE)  # the gravest last
+# Over every draft, in both languages, whatever it says.
+WATERMARK = "PRELIMINARY DRAFT - research use only, not for clinical use, not confirmed by a physician"
+WATERMARK_JA = "下書き（暫定） 研究用・臨床使用不可・医師による確認なし"
 
-Rate = Literal["realtime", "max"]  # each frame when it is due, with a deadline; or as fast as judged, with none
+# live: each frame when it is captured. realtime: each frame of a recorded run when it is due. max: as fast as judged.
+Rate = Literal["live", "realtime", "max"]
+BY_THE_CLOCK = ("live", "realtime")  # at these a frame has a deadline
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 Count = Annotated[int, Ge(0)]
 Identifier = Annotated[str, MinLen(1), Predicate(str.isprintable)]
+Notice = Annotated[str, Predicate(NOTICES.__contains__)]
 
 
 class Outcome(StrEnum):
@@ -32,6 +49,9 @@ class Outcome(StrEnum):
     DROPPED = "DROPPED"
     FAILED = "FAILED"
     DUPLICATE = "DUPLICATE"
+
+
+JUDGED = (Outcome.MET, Outcome.LATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +99,46 @@ class RunResult:
     text_ja: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """A sentence that was taken out of a draft's text. reason: in one word. detail: what was wrong with it."""
+
+    language: Literal["en", "ja"]
+    reason: str
+    detail: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What one model writes of a study. Each kind of model has a dataclass of its own, which narrows `kind`.
+
+    text, text_ja: what is left of the text once it was checked, in English and in Japanese; None where withheld.
+    struck: sentences that the check has taken out. omitted: what a text leaves out, though the facts have it, with the
+    language in front.
+    withheld: why nobody is shown a text; None where there is one.
+    """
+
+    kind: str
+    bundle: str
+    manifest_sha256: str
+    engine: str
+    text: str | None
+    text_ja: str | None
+    struck: tuple[Struck, ...]
+    omitted: tuple[str, ...]
+    withheld: str | None
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """The facts that it rests on, as lines that a person reads."""
+        return ()
+
+
 FindingT = TypeVar("FindingT", bound=Finding, default=Finding, covariant=True)
 NewsT = TypeVar("NewsT", bound=News, default=News, covariant=True)
 ResultT = TypeVar("ResultT", bound=RunResult, default=RunResult, covariant=True)
+DraftT = TypeVar("DraftT", bound=Draft, default=Draft, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +178,7 @@ class PassStart:
     rate: Rate
     attempt: Annotated[int, Ge(1)]
     models: tuple[PassModel, ...]
+    notice: Notice = field(default=NOTICE, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +200,7 @@ class Verdict(Generic[FindingT]):
     findings: tuple[FindingT, ...]
     latency_ms: StageTimes
     retry: bool
+    notice: Notice = field(default=NOTICE, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +234,7 @@ class Alert(Generic[NewsT]):
     live_until: LiveUntil | None
     engine: str
     news: NewsT
+    notice: Notice = field(default=NOTICE, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +274,7 @@ class RunSummary(Generic[ResultT]):
     frame_rate_origin: str
     flags: tuple[str, ...]
     results: tuple[ResultT, ...]
+    notice: Notice = field(default=NOTICE, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +286,33 @@ class Refusal:
     source: str
     error: str
     message: str
+    notice: Notice = field(default=NOTICE, kw_only=True)
 
 
-Record = PassStart | Verdict | Alert | RunSummary | Refusal
+@dataclass(frozen=True, slots=True)
+class StudyDraft(Generic[DraftT]):
+    """A draft of a study's report, once for each study and revision. Always preliminary, never final.
+
+    study: a name of ours for the study, which says nothing of the patient. revision: 1; one more for each addendum.
+    run_ids: the runs that it rests on, in order. unjudged: further ones, which could not be judged. after_study_s: from
+    the end of the study to this record, by the wall clock; None for recorded runs, which nobody has ended.
+    """
+
+    type: Literal["draft"] = field(default="draft", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Annotated[int, Ge(1)]
+    run_ids: tuple[Identifier, ...]
+    unjudged: Count
+    after_study_s: float | None
+    draft: DraftT
+    preliminary: Literal[True] = field(default=True, kw_only=True)
+    watermark: Annotated[str, Predicate(WATERMARK.__eq__)] = field(default=WATERMARK, kw_only=True)
+    watermark_ja: Annotated[str, Predicate(WATERMARK_JA.__eq__)] = field(default=WATERMARK_JA, kw_only=True)
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+Record = PassStart | Verdict | Alert | RunSummary | Refusal | StudyDraft
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen, Predicate
 
 from cathrt.runtime.errors import ConfigError
+from cathrt.runtime.frame import DEFAULT_RATE_HZ
 from cathrt.runtime.outside.input_file import toml_from_file
 from cathrt.runtime.outside.validation import faults_of, shown
 
@@ -68,6 +69,8 @@ class EngineConfig:
     fallback: the engine that takes over where `name` cannot be opened or its device is lost; "" for none.
     keep_warm_ms: a dummy inference runs after so long without work, so that an idle GPU keeps its clocks up; 0: never.
     device_wait_ms: longest that the line waits for a GPU to do one frame; then the device is lost.
+    provider: of ONNX Runtime: what runs the graph. provider_options: NAME=VALUE each, as the provider documents them.
+    provider_library: of a plugin provider, to register; "" where the installed ONNX Runtime has the provider itself.
     """
 
     __pydantic_config__ = _STRICT
@@ -76,6 +79,15 @@ class EngineConfig:
     fallback: str = ""
     keep_warm_ms: Annotated[float, Ge(0.0), Le(10_000.0)] = 50.0
     device_wait_ms: Annotated[float, Ge(10.0), Le(60_000.0)] = 1000.0
+    provider: Literal["cpu", "cuda", "tensorrt", "nv_tensorrt_rtx"] = "cpu"
+    provider_options: tuple[str, ...] = ()
+    provider_library: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name that verdicts give the engine `name` where it runs as configured."""
+        on_device = self.name == "onnxruntime" and self.provider != "cpu"
+        return f"{self.name} on {self.provider}" if on_device else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,119 @@ class JournalConfig:
 
     __pydantic_config__ = _STRICT
     group_commit_ms: Annotated[float, Ge(0.0), Le(100.0)] = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """The DICOM listener.
+
+    calling_ae_titles: senders that are let in; none named: any. addresses: addresses and networks that may connect.
+    max_associations: at once. pdu_bytes: of one PDU. pdu_s: longest for a PDU to arrive, and for a TLS handshake.
+    idle_s: longest without a PDU. association_s: longest in all. reserve_mib: what stays free on the disk. drain_s: how
+    long open associations may go on when the listener is stopped. tls_*: PEM files; all three or none.
+    commitment_*: AE_TITLE@HOST:PORT of peers that storage commitment is reported to; failed attempts before a report is
+    given up; wait after the first, doubled each time. study_*: seconds without anything new of a study: before any end,
+    and two that are a sign of the end each.
+    """
+
+    __pydantic_config__ = _STRICT
+    ae_title: Annotated[str, MinLen(1), MaxLen(16)] = "CATHRT"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Ge(0), Le(65535)] = 11112
+    calling_ae_titles: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    max_associations: Annotated[int, Ge(1), Le(64)] = 8
+    pdu_bytes: Annotated[int, Ge(16_384), Le(1 << 20)] = 131_072
+    pdu_s: Annotated[float, Gt(0.0)] = 20.0
+    idle_s: Annotated[float, Gt(0.0)] = 60.0
+    association_s: Annotated[float, Gt(0.0)] = 3600.0
+    reserve_mib: Annotated[int, Ge(1)] = 1024
+    drain_s: Annotated[float, Ge(0.0)] = 10.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+    commitment_peers: tuple[str, ...] = ()
+    commitment_attempts: Annotated[int, Ge(1), Le(100)] = 20
+    commitment_retry_s: Annotated[float, Gt(0.0)] = 30.0
+    study_settle_s: Annotated[float, Gt(0.0)] = 30.0
+    study_idle_s: Annotated[float, Gt(0.0)] = 600.0
+    study_long_idle_s: Annotated[float, Gt(0.0)] = 3600.0
+
+
+def _is_region(numbers: tuple[int, ...]) -> bool:
+    """Nothing, or left, top, width, height."""
+    return not numbers or (len(numbers) == 4 and min(numbers[2:]) > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One live source of `cathrt run`; two planes of a biplane system are two sources.
+
+    address: what the kind says: a URL, a device, a file, HOST:PORT, a seed. region: columns and rows of the screen that
+    are the X-ray picture, (left, top, width, height); () for all. rate_hz: pulse rate until it is measured; 0: unknown.
+    budget_ms: from capture to verdict; 0: one frame period. queue_frames: pictures that may wait for the line.
+    no_signal_s: longest without a picture before the source is opened anew. first_picture_s: longest after opening.
+    """
+
+    __pydantic_config__ = _STRICT
+    name: Annotated[str, MinLen(1), MaxLen(32), Predicate(str.isprintable)]
+    kind: Literal["phantom", "video", "openigtlink"]
+    address: str = ""
+    region: Annotated[tuple[Annotated[int, Ge(0)], ...], Predicate(_is_region)] = ()
+    photometric_interpretation: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
+    rate_hz: Annotated[float, Ge(0.0), Le(250.0)] = 0.0
+    budget_ms: Annotated[float, Ge(0.0), Le(10_000.0)] = 0.0
+    queue_frames: Annotated[int, Ge(1), Le(8)] = 2
+    no_signal_s: Annotated[float, Gt(0.0)] = 5.0
+    first_picture_s: Annotated[float, Gt(0.0)] = 20.0
+
+    @property
+    def frame_budget_ms(self) -> float:
+        """From capture to verdict: as configured, or one frame period."""
+        return self.budget_ms or 1000.0 / (self.rate_hz or DEFAULT_RATE_HZ)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConfig:
+    """The gateway's feed of records over HTTP. port 0: any that is free."""
+
+    __pydantic_config__ = _STRICT
+    host: str = "127.0.0.1"
+    port: Annotated[int, Ge(0), Le(65535)] = 8732
+    max_readers: Annotated[int, Ge(1), Le(256)] = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorConfig:
+    """How `cathrt run` keeps its processes going.
+
+    restarts: of one process within restart_window_s before it is given up. backoff_s: wait before the first restart,
+    twice as long before each further one, at most most_backoff_s. drain_s: how long a process may take to end well:
+    longer than listener.drain_s. inference_s: health asks for a real inference within so long. reserve_mib: disk that
+    must be free at the start.
+    """
+
+    __pydantic_config__ = _STRICT
+    restarts: Annotated[int, Ge(0), Le(1000)] = 10
+    restart_window_s: Annotated[float, Gt(0.0)] = 300.0
+    backoff_s: Annotated[float, Gt(0.0)] = 0.2
+    most_backoff_s: Annotated[float, Gt(0.0)] = 10.0
+    drain_s: Annotated[float, Gt(0.0)] = 30.0
+    inference_s: Annotated[float, Gt(0.0)] = 10.0
+    reserve_mib: Annotated[int, Ge(1)] = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """Runs judged from their files: confirmed results.
+
+    watched_folders: folders in which files of whole runs appear. settle_s: a file counts as complete when it has not
+    changed for so long.
+    """
+
+    __pydantic_config__ = _STRICT
+    watched_folders: tuple[str, ...] = ()
+    settle_s: Annotated[float, Gt(0.0)] = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +229,12 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    listener: ListenerConfig = field(default_factory=ListenerConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
+    sources: tuple[SourceConfig, ...] = ()
+    feed: FeedConfig = field(default_factory=FeedConfig)
+    supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
 
 
 def load_config(path: Path | None, policies: Mapping[str, type[Policy]]) -> Config:
@@ -147,6 +277,15 @@ def config_from_document(document: dict[str, Any], policies: Mapping[str, type[P
         config: Config = _adapter(Config).validate_json(json.dumps(rest, default=str))
     except ValidationError as exc:
         faults += faults_of(exc)
+    else:
+        names = [source.name for source in config.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            faults.append(f"sources: found the name {shown(twice[0])} twice, expected each once")
+        if config.supervisor.drain_s <= config.listener.drain_s:
+            faults.append(
+                f"supervisor.drain_s: found {config.supervisor.drain_s:g}, expected more than listener.drain_s "
+                f"({config.listener.drain_s:g}), or the gateway is killed while senders may still go on"
+            )
     if faults:
         raise ConfigError(f"{origin}: {'; '.join(faults)}: see docs/configuration.md for the keys")
     return replace(config, policy=policy)

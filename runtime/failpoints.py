@@ -39,7 +39,11 @@ LINE_POINTS = (
     "line.alerted",
     "line.summarised",
 )
-POINTS = frozenset(JOURNAL_POINTS + READER_POINTS + LINE_POINTS)
+DRAFT_POINTS = (
+    "study.drafted",  # study's thread, the draft is written, its record not handed in
+    "study.draft_durable",  # study's thread, the record is durable, the intake book does not know it
+)
+POINTS = frozenset(JOURNAL_POINTS + READER_POINTS + LINE_POINTS + DRAFT_POINTS)
 
 
 @dataclass(slots=True)

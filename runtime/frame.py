@@ -13,11 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 PhotometricInterpretation = Literal["MONOCHROME1", "MONOCHROME2"]
+PresentationLutShape = Literal["IDENTITY", "INVERSE"]
 VoiLutFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 RadiationSetting = Literal["SC", "GR"]
 FrameRateOrigin = Literal[
-    "FrameTimeVector", "FrameTime", "CineRate", "RecommendedDisplayFrameRate", "container", "default"
+    "FrameTimeVector",
+    "FrameAcquisitionDateTime",
+    "FrameReferenceDateTime",
+    "FrameTime",
+    "CineRate",
+    "RecommendedDisplayFrameRate",
+    "AcquisitionDuration",
+    "FrameDisplaySequence",
+    "container",
+    "measured",
+    "given",
+    "default",
 ]
+DEFAULT_RATE_HZ = 15.0  # the usual cine rate; Am J Cardiol 2016;118:195
+# What an angiography system can mean. Slower is a series of stills, faster a unit mistaken (s for ms, say).
+MIN_RATE_HZ, MAX_RATE_HZ = 0.2, 250.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +49,17 @@ class LookupTable:
 
     first_input: stored value (Modality LUT) or modality value (VOI LUT) that maps to values[0].
     values: (entries,) float32, finite.
-    bits: bits per entry as declared; a VOI LUT's output range is 0 .. 2**bits - 1.
+    bits: a VOI LUT's output range is 0 .. 2**bits - 1.
     """
 
     first_input: int
     values: NDArray[np.float32]
     bits: int
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for tables of equal content."""
+        return self.first_input, self.bits, self.values.tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +73,12 @@ class VoiWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grayscale:
-    """How the stored values of one run are meant to be read.
+    """How stored values are meant to be looked at: the steps of the display that apply, in their order.
 
     bits_stored: 8..16; every stored value is < 2**bits_stored (the source has masked the unused high bits, and counts
         signed pixels from the lowest; `modality` makes pixel values of them).
-    modality, voi: as the object carries them; None where it carries none.
+    modality, voi: None where there is no such step. X-ray objects have no modality step but that of signed pixels.
+    presentation_lut_shape: (2050,0020), the last step; None: the photometric interpretation alone says the polarity.
     exposed: (rows, 2) int32, columns [start, stop) of each row inside shutter and collimator; None = the whole frame.
         What lies outside takes no part in statistics and becomes a constant in the tensor.
     pixel_intensity_relationship: (0028,1040) as stored: LIN, LOG, DISP, DRM ... or None.
@@ -69,13 +90,33 @@ class Grayscale:
     voi: VoiWindow | LookupTable | None = None
     exposed: NDArray[np.int32] | None = None
     pixel_intensity_relationship: str | None = None
+    presentation_lut_shape: PresentationLutShape | None = None
+
+    @property
+    def inverted(self) -> bool:
+        """Whether high values are dark. A presentation LUT shape decides alone, as in DCMTK."""
+        if self.presentation_lut_shape is not None:
+            return self.presentation_lut_shape == "INVERSE"
+        return self.photometric_interpretation == "MONOCHROME1"
+
+    @property
+    def exposed_key(self) -> bytes | None:
+        """Equal for equal exposed areas."""
+        return None if self.exposed is None else self.exposed.tobytes()
+
+    @property
+    def window_key(self) -> tuple[object, ...]:
+        """Equal where equal stored values have equal greys; the exposed area is left out."""
+        parts = (part.key if isinstance(part, LookupTable) else part for part in (self.modality, self.voi))
+        return self.bits_stored, self.inverted, *parts
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """When each frame of a run is due, counted from the run's first frame.
 
-    frame_rate_hz: nominal rate. origin: which attribute it came from; "default" means none was usable.
+    frame_rate_hz: nominal rate. origin: which attribute it came from, "container" for a video's own, "measured" on a
+        live source, "given" for the caller's; "default": none was usable.
     frame_time_vector_ms: increment before each frame, [0] == 0 (0018,1065), or None for an even cadence.
     """
 
@@ -88,6 +129,11 @@ class Timing:
         if self.frame_time_vector_ms is None:
             return index * 1000.0 / self.frame_rate_hz
         return float(sum(self.frame_time_vector_ms[: index + 1]))
+
+
+def is_rate(rate_hz: float) -> bool:
+    """Whether frames can be meant to follow each other at this rate."""
+    return MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +165,8 @@ class Run:
     run_id: uuid text; same content, same id (see identity.py).
     source: what a person would call it (a file name, "phantom seed 7"); shown, never used as a path.
     frame_count: frames the source declares or holds, whichever is more, or None for a live tap that cannot know.
+    grayscale: of the first frame. other_grayscales: the further ones of a run whose frames differ in grey scale or
+        exposed area, each once, all of the same bits_stored. Frames name theirs by its place in `grayscales`.
     flags: what the source had to assume or noticed, e.g. "frame_rate_default". Sorted, each once.
     """
 
@@ -134,6 +182,12 @@ class Run:
     modality: str | None = None  # (0008,0060)
     radiation_setting: RadiationSetting | None = None  # (0018,1155) SC fluoroscopy, GR cine
     flags: tuple[str, ...] = ()
+    other_grayscales: tuple[Grayscale, ...] = ()
+
+    @property
+    def grayscales(self) -> tuple[Grayscale, ...]:
+        """All of the run; most runs have one."""
+        return (self.grayscale, *self.other_grayscales)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +198,7 @@ class Frame:
         frames on its device (frame_step.FrameEngine) also whatever lends them there; such frames are never DUPLICATE.
     index: 0-based within the run. A source that skips an index yields a LostFrame for it.
     acquired_ns: clock reading when the frame was due (paced) or handed over (unpaced); monotonic, never wall clock.
+    grayscale: which of run.grayscales its stored values are meant by.
     """
 
     pixels: NDArray[Any]
@@ -151,6 +206,7 @@ class Frame:
     acquired_ns: int
     positioner_primary_angle_deg: float | None = None  # (0018,1510) + increments (0018,1520)
     positioner_secondary_angle_deg: float | None = None  # (0018,1511) + increments (0018,1521)
+    grayscale: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +216,7 @@ class LostFrame:
     failed: True if it arrived broken (ends FAILED), False if it never arrived or was overrun (ends DROPPED).
     ours: True where the frame may be whole and a part of ours failed it (the decoder was killed, stalled or ran into
         our limits). Only of frames that failed.
+    repeat: True where it shows what an earlier frame has shown, but for noise (ends DUPLICATE); the source says so.
     """
 
     index: int
@@ -167,3 +224,4 @@ class LostFrame:
     reason: str
     failed: bool
     ours: bool = False
+    repeat: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Run
-from cathrt.runtime.ports import Engine
+from cathrt.runtime.ports import Engine, InferRequest, ParallelEngine
 from cathrt.runtime.preprocess import Preprocessor
 
 Tensors = Mapping[str, NDArray[Any]]
+Begin = Callable[[NDArray[Any], int], Callable[[], "Stepped"]]
 NowNs = Callable[[], int]
 
 
@@ -40,14 +42,15 @@ class Stepped:
 class FrameStep(Protocol):
     """Frames of one run, one after another. Not thread-safe; belongs to the engine that made it.
 
-    pixels: (rows, columns) uint8 or uint16 stored values, as the run declares.
+    pixels: (rows, columns) uint8 or uint16 stored values, as the run declares. grayscale: which of run.grayscales they
+    are meant by.
     Raises ValueError where they are not, EngineError where the engine fails, EngineLostError where it is gone.
     remember: takes a frame into the history that later frames are compared with. For frames that another engine or an
     earlier process has judged. Does nothing where no input shows a history. Raises as the call does.
     """
 
-    def __call__(self, pixels: NDArray[Any]) -> Stepped: ...
-    def remember(self, pixels: NDArray[Any]) -> None: ...
+    def __call__(self, pixels: NDArray[Any], grayscale: int = 0) -> Stepped: ...
+    def remember(self, pixels: NDArray[Any], grayscale: int = 0) -> None: ...
 
 
 @runtime_checkable
@@ -59,6 +62,33 @@ class FrameEngine(Protocol):
 
         specs: how each input that is made of a frame is made.
         """
+
+
+@runtime_checkable
+class ParallelStep(FrameStep, Protocol):
+    """What a step adds when it can work on several frames side by side.
+
+    in_flight: how many frames may be begun before the first of them must be finished. begin: prepares a frame and
+    starts its inference; what it returns waits for the outputs. Frames are finished in the order in which they were
+    begun. Both raise as the call of a step does.
+    """
+
+    @property
+    def in_flight(self) -> int: ...
+    def begin(self, pixels: NDArray[Any], grayscale: int = 0) -> Callable[[], Stepped]: ...
+
+
+def in_flight(step: FrameStep) -> int:
+    """How many frames a step may work on at the same time."""
+    return step.in_flight if isinstance(step, ParallelStep) else 1
+
+
+def begin_of(step: FrameStep) -> Begin:
+    """How a frame is begun: what is returned gives its outputs. A step that takes one frame at a time does all of it
+    then. To be asked once a run: a look at a protocol takes longer than a call."""
+    if isinstance(step, ParallelStep):
+        return step.begin
+    return lambda pixels, grayscale: partial(step, pixels, grayscale)
 
 
 class CpuFrameStep:
@@ -75,12 +105,12 @@ class CpuFrameStep:
         self._now_ns = now_ns
         self._remembering = [made for made, spec in zip(self._made, specs, strict=True) if spec.history is not None]
 
-    def __call__(self, pixels: NDArray[Any]) -> Stepped:
-        self._require_host(pixels)
+    def __call__(self, pixels: NDArray[Any], grayscale: int = 0) -> Stepped:
+        _require_host(pixels, self._engine)
         started = self._now_ns()
         exposed = True
         for preprocess, tensor in self._made:
-            exposed = preprocess(pixels, tensor) and exposed
+            exposed = preprocess(pixels, tensor, grayscale) and exposed
         preprocessed = self._now_ns()
         failpoint("line.preprocessed")
         if not exposed:
@@ -89,18 +119,75 @@ class CpuFrameStep:
         infer_ms = (self._now_ns() - preprocessed) / 1e6
         return Stepped(outputs, (preprocessed - started) / 1e6, infer_ms, self._engine)
 
-    def remember(self, pixels: NDArray[Any]) -> None:
+    def remember(self, pixels: NDArray[Any], grayscale: int = 0) -> None:
         if self._remembering:
-            self._require_host(pixels)
+            _require_host(pixels, self._engine)
         for preprocess, tensor in self._remembering:
-            preprocess(pixels, tensor)
+            preprocess(pixels, tensor, grayscale)
 
-    def _require_host(self, pixels: Any) -> None:
-        if not isinstance(pixels, np.ndarray):
-            raise ValueError(
-                f"pixels are {type(pixels).__qualname__}, which {self._engine} cannot read: expected an array in host "
-                "memory; frames on a device need an engine on that device"
-            )
+
+class ParallelCpuStep:
+    """CpuFrameStep for an engine that computes several inferences side by side: each frame takes the next request.
+
+    infer_ms counts until the outputs are asked for, so that the work on other frames in between is part of it.
+    """
+
+    def __init__(self, engine: ParallelEngine, run: Run, specs: Sequence[Preprocessing], now_ns: NowNs) -> None:
+        self._requests = tuple(engine.requests)
+        self._preprocess = [
+            (Preprocessor(run, spec, engine.input_buffers[spec.input].dtype.name), spec) for spec in specs
+        ]
+        self._begun = 0
+        self._engine = engine.name
+        self._now_ns = now_ns
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._requests)
+
+    def __call__(self, pixels: NDArray[Any], grayscale: int = 0) -> Stepped:
+        return self.begin(pixels, grayscale)()
+
+    def begin(self, pixels: NDArray[Any], grayscale: int = 0) -> Callable[[], Stepped]:
+        _require_host(pixels, self._engine)
+        request = self._next_request
+        started = self._now_ns()
+        exposed = True
+        for preprocess, spec in self._preprocess:
+            exposed = preprocess(pixels, request.input_buffers[spec.input], grayscale) and exposed
+        preprocessed = self._now_ns()
+        failpoint("line.preprocessed")
+        preprocess_ms = (preprocessed - started) / 1e6
+        if not exposed:
+            covered = Stepped(None, preprocess_ms, 0.0, self._engine)
+            return lambda: covered
+        request.start()
+        self._begun += 1
+
+        def finish() -> Stepped:
+            outputs = request.wait()
+            return Stepped(outputs, preprocess_ms, (self._now_ns() - preprocessed) / 1e6, self._engine)
+
+        return finish
+
+    def remember(self, pixels: NDArray[Any], grayscale: int = 0) -> None:
+        for preprocess, spec in self._preprocess:
+            if spec.history is not None:
+                _require_host(pixels, self._engine)
+                preprocess(pixels, self._next_request.input_buffers[spec.input], grayscale)
+
+    @property
+    def _next_request(self) -> InferRequest:
+        """They are taken in turn, so that the frame it had before is finished."""
+        return self._requests[self._begun % len(self._requests)]
+
+
+def _require_host(pixels: Any, engine: str) -> None:
+    if not isinstance(pixels, np.ndarray):
+        raise ValueError(
+            f"pixels are {type(pixels).__qualname__}, which {engine} cannot read: expected an array in host "
+            "memory; frames on a device need an engine on that device"
+        )
 
 
 def any_history(specs: Sequence[Preprocessing]) -> bool:
@@ -112,4 +199,6 @@ def frame_step(engine: Engine, run: Run, specs: Sequence[Preprocessing], now_ns:
     """The engine's own step where it has one, else the CPU's. Raises as Preprocessor does."""
     if isinstance(engine, FrameEngine):
         return engine.frame_step(run, specs, now_ns)
+    if isinstance(engine, ParallelEngine) and len(engine.requests) > 1:
+        return ParallelCpuStep(engine, run, specs, now_ns)
     return CpuFrameStep(engine, run, specs, now_ns)

@@ -17,6 +17,11 @@ def run_id(content_sha256: str) -> str:
     return _named(f"run|{content_sha256}")
 
 
+def live_run_id(source: str, boot: str, first_ns: int) -> str:
+    """Identity of a run of a live source: no two runs of one source begin at the same moment since the boot."""
+    return _named(f"live run|{source}|{boot}|{first_ns}")
+
+
 def pass_id(rests_on: Mapping[str, str | int | float]) -> str:
     """Identity of one judging of a run: named values, in any order (pass_identity.py says which)."""
     return _named(f"pass|{json.dumps(rests_on, sort_keys=True, allow_nan=False)}")

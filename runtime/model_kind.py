@@ -5,17 +5,18 @@ Not for: any single model (its folder), or running networks (line/).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Finding, News, RunResult
+from cathrt.runtime.alert import Draft, Finding, News, RunResult
 from cathrt.runtime.bundle.manifest import Manifest, Section
 from cathrt.runtime.bundle.opening import Bundle
-from cathrt.runtime.config import Policy
-from cathrt.runtime.frame import Run
+from cathrt.runtime.config import EngineConfig, Policy
+from cathrt.runtime.frame import Frame, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,13 @@ class Raised:
 class ModelRun(Protocol):
     """One model's part in one run. Frames come in order; a stored finding is observed as a fresh one is."""
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> Finding:
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, frame: Frame) -> Finding:
         """What the network's outputs say of one frame. Raises EngineError where they mean nothing (NaN).
 
-        pixels: the frame's own, as the source gave them (Frame.pixels), for what a model measures beside its network.
+        frame: as the source gave it, for what a model measures beside its network.
         """
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, frame: Frame) -> None:
         """Take note of a frame that an earlier process judged, for what is measured from one frame to the next."""
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
@@ -66,10 +67,13 @@ class FrameModel(Protocol):
     """A model that answers every frame, opened from its bundle: one for all runs, never changed by one.
 
     identity: everything of the configuration that its findings and news rest on, by name: part of a pass's identity.
+    score_threshold: the score from which on a frame counts for it, as a page draws it; None where there is no such one.
     """
 
     @property
     def identity(self) -> Mapping[str, str | int | float]: ...
+    @property
+    def score_threshold(self) -> float | None: ...
     def begin(self, run: Run) -> ModelRun: ...
 
 
@@ -84,13 +88,80 @@ class OnFrames:
     open: Callable[[Bundle, Policy | None], FrameModel]  # policy: of the kind; None for its defaults
 
 
+Side = Literal["left", "right"]  # of the coronary arteries, never DICOM (0020,0060)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOfRun:
+    """Which frame: of which run, by its identity, and its 0-based index."""
+
+    run_id: str
+    frame_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRun:
+    """What is confirmed of one run of a study. side: the coronary artery that it shows; None where that is unknown.
+
+    key_frames, scores: its frames to look at, best first. Nothing of the run's name or of its patient.
+    """
+
+    run_id: str
+    pass_id: str
+    side: Side | None
+    key_frames: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+class Writer(Protocol):
+    """A model that writes drafts of studies. It has one thread that uses it; stop may be set from another one.
+
+    Opening one loads no network: prepare() does, and so does what needs them. All of these raise EngineError; then
+    close() gives everything back, and the next call loads the networks anew.
+    """
+
+    @property
+    def bundle(self) -> Bundle: ...
+    def prepare(self) -> None:
+        """Load the networks, so that nobody waits for it later."""
+
+    def lacks(self, runs: Sequence[StudyRun]) -> Sequence[FrameOfRun]:
+        """The frames whose pictures a draft of these runs shows the model, and which it has not seen yet."""
+
+    def see(self, which: FrameOfRun, run: Run, frame: Frame) -> None:
+        """Look at the picture of a frame, and keep what comes of it for the draft. May take long."""
+
+    def write(
+        self, study: str, runs: Sequence[StudyRun], stop: threading.Event, told: Callable[[], None] = lambda: None
+    ) -> Draft | None:
+        """A draft of these runs, of which those frames are shown that it has seen. told: comes with each token.
+
+        None once stop is set, within a token. The same study, written again, goes on with what was not finished.
+        """
+
+    def withheld(self, reason: str) -> Draft:
+        """No draft, and why. Needs no network."""
+
+    def close(self) -> None:
+        """Give the networks back, and what was kept. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnStudies:
+    """How a model of this kind takes part in a study: the writer of a bundle, under the kind's policy."""
+
+    open: Callable[[Bundle, EngineConfig, Policy | None], Writer]
+
+
 @dataclass(frozen=True, slots=True)
 class ModelKind:
     """One row of MODELS. Every dataclass has the field `kind`, narrowed to a Literal.
 
-    section: of the manifest. roles: the networks of its bundles. faults: what does not fit in a manifest of this kind.
+    section: of the manifest. roles: the networks of its bundles; optional_roles: those of them that a bundle may lack.
+    faults: what does not fit in a manifest of this kind.
     policy: its table [policy.<kind>] of the configuration. findings, news, results: its parts of the records.
-    on_frames: None for a kind that does not judge single frames.
+    on_frames: None for a kind that does not judge single frames. on_studies: None for one that writes no drafts.
+    drafts: as findings. side: which coronary artery a run shows by such a result; None where the kind cannot tell.
     """
 
     section: type[Section]
@@ -101,3 +172,7 @@ class ModelKind:
     news: tuple[type[News], ...]
     results: tuple[type[RunResult], ...]
     on_frames: OnFrames | None
+    on_studies: OnStudies | None = None
+    drafts: tuple[type[Draft], ...] = ()
+    side: Callable[[RunResult], Side | None] | None = None
+    optional_roles: frozenset[str] = frozenset()

@@ -6,7 +6,7 @@ Not for: formulae (kernels/reference/ingest.py), pixels (kernels/src) or finding
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +24,10 @@ _MAX_ORIGIN = float(2**22)
 _MAX_SLOPE = float(2**10)
 
 Made = TypeVar("Made")
-MakeIngest = Callable[[tuple[int, int], int, NDArray[np.int32] | None, Window, TensorLayout], Made]
+ViewOfFrames = tuple[NDArray[np.int32] | None, Window]  # exposed, window: how some frames of a run are looked at
+MakeIngest = Callable[
+    [tuple[int, int], int, NDArray[np.int32] | None, Window, TensorLayout, Sequence[ViewOfFrames]], Made
+]
 
 
 class Preprocessor:
@@ -38,20 +41,23 @@ class Preprocessor:
         """element: of the engine's input, float32 or float16. Networks in int8 read floats and quantise them."""
         self._ingest = plan_ingest(run, spec, element, Ingest)
 
-    def __call__(self, pixels: NDArray[Any], out: NDArray[Any]) -> bool:
+    def __call__(self, pixels: NDArray[Any], out: NDArray[Any], grayscale: int = 0) -> bool:
         """Fill `out`, the engine's input buffer, from stored values (rows, columns) of uint8 or uint16.
+
+        grayscale: which of run.grayscales they are meant by.
 
         out: C-contiguous (1, 3, height, width) for NCHW, (1, height, width, 3) for NHWC, of the element; always finite
         afterwards.
         Returns False where the shutter covers the whole frame: then everything is the masked value and no finding on it
         means anything. Raises ValueError where pixels or out are not what the run and the manifest declare.
         """
-        return self._ingest(pixels, out)
+        return self._ingest(pixels, out, grayscale)
 
 
 def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Made]) -> Made:
-    """What make(shape, bits_stored, exposed, window, tensor) makes of a run: the kernels' plan on a CPU or on a GPU.
+    """What make(shape, bits_stored, exposed, window, tensor, others) makes of a run: the kernels' plan on a CPU or GPU.
 
+    Its views are run.grayscales in their order, each with all its tables made here, before the first frame.
     element: as Preprocessor's. Raises SourceError where the run's grey scale cannot be applied, ManifestError where the
     manifest cannot.
     """
@@ -59,7 +65,7 @@ def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Ma
         raise ManifestError(
             f"manifest inputs: {spec.input} is {element}, expected float32 or float16: build the bundle again"
         )
-    window = _window(run.grayscale, spec)
+    (exposed, window), *others = _views(run, spec)
     try:
         tensor = TensorLayout(
             spec.height,
@@ -74,9 +80,28 @@ def plan_ingest(run: Run, spec: Preprocessing, element: str, make: MakeIngest[Ma
     except ValueError as exc:
         raise ManifestError(f"manifest preprocessing: {exc}: build the bundle again") from exc
     try:
-        return make((run.rows, run.columns), run.grayscale.bits_stored, run.grayscale.exposed, window, tensor)
+        return make((run.rows, run.columns), run.grayscale.bits_stored, exposed, window, tensor, others)
     except ValueError as exc:
         raise SourceError(f"{run.source}: {exc}: the source describes its frames wrongly") from exc
+
+
+def _views(run: Run, spec: Preprocessing) -> list[ViewOfFrames]:
+    """The exposed area and the window of each grey scale. What equals another's is the same object: it is kept once."""
+    exposures: dict[bytes | None, NDArray[np.int32] | None] = {}
+    windows: dict[tuple[object, ...], Window] = {}
+    views = []
+    for grayscale in run.grayscales:
+        if grayscale.bits_stored != run.grayscale.bits_stored:
+            raise SourceError(
+                f"{run.source}: grey scales of {run.grayscale.bits_stored} and of {grayscale.bits_stored} bits stored: "
+                "expected one depth: the source describes its frames wrongly"
+            )
+        exposed = exposures.setdefault(grayscale.exposed_key, grayscale.exposed)
+        key = grayscale.window_key
+        if key not in windows:
+            windows[key] = _window(grayscale, spec)
+        views.append((exposed, windows[key]))
+    return views
 
 
 def _history(history: manifest.History, frame_rate_hz: float) -> History:
@@ -90,7 +115,7 @@ def _history(history: manifest.History, frame_rate_hz: float) -> History:
 def _window(grayscale: Grayscale, spec: Preprocessing) -> Window:
     """The window the manifest's policy picks for this grey scale."""
     _check_modality(grayscale.modality)
-    invert = grayscale.photometric_interpretation == "MONOCHROME1"
+    invert = grayscale.inverted
     if grayscale.voi is None or spec.window == "percentile":
         return _percentile_window(grayscale, spec.percentiles, invert)
     if isinstance(grayscale.voi, VoiWindow):

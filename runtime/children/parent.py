@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 _Start = Callable[[], "subprocess.Popen[bytes]"]
@@ -66,7 +67,23 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def exit_status(process: subprocess.Popen[bytes], within_s: float) -> int | None:
+@dataclass(slots=True)
+class ForkedChild:
+    """A child of this process that a fork server has made for it. As Popen has them: pid, returncode, wait()."""
+
+    pid: int
+    returncode: int | None = None
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            try:
+                self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            except ChildProcessError:  # SIGCHLD is ignored here: the kernel has reaped it, and knows no status
+                self.returncode = 0
+        return self.returncode
+
+
+def exit_status(process: subprocess.Popen[bytes] | ForkedChild, within_s: float) -> int | None:
     """How a child ended, as Popen.returncode says it; None where it still runs after `within_s`.
 
     The child stays unreaped, so that its process group keeps its number until end_child().
@@ -85,9 +102,11 @@ def exit_status(process: subprocess.Popen[bytes], within_s: float) -> int | None
     return process.returncode
 
 
-def end_child(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child of start_child() and everything it started that stayed in its process group; then reap it."""
-    if process.returncode is None:  # not yet reaped: the group's number cannot be another's
+def end_child(process: subprocess.Popen[bytes] | ForkedChild) -> None:
+    """Kill a child and everything it started that stayed in its process group; then reap it."""
+    if process.returncode is None:  # not yet reaped: neither number can be another's
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)  # one that was just forked may have no group of its own yet
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()

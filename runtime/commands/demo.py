@@ -1,13 +1,14 @@
 """`cathrt demo`: judges generated runs at real time, through every step, and writes a page and a contact sheet.
 
-Phantom -> multi-frame XA file -> sandboxed DICOM decoder -> the line -> journal -> terminal. Not for: judging accuracy
-(benchmarks do) or load (three short runs).
+Phantom -> multi-frame XA file -> sandboxed DICOM decoder -> the line -> journal -> terminal; with a writer of drafts,
+the three runs are then drafted as one study. Not for: the live part (demo_live.py), judging accuracy (benchmarks do) or
+load (three short runs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,20 +17,21 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Alert, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import RunSummary, StudyDraft
 from cathrt.runtime.bundle.opening import Bundle
+from cathrt.runtime.commands.pages import PageSink
 from cathrt.runtime.config import Config
-from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.line.replay import Replayed, opened_journal, opened_line, replay
+from cathrt.runtime.model_kind import Writer
 from cathrt.runtime.models import record_parts
-from cathrt.runtime.outside.output_files import output_folder, whole_file
+from cathrt.runtime.outside.output_files import whole_file
 from cathrt.runtime.phantom import PhantomSource, Scene, SceneKind, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.ports import Opening, Sink
 from cathrt.runtime.sinks.contact_sheet import Tile, contact_sheet
-from cathrt.runtime.sinks.summary_page import JudgedRun, summary_page
 from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
+from cathrt.runtime.study.recorded_study import RecordedStudy
 
 # name, side, kind: one of each side, and one in which there is nothing to find
 _RUNS: tuple[tuple[str, Literal["left", "right"] | None, SceneKind], ...] = (
@@ -48,23 +50,7 @@ class Demo:
     replayed: Replayed
     page: Path
     sheet: Path
-
-
-@dataclass(slots=True)
-class _Collect:
-    """A sink that keeps what was shown, for the page."""
-
-    verdicts: list[Verdict] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-
-    def emit(self, stored: StoredRecord) -> None:
-        record = record_from_body(stored.body, record_parts())
-        if isinstance(record, Verdict):
-            self.verdicts.append(record)
-        elif isinstance(record, Alert):
-            self.alerts.append(record)
-
-    def close(self) -> None: ...
+    draft: StudyDraft | None = None
 
 
 def demo(
@@ -75,35 +61,38 @@ def demo(
     *,
     seed: int,
     rendered: Callable[[int, int], None] = lambda done, total: None,
+    live: Callable[[Path, Path], None] = lambda run, state: None,
+    writer: Writer | None = None,
 ) -> Demo:
     """Render three phantom runs, replay them at real time and write `out`/summary.html and `out`/key_frames.png.
 
-    rendered(done, total) is called after each frame that the phantom has drawn. Raises SinkError where `out` cannot be
+    rendered(done, total) is called after each frame that the phantom has drawn. live(run, state) comes before the
+    replay: with the file of a run, and a folder that goes with the demo. writer: of a draft of the three runs, taken as
+    one study; it stays the caller's to close. Raises SinkError where `out` cannot be
     written, before anything is drawn if that shows by then.
     """
-    output_folder(out)
-    phantoms = _phantoms(seed)
-    seen = _Collect()
+    page = PageSink(out, "--out", record_parts())
+    phantoms, study, draft = _phantoms(seed), RecordedStudy(f"phantom study {seed}"), None
     with TemporaryDirectory(prefix="cathrt-demo-") as folder:
         openings = _write(phantoms, Path(folder), config, rendered)
+        live(Path(folder) / f"{_RUNS[0][0]}.dcm", Path(folder) / "state")
         with (
             opened_line([bundle], config, "realtime") as line,
-            opened_journal(None, config, (*sinks, seen)) as journal,
+            opened_journal(None, config, (*sinks, page)) as journal,
         ):
-            replayed = replay(openings, line, journal)
-    names = [Path(summary.source).stem for summary in replayed.summaries]  # a run that was refused has no summary
-    pages = [
-        _judged(summary, seen, phantoms[name], name) for summary, name in zip(replayed.summaries, names, strict=True)
-    ]
-    engines = "; ".join(dict.fromkeys(result.engine for summary in replayed.summaries for result in summary.results))
-    page, sheet = out / "summary.html", out / "key_frames.png"
-    subtitle = f"{bundle.manifest.name} at real time on {engines}; generated images, no patient"
-    with whole_file(page) as part:
-        part.write_text(summary_page("Three phantom runs", subtitle, pages), encoding="utf-8")
-    tiles = [tile for name, run in zip(names, pages, strict=True) for tile in _tiles(name, run)]
+            replayed = replay(page.noting(study.noting(openings)), line, journal)
+            if writer is not None and replayed.summaries:
+                draft = study.draft(writer, replayed, journal)
+        names = [Path(summary.source).stem for summary in replayed.summaries]  # one that was refused has no summary
+        runs = [
+            replace(run, remark=f"what was drawn: {name}") for name, run in zip(names, page.judged_runs(), strict=True)
+        ]
+    page.write("Three phantom runs: generated images, no patient", line, runs, seed=seed)
+    sheet = out / "key_frames.png"
+    tiles = [tile for name, run in zip(names, runs, strict=True) for tile in _tiles(name, run.summary, phantoms[name])]
     with whole_file(sheet) as part:
-        contact_sheet(tiles).save(part, "PNG")
-    return Demo(replayed, page, sheet)
+        contact_sheet(tiles, notice=line.notice).save(part, "PNG")
+    return Demo(replayed, page.path, sheet, draft)
 
 
 def _phantoms(seed: int) -> dict[str, PhantomSource]:
@@ -138,19 +127,9 @@ def _write(
     return openings
 
 
-def _judged(summary: RunSummary, seen: _Collect, phantom: PhantomSource, name: str) -> JudgedRun:
-    return JudgedRun(
-        summary=summary,
-        verdicts=[r for r in seen.verdicts if r.pass_id == summary.pass_id],
-        alerts=[r for r in seen.alerts if r.pass_id == summary.pass_id],
-        marked_pixels={index: phantom.render(index) for result in summary.results for index in result.marked_frames},
-        remark=f"what was drawn: {name}",
-    )
-
-
-def _tiles(name: str, run: JudgedRun) -> list[Tile]:
+def _tiles(name: str, summary: RunSummary, phantom: PhantomSource) -> list[Tile]:
     return [
-        Tile(run.marked_pixels[index], f"{name}\nframe {index}, {score:.2f}")
-        for result in run.summary.results
+        Tile(phantom.render(index), f"{name}\nframe {index}, {score:.2f}")
+        for result in summary.results
         for index, score in zip(result.marked_frames, result.marked_scores, strict=True)
     ]

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cathrt.runtime.commands.doctor_check import Check, State
 from cathrt.runtime.config import Config
@@ -31,7 +31,7 @@ _ENGINE_PACKAGES = {
     "tensorrt": "NVIDIA GPUs",
     "tensorrt_rtx": "NVIDIA RTX workstations",
 }
-_ISA = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "asimddp")
+_ISA = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "asimddp")
 
 
 def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterator[Check]:
@@ -42,6 +42,7 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     from cathrt.runtime.bundle.shipped import shipped_keys
     from cathrt.runtime.commands.doctor_gpu import gpu_checks
     from cathrt.runtime.commands.doctor_line import line_check
+    from cathrt.runtime.commands.doctor_processes import process_checks
     from cathrt.runtime.commands.doctor_walls import walls_check
 
     yield _python()
@@ -52,7 +53,9 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
     yield _clock()
     yield _disk(folder)
     yield walls_check()
+    yield from process_checks()
     keys = (*shipped_keys(), *config.trust.keys)
+    yield _trusted(config)
     check, opened = _bundle(bundle, keys)
     yield check
     yield from gpu_checks(config, opened, keys)
@@ -63,10 +66,12 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
 def effective_config(config: Config) -> str:
     """The configuration as the TOML that would give it."""
     lines: list[str] = []
-    tables = {section.name: getattr(config, section.name) for section in fields(config) if section.name != "policy"}
-    tables |= {f"policy.{kind}": policy for kind, policy in config.policy.items()}
-    for name, table in tables.items():
-        lines.append(f"[{name}]")
+    single = [section.name for section in fields(config) if section.name not in ("policy", "sources")]
+    tables: list[tuple[str, Any]] = [(f"[{name}]", getattr(config, name)) for name in single]
+    tables += [(f"[policy.{kind}]", policy) for kind, policy in config.policy.items()]
+    tables += [("[[sources]]", source) for source in config.sources]
+    for heading, table in tables:
+        lines.append(heading)
         for key, value in asdict(table).items():
             lines.append(f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
         lines.append("")
@@ -154,6 +159,18 @@ def _disk(folder: Path) -> Check:
     state: State = "ok" if p99 < 100.0 else "warn"
     detail = f"{folder}: sync takes {p50:.2f} ms, at worst {p99:.2f} ms of {len(times)}; an alert waits for one"
     return Check("disk", state, detail, {"sync_p50_ms": p50, "sync_max_ms": p99})
+
+
+def _trusted(config: Config) -> Check:
+    """Whose bundles are opened, by fingerprint."""
+    from cathrt.runtime.commands.key import trusted_keys
+
+    try:
+        found = trusted_keys(config)
+    except CathrtError as exc:
+        return Check("trusted keys", "missing", str(exc), {})
+    named = [f"{key.name or '(no name)'} {key.fingerprint}" for key, _ in found]
+    return Check("trusted keys", "ok", f"{len(found)}: {'; '.join(named)}", {"keys": [key.text for key, _ in found]})
 
 
 def _bundle(path: Path | None, keys: tuple[str, ...]) -> tuple[Check, Bundle | None]:

@@ -35,7 +35,8 @@ def gpu_checks(config: Config, bundle: Bundle | None, keys: Collection[str]) -> 
         devices = devices_in_child()
     except EngineError as exc:
         why_not = str(exc)
-    yield _devices(devices, why_not, needed=any(name in _TARGETS for name in named))
+    on_provider = config.engine.provider != "cpu" and "onnxruntime" in named
+    yield _devices(devices, why_not, needed=on_provider or any(name in _TARGETS for name in named))
     device = devices[0] if devices else None  # the one that engines open
     for target in _TARGETS if bundle is not None else ():
         assert bundle is not None

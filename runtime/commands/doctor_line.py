@@ -1,4 +1,5 @@
-"""`cathrt doctor`: does the line open? Bundle, engine and fallback are opened by the function that replay uses.
+"""`cathrt doctor`: does the line open? Bundle, engine and fallback are opened by the function that replay uses; one
+that writes drafts by the one that report uses.
 
 `python -m cathrt.runtime.commands.doctor_line REQUEST` does it, in a process of its own since a vendor's code may crash
 or hang, and answers with one JSON line. Not for: judging frames.
@@ -10,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def line_check(
     program: arguments to the child's Python; another one is only of use to tests.
     """
     request = json.dumps({"config": asdict(config), "bundle": str(bundle)})
-    wanted = config.engine.name + (f" with {config.engine.fallback} as fallback" if config.engine.fallback else "")
+    wanted = config.engine.label + (f" with {config.engine.fallback} as fallback" if config.engine.fallback else "")
     try:
         child = ask_child([*program, request], within_s)
     except TimeoutError:
@@ -39,28 +41,37 @@ def line_check(
     if child.returncode not in (0, 1) or not lines:
         return Check("line", "missing", f"{wanted}: opening it ended with {how_it_ended(child)}", {})
     answer = json.loads(lines[-1])
+    command = answer["command"]
     if "error" in answer:
-        return Check("line", "missing", f"replay refuses it: {answer['error']}", {"error": answer["kind"]})
-    if answer["engine"] != config.engine.name:
+        return Check("line", "missing", f"{command} refuses it: {answer['error']}", {"error": answer["kind"]})
+    if answer["engine"] != config.engine.label:
         why = (child.stderr.strip().splitlines() or ["no reason given"])[-1]
         return Check("line", "warn", f"opens as {answer['engine']}: {why}", {"engine": answer["engine"]})
-    return Check("line", "ok", f"replay opens it: {wanted}", {"engine": answer["engine"]})
+    return Check("line", "ok", f"{command} opens it: {wanted}", {"engine": answer["engine"]})
 
 
 def main(request: str) -> int:
-    """Open the line as replay does, close it, and print its engine's name, or why not."""
+    """Open the line as replay does, or the writer as report does, close it, and print its engine's name, or why not."""
     from cathrt.runtime.commands.options import bundle_at
     from cathrt.runtime.line.replay import opened_line
-    from cathrt.runtime.models import policies
+    from cathrt.runtime.models import MODELS, open_writer, policies
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    asked = json.loads(request)
+    asked, command = json.loads(request), "replay"
     try:
         config = config_from_document(asked["config"], policies(), origin="doctor")
-        with opened_line([bundle_at(Path(asked["bundle"]), config)], config, "realtime") as line:
-            print(json.dumps({"engine": ", ".join(served.engine.name for served in line.models)}))
+        bundle = bundle_at(Path(asked["bundle"]), config)
+        if MODELS[bundle.manifest.kind].on_studies is not None:
+            command = "report"
+            with closing(open_writer(bundle, config)) as writer:
+                writer.prepare()
+            print(json.dumps({"engine": config.engine.label, "command": command}))
+            return 0
+        with opened_line([bundle], config, "realtime") as line:
+            engines = ", ".join(served.engine.name for served in line.models)
+        print(json.dumps({"engine": engines, "command": command}))
     except CathrtError as exc:
-        print(json.dumps({"error": str(exc), "kind": type(exc).__name__}))
+        print(json.dumps({"error": str(exc), "kind": type(exc).__name__, "command": command}))
         return 1
     return 0
 

@@ -6,6 +6,7 @@ Not for: the commands themselves (cli.py, commands/phantom.py).
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.commands.standard_streams import styled
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, ManifestError, SourceError
-from cathrt.runtime.models import load_config, open_bundle, record_parts
+from cathrt.runtime.models import load_config, record_parts, trusted_bundle, trusted_bundles
 from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cathrt.runtime.line.replay import Replayed
 
 _EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError, EngineError, EngineLostError)}
+_LINE_EVERY_S = 10.0
 UNJUDGED = 9  # exit code: every frame is accounted for, but some were refused, failed or dropped
 
 ConfigOption = Annotated[
@@ -70,14 +72,12 @@ def settings_from(path: Path | None, engine: str | None) -> Config:
 
 def bundle_at(path: Path | None, settings: Config) -> Bundle:
     """The bundle of a folder, or the demonstration bundle. Raises ManifestError."""
-    from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
-
-    return open_bundle(path or demonstration_bundle(), (*shipped_keys(), *settings.trust.keys))
+    return trusted_bundle(path, settings)
 
 
 def bundles_at(paths: Sequence[Path] | None, settings: Config) -> list[Bundle]:
     """The bundles of several folders, or the demonstration bundle alone. Raises ManifestError."""
-    return [bundle_at(path, settings) for path in paths] if paths else [bundle_at(None, settings)]
+    return trusted_bundles(paths or (), settings)
 
 
 def stdout_sink(*, json_: bool) -> Sink:
@@ -89,21 +89,40 @@ def stdout_sink(*, json_: bool) -> Sink:
 
 
 @contextmanager
-def progress_bar(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal: yields a function to call with (done, total). Silent where stderr is no terminal.
+def progress_bar(
+    what: str, *, shown: bool, now_s: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[int, int], None]]:
+    """Shows frames, frames a second and time left on stderr: yields a function to call with (done, to expect).
 
-    Lines printed meanwhile appear above the bar where stdout is that terminal too, and are left alone where it is not.
+    A bar on a terminal: lines printed meanwhile appear above it where stdout is that terminal too, and are left alone
+    where it is not. Elsewhere one line every _LINE_EVERY_S, so that a command of some seconds prints none.
     """
-    if not (shown and sys.stderr.isatty()):
+    from cathrt.runtime.sinks.progress import Speed
+
+    speed = Speed(now_s)
+    if not shown:
         yield lambda done, total: None
         return
+    if not sys.stderr.isatty():
+        said_s = now_s()
+
+        def line(done: int, total: int) -> None:
+            nonlocal said_s
+            words = speed.words(done, total)
+            if now_s() - said_s >= _LINE_EVERY_S:
+                said_s = now_s()
+                say(f"{what}: {words}")
+
+        yield line
+        return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(file=styled(sys.stderr))
-    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task(what, total=None, words="")
+        yield lambda done, total: bar.update(task, completed=done, total=total or None, words=speed.words(done, total))
 
 
 def exit_code_of(done: Replayed, *, may_drop: bool = False) -> int:

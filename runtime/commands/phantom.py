@@ -66,6 +66,10 @@ def phantom_command(
             help="Files: transfer syntax. Default: explicit-le. jpeg-baseline is lossy and takes 8 bits only."
         ),
     ] = None,
+    send: Annotated[
+        str | None,
+        typer.Option(help="Files: store each at a DICOM service as well, AE@HOST:PORT, such as `cathrt listen`."),
+    ] = None,
     pause_s: Annotated[
         float | None,
         typer.Option(min=0.0, max=3600.0, help=f"Live: mean pause between runs, seconds. Default: {_PAUSE_S:g}."),
@@ -87,7 +91,14 @@ def phantom_command(
 
     _refuse_contradictions(
         live=live,
-        files={"--out": out, "--side": side, "--kind": kind, "--hardship": hardship, "--syntax": syntax},
+        files={
+            "--out": out,
+            "--side": side,
+            "--kind": kind,
+            "--hardship": hardship,
+            "--syntax": syntax,
+            "--send": send,
+        },
         line={"--pause-s": pause_s, "--bundle": bundle, "--engine": engine, "--journal": journal, "--config": config},
     )
     rate = None if rate_hz is None else float(rate_hz)
@@ -96,14 +107,20 @@ def phantom_command(
         settings = settings_from(config, engine)
         _stream(recipe, runs, _PAUSE_S if pause_s is None else pause_s, settings, bundle, journal, json_=json_)
         return
+    from cathrt.runtime.listener.send import send_file, service_from
     from cathrt.runtime.phantom.output import write_runs
 
+    service = None if send is None else service_from(send)
     if out is None:
         raise typer.BadParameter("give a folder for the files with --out, or --live to stream", param_hint="--out")
     recipe = replace(recipe, kind=_kind(kind or "coronary"), hardship=_hardship(hardship))
     with progress_bar("drawing phantom runs", shown=not (json_ and sys.stdout.isatty())) as advance:
-        for written in write_runs(recipe, runs, out, syntax or "explicit-le", advance):
+        for number, written in enumerate(write_runs(recipe, runs, out, syntax or "explicit-le", advance)):
+            if number == 0 and not json_:
+                show(NOTICE)
             _show_written(written, json_=json_)
+            if service is not None:
+                send_file(written.dicom, service)
 
 
 def _stream(
@@ -125,7 +142,7 @@ def _stream(
         opened_line([bundle_at(bundle, settings)], settings, "realtime") as line,
         progress_bar("live", shown=not (json_ and sys.stdout.isatty())) as advance,
     ):
-        progress = ProgressSink(advance)
+        progress = ProgressSink(advance, runs)
         with opened_journal(journal, settings, (stdout_sink(json_=json_), progress)) as book:
             presses = draw_study(recipe, runs, pause_s)
             wait_until = line.keep_warm.wait_until if line.keep_warm else None
@@ -179,4 +196,3 @@ def _show_written(written: Written, *, json_: bool) -> None:
         f"{written.dicom}: {document['synthetic']}, {document['kind']}{side}, {document['frame_count']} frames "
         f"at {document['frame_rate_hz']:g} Hz"
     )
-    show(f"  {NOTICE}")

@@ -11,10 +11,9 @@ import signal
 import time
 from types import FrameType
 
+from cathrt.runtime.processes.stop_event import STOP_SIGNALS, TWICE_S
+
 STOPPED = 128  # and the number of the signal: 129, 130, 143
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-# Whoever sends a signal may send it twice: `timeout` does, and so does a terminal through a wrapper that hands it on.
-_TWICE_S = 1.0
 
 
 def stop_on_signals() -> None:
@@ -28,10 +27,10 @@ def stop_on_signals() -> None:
         if not first_s:
             first_s.append(time.monotonic())
             raise SystemExit(STOPPED + number)
-        if time.monotonic() - first_s[0] > _TWICE_S:
+        if time.monotonic() - first_s[0] > TWICE_S:
             # Closing hangs. Nothing that was shown is lost, it was durable before. No traceback, no clean-up.
             os._exit(STOPPED + number)
 
-    for number in _SIGNALS:
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)

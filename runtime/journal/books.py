@@ -64,7 +64,7 @@ class Books:
         try:
             with translated(self._opened.path):
                 rows = connection.execute(f"{_ROWS} WHERE pass_id = ? ORDER BY seq", (pass_id,))
-                return tuple(map(_stored, rows))
+                return tuple(map(stored_from_row, rows))
         finally:
             connection.close()
 
@@ -117,13 +117,14 @@ class Books:
 
     def _stored_before(self, id_: str) -> list[StoredRecord]:
         """The stored record of that id, unless this object has shown it or is about to."""
-        stored = _stored(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
+        stored = stored_from_row(self._connection.execute(f"{_ROWS} WHERE id = ?", (id_,)).fetchone())
         if stored.seq > self._opened.head.seq or stored.seq in self._shown_again:
             return []
         self._shown_again.add(stored.seq)
         return [stored]
 
 
-def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredRecord:
+def stored_from_row(row: tuple[int, bytes, bytes, bytes]) -> StoredRecord:
+    """A row as its sinks get it. row: seq, id, kind, body."""
     seq, id_, kind, body = row
     return StoredRecord(seq, id_.decode(), kind.decode(), body)

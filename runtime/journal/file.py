@@ -19,7 +19,8 @@ from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.errors import DAMAGED, translated
 from cathrt.runtime.journal.head import Head, HeadFile, head_file, head_path, link
 from cathrt.runtime.journal.lock import HoldingConnection, hold, identity_at
-from cathrt.runtime.journal.make import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, make_journal, sync_folder
+from cathrt.runtime.journal.make import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, make_journal
+from cathrt.runtime.outside.disk import sync_folder
 
 _BUSY_S = 5.0  # how long another program may hold the write lock before the journal gives up
 _MAGIC = b"SQLite format 3\0"

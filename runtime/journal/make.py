@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cathrt.runtime.journal.head import Head
+from cathrt.runtime.outside.disk import sync_folder
 
 SCHEMA_VERSION = 4  # 4: findings name their kind, passes have a start, verdicts say retry, readers keep their places
 APPLICATION_ID = int.from_bytes(b"cath", "big")
@@ -55,15 +56,6 @@ def make_journal(path: Path) -> None:
             new.unlink()
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries are on the disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _empty_journal() -> bytes:

@@ -78,6 +78,30 @@ class JournalReader:
                 self.close()  # the head file was read half written, or files were put in place: look once more
                 return self._read(after)
 
+    def place_at(self, seq: int) -> Head | None:
+        """The place behind row `seq`; None if the journal has no such row, or is not there yet. Row 0 is the start.
+
+        For readers that keep a row's number, or its number and a part of its hash: they compare. The row may be one
+        that is not noted as durable: after a power cut the note lags. Raises JournalError: no journal, unreadable.
+        """
+        if seq == 0:
+            return Head()
+        with translated(self.path):
+            connection = self._connected(Head())
+            if connection is None:
+                return None
+            found = connection.execute("SELECT chain FROM record WHERE seq = ?", (seq,)).fetchall()
+        return Head(seq, found[0][0]) if found else None
+
+    def end(self) -> Head:
+        """The place behind the last row that is noted as durable; the start if there is none, or no journal yet.
+
+        Raises JournalError: no journal, unreadable. That the row is there is checked when the next one is read.
+        """
+        with translated(self.path):
+            connection = self._connected(Head())
+            return Head() if connection is None else self._noted() or Head()
+
     def close(self) -> None:
         """Close the file. A later read opens it again."""
         if self._connection is not None:

@@ -14,8 +14,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
 from cathrt.runtime.alert import (
-    NOTICE,
+    JUDGED,
+    NOTICES,
     Alert,
+    Draft,
     Finding,
     News,
     Outcome,
@@ -24,6 +26,7 @@ from cathrt.runtime.alert import (
     Refusal,
     RunResult,
     RunSummary,
+    StudyDraft,
     Verdict,
 )
 from cathrt.runtime.outside.validation import faults_of, shown
@@ -31,7 +34,7 @@ from cathrt.runtime.outside.validation import faults_of, shown
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_NOTICE = f',"notice":"{NOTICE}"}}'.encode()  # how every body ends
+_ENDS = tuple(f',"notice":"{notice}"}}'.encode() for notice in NOTICES)  # how a body ends
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -42,6 +45,7 @@ class RecordParts:
     findings: tuple[type[Finding], ...] = ()
     news: tuple[type[News], ...] = ()
     results: tuple[type[RunResult], ...] = ()
+    drafts: tuple[type[Draft], ...] = ()
 
 
 def body_from_record(record: Record) -> bytes:
@@ -58,7 +62,7 @@ def body_from_record(record: Record) -> bytes:
     except ValueError:  # lone surrogates, or no JSON value at all: then it is raised again
         body = encode(_without_surrogates(record))
     _checked(body, _parts_of(record))
-    return body[:-1] + _NOTICE
+    return body
 
 
 def record_from_body(body: bytes, parts: RecordParts) -> Record:
@@ -66,9 +70,9 @@ def record_from_body(body: bytes, parts: RecordParts) -> Record:
 
     Raises ValueError naming each key that does not fit, what was found and what was expected.
     """
-    if not body.endswith(_NOTICE):
-        raise ValueError(f"found {shown(body[-40:])} at the end, expected the notice {NOTICE!r}")
-    return _checked(body.removesuffix(_NOTICE) + b"}", parts)
+    if not body.endswith(_ENDS):
+        raise ValueError(f"found {shown(body[-40:])} at the end, expected the notice {NOTICES[0]!r}")
+    return _checked(body, parts)
 
 
 def values_of(body: bytes, *keys: str) -> tuple[Any, ...]:
@@ -99,6 +103,8 @@ def _parts_of(record: Record) -> RecordParts:
             return RecordParts(news=_classes(News, (record.news,)))
         case RunSummary():
             return RecordParts(results=_classes(RunResult, record.results))
+        case StudyDraft():
+            return RecordParts(drafts=_classes(Draft, (record.draft,)))
     return RecordParts()
 
 
@@ -108,7 +114,7 @@ def _classes(base: type[Any], parts: Iterable[Any] | None) -> tuple[type[Any], .
 
 
 def _checked(body: bytes, parts: RecordParts) -> Record:
-    """The record of a body without its notice."""
+    """The record of a body."""
     from pydantic import ValidationError
 
     record: Record
@@ -120,6 +126,8 @@ def _checked(body: bytes, parts: RecordParts) -> Record:
         _check_verdict(record)
     elif isinstance(record, RunSummary):
         _check_summary(record)
+    elif isinstance(record, StudyDraft):
+        _check_draft(record, body)
     elif isinstance(record, PassStart):
         _check_one_each("models", [model.kind for model in record.models])
     elif isinstance(record, Alert) and record.late is False and record.live_until is None:
@@ -128,7 +136,7 @@ def _checked(body: bytes, parts: RecordParts) -> Record:
 
 
 def _check_verdict(verdict: Verdict) -> None:
-    judged = verdict.outcome in (Outcome.MET, Outcome.LATE)
+    judged = verdict.outcome in JUDGED
     kinds = [finding.kind for finding in verdict.findings]
     _check_one_each("findings", kinds)
     if (judged and not kinds) or (kinds and not judged and verdict.outcome is not Outcome.FAILED):
@@ -152,6 +160,16 @@ def _check_summary(run: RunSummary) -> None:
                 f"results.{number}.marked_scores: found {len(result.marked_scores)}, "
                 f"expected {len(result.marked_frames)}"
             )
+
+
+def _check_draft(record: StudyDraft, body: bytes) -> None:
+    draft = record.draft
+    if _encoder()(record) != body:  # a missing watermark, or facts without lesions, would be read as their defaults
+        raise ValueError("draft: a key is missing, or the body is not in canonical form")
+    texts = (draft.text, draft.text_ja)
+    expected = "a text in both languages" if draft.withheld is None else "none of a draft that is withheld"
+    if draft.withheld == "" or any((text is None or not text.strip()) == (draft.withheld is None) for text in texts):
+        raise ValueError(f"text: found {shown(texts)}, withheld {shown(draft.withheld)}, expected {expected}")
 
 
 def _check_one_each(key: str, kinds: list[str]) -> None:
@@ -194,9 +212,14 @@ def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
         return Annotated[Union[classes], Discriminator("kind")]  # noqa: UP007 (made at run time)
 
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    verdict, alert, run = (cast(Any, made) for made in (Verdict, Alert, RunSummary))
+    verdict, alert, run, draft = (cast(Any, made) for made in (Verdict, Alert, RunSummary, StudyDraft))
     union: Any = Union[  # noqa: UP007
-        PassStart, verdict[tagged(parts.findings)], alert[tagged(parts.news)], run[tagged(parts.results)], Refusal
+        PassStart,
+        verdict[tagged(parts.findings)],
+        alert[tagged(parts.news)],
+        run[tagged(parts.results)],
+        Refusal,
+        draft[tagged(parts.drafts)],
     ]
     made: Any = Annotated[union, Discriminator("type")]
     return TypeAdapter(made, config=strict)

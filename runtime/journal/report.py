@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, Outcome, PassStart, Rate, Record, Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import Alert, Outcome, PassStart, Rate, Record, Refusal, RunSummary, StudyDraft, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.file import Row, checked_rows, open_for_reading, real_path, sync_found
@@ -66,10 +66,14 @@ class JournalReport:
     head_noted: bool
     passes: tuple[PassBooks, ...]
     refusals: int
+    drafts: int
 
     @property
     def incomplete(self) -> tuple[PassBooks, ...]:
-        """Passes that were cut short; the same input at the same rate, replayed into the journal, completes them."""
+        """Passes that were cut short. The same input at the same rate, replayed into the journal, completes them.
+
+        Not those of live runs: the live process ends these when it starts again (line/interrupted.py).
+        """
         return tuple(books for books in self.passes if not books.complete)
 
     @property
@@ -89,7 +93,7 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
     path = real_path(path)
     connection = open_for_reading(path)
     passes: dict[str, _OpenBooks] = {}
-    rows, refusals, head = 0, 0, bytes(32)
+    rows, refusals, drafts, head = 0, 0, 0, bytes(32)
     try:
         noted = noted_head(path)
         with translated(path):
@@ -99,6 +103,8 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
                 record = _record(path, row, parts)
                 if isinstance(record, Refusal):
                     refusals += 1
+                elif isinstance(record, StudyDraft):
+                    drafts += 1
                 else:
                     passes.setdefault(record.pass_id, _OpenBooks(record.pass_id, record.run_id)).enter(record)
             connection.execute("COMMIT")
@@ -112,6 +118,7 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
         head_noted=noted is not None,
         passes=tuple(books.closed() for books in passes.values()),
         refusals=refusals,
+        drafts=drafts,
     )
 
 

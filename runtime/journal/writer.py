@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import Record, Refusal, StoredRecord
+from cathrt.runtime.alert import Record, Refusal, StoredRecord, StudyDraft
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
@@ -240,4 +240,4 @@ class Journal:
 
 
 def _is_of(record: Record, pass_id: str) -> bool:
-    return not isinstance(record, Refusal) and record.pass_id == pass_id
+    return not isinstance(record, Refusal | StudyDraft) and record.pass_id == pass_id

@@ -20,7 +20,7 @@ from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
 from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError
 from cathrt.runtime.frame import Run
-from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, any_history, frame_step
+from cathrt.runtime.frame_step import Begin, FrameStep, NowNs, Stepped, any_history, begin_of, frame_step, in_flight
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.tensor import TensorSpec
 
@@ -127,6 +127,8 @@ class FailoverEngine:
 
     def lose(self, engine: Engine, exc: EngineLostError) -> EngineLostError:
         """Strike this engine off, whichever it is; returns the error with what follows from it."""
+        if not any(engine is other for other in self._alive):
+            return EngineLostError(str(exc))  # the second frame that it was lost on
         in_force = self._alive[0]
         self._alive = [other for other in self._alive if other is not engine]
         if not self._alive:
@@ -160,30 +162,47 @@ class _FailoverStep:
         self._source = source
         self._prepare = prepare
         self._remembers = remembers
-        self._steps: list[tuple[Engine, FrameStep]] = []
+        self._steps: list[tuple[Engine, FrameStep, Begin]] = []
         self._warned: list[Engine] = []  # of frames that are missing from its history
         self._prepare_all()
 
-    def __call__(self, pixels: NDArray[Any]) -> Stepped:
-        engine, step = self._next()
+    @property
+    def in_flight(self) -> int:
+        """One where an engine stands by: what takes over takes one frame at a time."""
+        return in_flight(self._steps[0][1]) if len(self._steps) == 1 else 1
+
+    def __call__(self, pixels: NDArray[Any], grayscale: int = 0) -> Stepped:
+        return self.begin(pixels, grayscale)()
+
+    def begin(self, pixels: NDArray[Any], grayscale: int = 0) -> Callable[[], Stepped]:
+        engine, _, begin = self._next()
         try:
-            stepped = step(pixels)
+            finish = begin(pixels, grayscale)
         except EngineLostError as exc:
             raise self._failover.lose(engine, exc) from exc
         finally:
-            self._remember_in(self._steps[1:], pixels)  # the engine that takes over needs the run's history
-        return replace(stepped, engine=self._failover.label(engine))
+            self._remember_in(self._steps[1:], pixels, grayscale)  # the engine that takes over needs the run's history
 
-    def remember(self, pixels: NDArray[Any]) -> None:
+        def finished() -> Stepped:
+            try:
+                return replace(finish(), engine=self._failover.label(engine))
+            except EngineLostError as exc:
+                raise self._failover.lose(engine, exc) from exc
+
+        return finished
+
+    def remember(self, pixels: NDArray[Any], grayscale: int = 0) -> None:
         if self._remembers:
             self._next()
-            self._remember_in(self._steps, pixels)
+            self._remember_in(self._steps, pixels, grayscale)
 
-    def _remember_in(self, steps: Sequence[tuple[Engine, FrameStep]], pixels: NDArray[Any]) -> None:
+    def _remember_in(
+        self, steps: Sequence[tuple[Engine, FrameStep, Begin]], pixels: NDArray[Any], grayscale: int
+    ) -> None:
         """Raises nothing: a gap in a history costs less than a frame, and a loss noticed here costs no frame."""
-        for engine, step in steps if self._remembers else ():
+        for engine, step, _ in steps if self._remembers else ():
             try:
-                step.remember(pixels)
+                step.remember(pixels, grayscale)
             except EngineLostError as exc:
                 self._failover.lose(engine, exc)
             except (CathrtError, ValueError, TypeError) as exc:
@@ -194,14 +213,14 @@ class _FailoverStep:
             self._warned.append(engine)
             _log.warning("%s has not seen every frame of %s: %s", engine.name, self._source, why)
 
-    def _next(self) -> tuple[Engine, FrameStep]:
+    def _next(self) -> tuple[Engine, FrameStep, Begin]:
         """The first step whose engine is not lost: it may have been lost in a pause, not in this run."""
         left = self._failover.alive
-        self._steps = [pair for pair in self._steps if any(pair[0] is engine for engine in left)]
+        self._steps = [one for one in self._steps if any(one[0] is engine for engine in left)]
         if not self._steps:
             self._prepare_all()  # whoever could not prepare before may do so now
             self._failover.require_alive()
-            for engine, _ in self._steps if self._remembers else ():
+            for engine, _, _ in self._steps if self._remembers else ():
                 self._warn_of_gap(engine, "it could not prepare for the run before")
         return self._steps[0]
 
@@ -210,7 +229,8 @@ class _FailoverStep:
         errors: list[CathrtError] = []
         for engine in self._failover.alive:
             try:
-                self._steps.append((engine, self._prepare(engine)))
+                step = self._prepare(engine)
+                self._steps.append((engine, step, begin_of(step)))
             except EngineLostError as exc:
                 self._failover.lose(engine, exc)
             except CathrtError as exc:
@@ -220,13 +240,16 @@ class _FailoverStep:
             raise errors[0]
 
 
-def open_with_fallback(bundle: Bundle, role: str, config: EngineConfig) -> FailoverEngine:
+def open_with_fallback(
+    bundle: Bundle, role: str, config: EngineConfig, *, side_by_side: bool = False
+) -> FailoverEngine:
     """Open one network in config.name, and in config.fallback beside it where one is named. Raises EngineError.
 
+    side_by_side: for several frames at the same time (engines/request.py); not where a fallback is named.
     If the first cannot be opened, the named fallback judges from the start: that is logged and stands in its name.
     """
     try:
-        engines = [open_engine(config.name, bundle, role, config)]
+        engines = [open_engine(config.name, bundle, role, config, side_by_side=side_by_side and not config.fallback)]
     except EngineError as exc:
         if not config.fallback:
             raise

@@ -9,18 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 
-from cathrt.runtime.alert import Outcome, Percentiles, RunResult, RunSummary, StageTimes, Verdict
+from cathrt.runtime.alert import JUDGED, NOTICE, Outcome, Percentiles, RunResult, RunSummary, StageTimes, Verdict
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.identity import record_id
-from cathrt.runtime.line.judge import JUDGED
 
 
 class Ledger:
     """Counts verdicts and remembers what the summary needs."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self) -> None:
         self._counts: Counter[Outcome] = Counter()
         self._engines: dict[str, dict[str, None]] = {}  # by kind of model, in the order in which they computed
         self._latencies: dict[str, list[float]] = {stage.name: [] for stage in fields(StageTimes)}
@@ -43,9 +41,11 @@ class Ledger:
         """Whatever computed the findings of that kind, in turn; `in_force` where there are none."""
         return ", ".join(self._engines.get(kind, ())) or in_force
 
-    def summary(self, pass_id: str, results: Sequence[RunResult]) -> RunSummary:
-        """Close the books. Raises JournalError if they do not balance: that is a bug of ours and must not pass."""
-        run = self._run
+    def summary(self, pass_id: str, run: Run, results: Sequence[RunResult], *, notice: str = NOTICE) -> RunSummary:
+        """Close the books. run: as known at its end.
+
+        Raises JournalError if they do not balance: that is a bug of ours and must not pass.
+        """
         if run.frame_count is not None and self.frames != run.frame_count:
             raise JournalError(f"{run.source}: {self.frames} verdicts for {run.frame_count} frames: report this bug")
         return RunSummary(
@@ -62,4 +62,5 @@ class Ledger:
             frame_rate_origin=run.timing.origin,
             flags=run.flags,
             results=tuple(results),
+            notice=notice,
         )

@@ -10,11 +10,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from cathrt.runtime.alert import Alert, LiveUntil, PassModel, PassStart, Rate, Record, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import (
+    BY_THE_CLOCK,
+    NOTICE,
+    NOTICES,
+    Alert,
+    LiveUntil,
+    PassModel,
+    PassStart,
+    Rate,
+    Record,
+    RunSummary,
+    StoredRecord,
+    Verdict,
+)
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import Clock
@@ -27,6 +40,7 @@ from cathrt.runtime.identity import pass_id, record_id
 from cathrt.runtime.journal.lateness import boot, is_late
 from cathrt.runtime.journal.records import RecordParts, prepare_records
 from cathrt.runtime.line.attempts import attempt_to_judge
+from cathrt.runtime.line.in_flight import verdicts_in_order
 from cathrt.runtime.line.judge import Judge, RunningModel
 from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.ledger import Ledger
@@ -74,6 +88,11 @@ class Line:
     rate: Rate = "max"
     keep_warm: KeepWarm | None = None
 
+    @property
+    def notice(self) -> str:
+        """What every record must say: the gravest that a bundle's manifest asks for."""
+        return max((served.bundle.manifest.notice for served in self.models), key=NOTICES.index)
+
 
 def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) -> RunSummary:
     """Judge one run. Every frame it has ends as exactly one verdict; the journal has all of it on return.
@@ -85,6 +104,7 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
     breaks off later fails the frames that it still owes.
     """
     run, now_ns = source.run, line.clock.now_ns
+    journal = _noticed(journal, line.notice)
     running = [  # an engine may be lost here
         RunningModel(served.kind, frame_step(served.engine, run, served.preprocessing, now_ns), served.model.begin(run))
         for served in line.models
@@ -94,21 +114,15 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
         pass_id=attempt.start.pass_id,
         run_id=run.run_id,
         models=running,
-        budget_ms=line.config.line.budget_ms if line.rate == "realtime" else None,
+        budget_ms=line.config.line.budget_ms if line.rate in BY_THE_CLOCK else None,
         now_ns=now_ns,
     )
-    ledger, told = Ledger(run), _Told(run, attempt.start, line, journal)
+    ledger, told = Ledger(), _Told(run, attempt.start, line, journal)
     prepare_records(line.parts)  # the first frame does not pay for it
     journal.append(attempt.start)
 
-    for item, waited_ms in _timed(_complete(source, _paced(source, line), line.clock), line.clock):
-        failpoint("line.received")
-        verdict = attempt.stands.get(item.index)
-        if verdict is None:
-            verdict, due_ns = judge(item, waited_ms), item.acquired_ns
-        else:
-            judge.stands(item, verdict)
-            due_ns = None
+    items = _timed(_complete(source, _paced(source, line), line.clock), line.clock)
+    for verdict, due_ns in verdicts_in_order(items, judge, attempt.stands):
         failpoint("line.judged")
         journal.append(verdict)
         ledger.enter(verdict)
@@ -119,10 +133,28 @@ def watch(source: Source, line: Line, journal: Recorder, *, retry: bool = True) 
         model.part.result(ledger.engines(model.kind, served.engine.name))
         for model, served in zip(running, line.models, strict=True)
     ]
-    summary = ledger.summary(attempt.start.pass_id, results)
+    summary = ledger.summary(attempt.start.pass_id, source.run, results, notice=line.notice)
     journal.append(summary)
     failpoint("line.summarised")
     return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Noticed:
+    """A recorder that puts another notice than NOTICE into every record."""
+
+    journal: Recorder
+    notice: str
+
+    def append(self, record: Record) -> None:
+        self.journal.append(replace(record, notice=self.notice))
+
+    def stored(self, pass_id: str) -> tuple[StoredRecord, ...]:
+        return self.journal.stored(pass_id)
+
+
+def _noticed(journal: Recorder, notice: str) -> Recorder:
+    return journal if notice == NOTICE else _Noticed(journal, notice)
 
 
 def _start(run: Run, line: Line, attempt: int) -> PassStart:
@@ -130,7 +162,9 @@ def _start(run: Run, line: Line, attempt: int) -> PassStart:
         ModelValues(served.kind, served.bundle.manifest_sha256, served.engine.name, served.model.identity)
         for served in line.models
     ]
-    this_pass = pass_id(pass_values(run.run_id, models, line.rate, line.config.line, attempt=attempt))
+    given_rate_hz = run.timing.frame_rate_hz if run.timing.origin == "given" else None
+    values = pass_values(run.run_id, models, line.rate, line.config.line, attempt=attempt, given_rate_hz=given_rate_hz)
+    this_pass = pass_id(values)
     return PassStart(
         id=record_id(this_pass, "pass", ""),
         pass_id=this_pass,
@@ -151,6 +185,7 @@ class _Told:
         self._line = line
         self._journal = journal
         self._newest = 0
+        self._first_ns: int | None = None  # when a live run began
 
     def observe(self, running: Sequence[RunningModel], verdict: Verdict, due_ns: int | None) -> None:
         """Show each model what it found on a frame. due_ns: None for a frame that an earlier process judged."""
@@ -158,7 +193,7 @@ class _Told:
         if not findings:
             return
         self._newest = verdict.frame_index
-        due_ms = self._timing.due_ms(verdict.frame_index)
+        due_ms = self._due_ms(verdict.frame_index, due_ns)
         for model in running:
             if (finding := findings.get(model.kind)) is not None:
                 judged = Judged(verdict.frame_index, due_ms, verdict.id, finding, due_ns)
@@ -169,16 +204,24 @@ class _Told:
         for model in running:
             self._append(model.part.finish())
 
+    def _due_ms(self, index: int, due_ns: int | None) -> float:
+        """From the run's first frame. A live frame is due when it is captured, whatever the rate was thought to be."""
+        if self._start.rate != "live" or due_ns is None:
+            return self._timing.due_ms(index)
+        if self._first_ns is None:
+            self._first_ns = due_ns
+        return (due_ns - self._first_ns) / 1e6
+
     def _append(self, raised: Sequence[Raised]) -> None:
         for one in raised:
             self._journal.append(self._alert(one))
             failpoint("line.alerted")
 
     def _alert(self, raised: Raised) -> Alert:
-        """In real time an alert is live until its frame is line.stale_s old by the clock."""
+        """By the clock an alert is live until its frame is line.stale_s old by the clock."""
         about, start, line = raised.about, self._start, self._line
         live_until = None
-        if start.rate == "realtime" and about.due_ns is not None:  # what an earlier process judged was due long ago
+        if start.rate in BY_THE_CLOCK and about.due_ns is not None:  # what an earlier process judged was due long ago
             live_until = LiveUntil(boot(), about.due_ns + round(line.config.line.stale_s * 1e9))
         return Alert(
             id=record_id(start.pass_id, "alert", f"{raised.news.kind}|{about.index}"),
@@ -187,7 +230,7 @@ class _Told:
             frame_index=about.index,
             raised_at_frame=self._newest,
             verdict_id=about.verdict_id,
-            late=is_late(live_until, line.clock.now_ns()) if start.rate == "realtime" else None,
+            late=is_late(live_until, line.clock.now_ns()) if start.rate in BY_THE_CLOCK else None,
             live_until=live_until,
             engine=about.finding.engine,
             news=raised.news,
@@ -195,6 +238,7 @@ class _Told:
 
 
 def _paced(source: Source, line: Line) -> Iterator[Frame | LostFrame]:
+    """A live source waits for its pictures itself, keeps the engine warm meanwhile, and says which were overrun."""
     if line.rate == "realtime":
         return in_real_time(source, line.config.line.queue_frames, line.clock, line.keep_warm)
     return as_taken(source)

@@ -6,9 +6,11 @@ and exits.
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,10 +27,12 @@ from cathrt.runtime.line.keep_warm import KeepWarm
 from cathrt.runtime.line.pipeline import Line, ServedModel, watch
 from cathrt.runtime.model_kind import OnFrames
 from cathrt.runtime.models import MODELS, record_parts
-from cathrt.runtime.ports import Opening, Sink
+from cathrt.runtime.ports import Opening, SeveralRunsError, Sink
+
+_log = logging.getLogger(__name__)
 
 # What one input can meet before its first frame without any harm to the next input.
-_OF_ONE_INPUT = (SourceError, ManifestError, ConfigError, EngineError)
+OF_ONE_INPUT = (SourceError, ManifestError, ConfigError, EngineError)  # why a line cannot take a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +48,74 @@ def replay(
 ) -> Replayed:
     """Judge each input in turn; on return all records are durable and shown. opened(run) comes before its frames.
 
-    A run that comes twice is judged once, also where frames of it failed: a later replay judges those again.
+    A run that comes twice is judged once, also where frames of it failed: a later replay judges those again. An input
+    that turns out to be several runs is taken as these, in its place.
     Raises JournalError where records cannot be kept, SinkError where they are kept but a sink does not take them.
     """
     summaries: list[RunSummary] = []
     refusals: list[Refusal] = []
     judged: set[str] = set()
-    for opening in openings:
-        try:
-            with ExitStack() as stack:
-                source = opening.open()
-                stack.callback(source.close)
-                opened(source.run)
-                run_id = source.run.run_id
-                summaries.append(watch(source, line, journal, retry=run_id not in judged))
-                judged.add(run_id)
-        except _OF_ONE_INPUT as exc:
-            refusals.append(_refusal(opening.name, exc))
-            journal.append(refusals[-1])
-        journal.sync()  # a reader that has gone is noticed here, not after the whole archive
+    inputs = _Inputs(openings, ahead=line.rate == "max")
+    with closing(inputs):
+        for opening in inputs:
+            try:
+                with ExitStack() as stack:
+                    source = opening.open()
+                    stack.callback(source.close)
+                    inputs.start_next()
+                    opened(source.run)
+                    run_id = source.run.run_id
+                    summaries.append(watch(source, line, journal, retry=run_id not in judged))
+                    judged.add(run_id)
+            except SeveralRunsError as exc:
+                _log.warning("%s", exc)
+                inputs.take_first(exc.openings)
+            except OF_ONE_INPUT as exc:
+                refusals.append(replace(refusal_of(opening.name, exc), notice=line.notice))
+                journal.append(refusals[-1])
+            journal.sync()  # a reader that has gone is noticed here, not after the whole archive
     journal.sync()
     return Replayed(tuple(summaries), tuple(refusals))
 
 
-def _refusal(name: str, exc: CathrtError) -> Refusal:
+class _Inputs:
+    """The inputs in turn, and the one that is started before its turn: at most one.
+
+    ahead: start it at all. At real time nothing is: it would take CPU time from the frames that are due.
+    """
+
+    def __init__(self, openings: Iterable[Opening], *, ahead: bool) -> None:
+        self._first: deque[Opening] = deque()
+        self._further = iter(openings)
+        self._ahead = ahead
+        self._started: Opening | None = None
+
+    def __iter__(self) -> Iterator[Opening]:
+        while (opening := self._next()) is not None:
+            self._started = None
+            yield opening
+
+    def _next(self) -> Opening | None:
+        return self._first.popleft() if self._first else next(self._further, None)
+
+    def start_next(self) -> None:
+        """Have the next input's header read while the present one is judged."""
+        if self._ahead and (opening := self._next()) is not None:
+            self._first.appendleft(opening)
+            self._started = opening
+            opening.start()
+
+    def take_first(self, openings: Sequence[Opening]) -> None:
+        """Put these before all that are left."""
+        self._first.extendleft(reversed(openings))
+
+    def close(self) -> None:
+        if self._started is not None:
+            self._started.give_up()
+
+
+def refusal_of(name: str, exc: CathrtError) -> Refusal:
+    """The record of a run that the line could not take."""
     return Refusal(id=record_id("refusal", name, str(exc)), source=name, error=type(exc).__name__, message=str(exc))
 
 
@@ -75,9 +123,10 @@ def _refusal(name: str, exc: CathrtError) -> Refusal:
 def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterator[Line]:
     """A line of these bundles: engines, and fallbacks where named, loaded and warm; closed on the way out.
 
-    Every line that shows results is opened here. Raises ConfigError for two bundles of one kind, or a kind that judges
-    no single frames, ManifestError for weights that were drawn and never trained, and EngineLostError at the end where
-    an engine was lost on the way and every later frame has FAILED.
+    Every line that shows results is opened here. At rate "max" engines are opened for throughput, else for latency.
+    Raises ConfigError for two bundles of one kind, or a kind that judges no single frames, ManifestError for weights
+    that were drawn and never trained, and EngineLostError at the end where an engine was lost on the way and every
+    later frame has FAILED.
     """
     rows = [_row(bundle, bundles) for bundle in bundles]
     clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
@@ -85,7 +134,7 @@ def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterat
         engines: list[FailoverEngine] = []
         served: list[ServedModel] = []
         for bundle, row in zip(bundles, rows, strict=True):
-            engine = open_with_fallback(bundle, row.role, config.engine)
+            engine = open_with_fallback(bundle, row.role, config.engine, side_by_side=rate == "max")
             stack.callback(engine.close)
             engines.append(engine)
             model = row.open(bundle, config.policy.get(bundle.manifest.kind))
@@ -96,7 +145,8 @@ def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterat
             for engine in resting:
                 engine.keep_warm()
 
-        keep_warm = KeepWarm(warm, every_ms, clock) if every_ms and resting else None
+        # The live process warms what it judges with by itself, with or without a GPU: its health rests on it.
+        keep_warm = KeepWarm(warm, every_ms, clock) if every_ms and resting and rate != "live" else None
         yield Line(tuple(served), record_parts(), config, clock, rate, keep_warm)
         for engine in engines:
             engine.require_alive()

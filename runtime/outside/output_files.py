@@ -8,35 +8,36 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cathrt.runtime.errors import SinkError
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What the system says against writing `path` becomes a SinkError that names it."""
+def writing(path: Path, option: str = "--out") -> Iterator[None]:
+    """What the system says against writing `path` becomes a SinkError that names it. option: that chose the path."""
     try:
         yield
     except OSError as exc:
-        raise SinkError(f"{path}: cannot be written ({exc.strerror}): choose another --out, or make room") from exc
+        raise SinkError(f"{path}: cannot be written ({exc.strerror}): choose another {option}, or make room") from exc
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, option: str = "--out") -> Iterator[Path]:
     """A name to write under; what was written gets its own name only once it is whole, and goes where it is not."""
     part = path.with_name(f"{path.name}.part")
     try:
-        with writing(path):
+        with writing(path, option):
             yield part
             os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it is mostly gone, and where its folder is no folder, writing() has said so
+            part.unlink()
 
 
-def output_folder(path: Path) -> None:
+def output_folder(path: Path, option: str = "--out") -> None:
     """Make the folder if it is not there, and see that files can be made in it: before the work, not after it."""
-    with writing(path):
+    with writing(path, option):
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.runtime.alert import NOTICE
-from cathrt.runtime.frame import Grayscale, Rescale, Run, VoiWindow
+from cathrt.runtime.frame import Grayscale, Run, VoiWindow
 from cathrt.runtime.phantom.contrast import FULL_IODINE_MG_ML
 from cathrt.runtime.phantom.scene import PHANTOM_VERSION, Scene
 
@@ -180,15 +180,11 @@ def _shade(dataset: Any, grayscale: Grayscale) -> None:
     LOG demands a Modality LUT (PS3.3 A.14, C.8.7.1.1.2). Ours is the identity: the window is meant for the stored
     values, and a table back to linear would sit between the two in readers that take it for a step of the display.
     """
-    assert grayscale.modality is None or isinstance(grayscale.modality, Rescale)
+    assert grayscale.modality is None
     assert grayscale.voi is None or isinstance(grayscale.voi, VoiWindow)
     dataset.PixelIntensityRelationship = grayscale.pixel_intensity_relationship or "LIN"
-    modality = grayscale.modality
-    if modality is None and dataset.PixelIntensityRelationship == "LOG":
-        modality = Rescale(1.0, 0.0)
-    if modality is not None:
-        dataset.RescaleSlope, dataset.RescaleIntercept = decimal(modality.slope), decimal(modality.intercept)
-        dataset.RescaleType = "US"
+    if dataset.PixelIntensityRelationship == "LOG":
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = decimal(1.0), decimal(0.0), "US"
     if grayscale.voi is not None:
         dataset.WindowCenter, dataset.WindowWidth = decimal(grayscale.voi.center), decimal(grayscale.voi.width)
         dataset.VOILUTFunction = grayscale.voi.function

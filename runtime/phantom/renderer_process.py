@@ -25,7 +25,8 @@ from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.phantom.renderer import INDEX, WINDOW
 from cathrt.runtime.phantom.study import SceneRecipe
-from cathrt.runtime.sources.messages import ReplyError, pixel_dtype, run_from_document
+from cathrt.runtime.sources.messages import pixel_dtype, run_from_document
+from cathrt.runtime.sources.reply_error import ReplyError
 from cathrt.runtime.sources.syntax import printable
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # the other cores are the line's

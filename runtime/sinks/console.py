@@ -1,13 +1,25 @@
-"""Alerts, run summaries and refusals as lines that a person reads. Verdicts of single frames are not shown.
+"""Alerts, run summaries, refusals and drafts as lines that a person reads. Verdicts of single frames are not shown.
 
-Not for: programs (jsonl.py). Text from outside is shown with its control characters escaped.
+The notice comes once, ahead of all else: repeated under each record, it would hide what changes. Text from outside is
+shown with its control characters escaped. Not for: programs (jsonl.py).
 """
 
 from __future__ import annotations
 
 from typing import TextIO
 
-from cathrt.runtime.alert import NOTICE, Alert, Outcome, PassStart, Record, Refusal, RunSummary, StoredRecord, Verdict
+from cathrt.runtime.alert import (
+    NOTICE,
+    Alert,
+    Outcome,
+    PassStart,
+    Record,
+    Refusal,
+    RunSummary,
+    StoredRecord,
+    StudyDraft,
+    Verdict,
+)
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal.records import RecordParts, record_from_body
 from cathrt.runtime.outside.plain_text import shown
@@ -18,21 +30,36 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 class ConsoleSink:
     """Writes to a text stream; in bold and dim where it is a terminal. The stream stays the caller's to close."""
 
-    def __init__(self, stream: TextIO, parts: RecordParts) -> None:
-        """parts: the classes that models put into records (models.record_parts)."""
+    def __init__(self, stream: TextIO, parts: RecordParts, *, mark: str = "", noticed: bool = False) -> None:
+        """parts: the classes that models put into records (models.record_parts). mark: stands before each record, where
+        runs of several sources come mixed: then each alert names its run as well.
+
+        noticed: the notice was shown already, by whoever writes to the same stream.
+        """
         self._stream = stream
         self._parts = parts
+        self._mark = mark
         self._styled = stream.isatty()
+        self._noticed = noticed
+        self._runs: dict[str, str] = {}  # by pass_id, of the runs under way
 
     def emit(self, stored: StoredRecord) -> None:
-        """Write the record's lines, if it has any. Raises SinkError if the stream takes no more."""
+        """Write the record's lines, if it has any, the first under the notice. Raises SinkError if the stream takes no
+        more."""
         if stored.type == "verdict":
             return
-        lines = lines_from_record(record_from_body(stored.body, self._parts))
+        record = record_from_body(stored.body, self._parts)
+        lines = lines_from_record(record, self._run_of(record) if self._mark else "")
         if not lines:
             return
+        if record.notice != NOTICE:  # a bundle that must not be believed: no single line may hide it
+            lines.append(f"  {record.notice}")
+        lines[0] = f"{self._mark}{lines[0]}"
         if self._styled:
-            lines = [f"{_BOLD}{lines[0]}{_PLAIN}", *lines[1:-1], f"{_DIM}{lines[-1]}{_PLAIN}"]
+            lines[0] = f"{_BOLD}{lines[0]}{_PLAIN}"
+        if not self._noticed:
+            lines = [f"{_DIM}{NOTICE}{_PLAIN}" if self._styled else NOTICE, *lines]
+            self._noticed = True
         text = "".join(f"{line}\n" for line in lines)
         encoding = self._stream.encoding or "utf-8"
         try:
@@ -46,9 +73,22 @@ class ConsoleSink:
     def close(self) -> None:
         """Nothing is held back and nothing is owned."""
 
+    def _run_of(self, record: Record) -> str:
+        """What a person calls the run of an alert whose start has come by."""
+        match record:
+            case PassStart():
+                self._runs[record.pass_id] = record.source
+            case RunSummary():
+                self._runs.pop(record.pass_id, None)
+            case Alert():
+                return self._runs.get(record.pass_id, "")
+        return ""
 
-def lines_from_record(record: Record) -> list[str]:
-    """What a person is shown of a record, the notice last; empty for a verdict and for the start of a first attempt.
+
+def lines_from_record(record: Record, run: str = "") -> list[str]:
+    """What a person is shown of a record; empty for a verdict and for the start of a first attempt.
+
+    run: what the run of an alert is called; "" where it stands above or below it.
 
     Frame numbers are 0-based.
     """
@@ -61,19 +101,20 @@ def lines_from_record(record: Record) -> list[str]:
             return [
                 f"JUDGED AGAIN {shown(record.source)}: attempt {record.attempt}, because frames FAILED in the attempt "
                 "before though the file may be whole",
-                f"  {NOTICE}",
             ]
         case Alert():
             late = " (late: not a live alert)" if record.late else ""
+            where = f"{shown(run)}, " if run else ""
             return [
-                f"ALERT frame {record.frame_index}{late}: {shown(record.news.text)}, "
+                f"ALERT {where}frame {record.frame_index}{late}: {shown(record.news.text)}, "
                 f"raised at frame {record.raised_at_frame}, on {shown(record.engine)}",
-                f"  {NOTICE}",
             ]
         case Refusal():
-            return [f"REFUSED {shown(record.source)}", f"  {record.error}: {shown(record.message)}", f"  {NOTICE}"]
+            return [f"REFUSED {shown(record.source)}", f"  {record.error}: {shown(record.message)}"]
         case RunSummary():
-            return [*_summary_lines(record), f"  {NOTICE}"]
+            return _summary_lines(record)
+        case StudyDraft():
+            return _draft_lines(record)
 
 
 def _summary_lines(run: RunSummary) -> list[str]:
@@ -96,6 +137,29 @@ def _summary_lines(run: RunSummary) -> list[str]:
         lines.append(f"  {shown(result.text)}")
         lines.append(f"  {shown(result.bundle)} on {shown(result.engine)}, manifest {result.manifest_sha256[:12]}")
     return lines
+
+
+def _draft_lines(record: StudyDraft) -> list[str]:
+    draft, runs = record.draft, len(record.run_ids)
+    lines = [
+        f"DRAFT of study {shown(record.study)}, revision {record.revision}, from {runs} run{'' if runs == 1 else 's'}",
+        f"  {record.watermark}",
+        f"  {record.watermark_ja}",
+    ]
+    if record.unjudged:
+        lines.append(f"  {record.unjudged} of its inputs could not be judged: nothing of them is in the draft")
+    if draft.withheld is not None:
+        lines.append(f"  withheld: {shown(draft.withheld)}")
+    else:
+        for text in (draft.text, draft.text_ja):
+            lines += [f"  | {shown(line)}" for line in (text or "").splitlines()]
+        lines += [f"  the facts: {shown(line)}" for line in draft.in_words]
+    for one in draft.struck:
+        lines.append(f"  struck out ({one.language}, {shown(one.reason)}: {shown(one.detail)}): {shown(one.sentence)}")
+    lines += [f"  left out by the text: {shown(one)}" for one in draft.omitted]
+    if record.after_study_s is not None:
+        lines.append(f"  {record.after_study_s:.1f} s after the end of the study")
+    return [*lines, f"  {shown(draft.bundle)} on {shown(draft.engine)}, manifest {draft.manifest_sha256[:12]}"]
 
 
 def _angle(degrees: float | None, positive: str, negative: str) -> str:

@@ -25,6 +25,7 @@ from tests.golden import golden_manifest
 KEYS = (public_key(gpu.KEY),)
 GPU = replace(Config(), engine=EngineConfig("tensorrt"))
 STANDBY = replace(Config(), engine=EngineConfig("openvino", fallback="tensorrt"))
+PROVIDER = Config(engine=EngineConfig("onnxruntime", provider="cuda"))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_every_device_is_named_and_a_driver_without_one_says_so(monkeypatch: pyt
     monkeypatch.setattr(doctor_gpu, "devices_in_child", lambda: (gpu.ADA, Device("NVIDIA T4", 75, "13.1")))
     assert checks(GPU, None)["gpu"].figures["gpus"] == ["NVIDIA RTX 4000", "NVIDIA T4"]
     monkeypatch.setattr(doctor_gpu, "devices_in_child", lambda: ())
-    assert [checks(config, None)["gpu"].state for config in (GPU, Config())] == ["missing", "ok"]
+    assert [checks(config, None)["gpu"].state for config in (GPU, PROVIDER, Config())] == ["missing", "missing", "ok"]
     assert "the NVIDIA driver knows no device: check nvidia-smi" in checks(Config(), None)["gpu"].detail
 
 

@@ -29,6 +29,12 @@ NO_VNNI = (
     "from cathrt.runtime.commands.doctor_line import main; sys.exit(main(sys.argv[1]))",
 )
 
+NO_BFLOAT16 = (
+    "-c",
+    "import sys; import cathrt.runtime.engines.openvino as engine; engine.rest_here = lambda rest: 'float32';"
+    "from cathrt.runtime.commands.doctor_line import main; sys.exit(main(sys.argv[1]))",
+)
+
 
 def bundle(folder: Path, *, int8: bool = False, **provenance: bool) -> Path:
     """A bundle for OpenVINO alone."""
@@ -40,15 +46,23 @@ def config(name: str = "openvino", fallback: str = "", trust: TrustConfig = TRUS
     return Config(engine=EngineConfig(name, threads=1, fallback=fallback), trust=trust)
 
 
+def both(folder: Path) -> Path:
+    """A bundle for both engines of the CPU."""
+    manifest = golden_manifest(openvino=MODEL, onnxruntime=MODEL)
+    return write_bundle(folder / "bundle", manifest, {"model.onnx": conv_model().SerializeToString()}, KEY)
+
+
+PROVIDER = Config(engine=EngineConfig("onnxruntime", threads=1, provider="cuda"), trust=TRUST)
 CASES: dict[str, tuple[Callable[[Path], Path], Config, str, str]] = {
     "what there is": (bundle, config(), "ok", "replay opens it: openvino"),
     "random weights": (lambda at: bundle(at, random_init=True), config(), "missing", "holds random weights"),
-    "an untrusted key": (bundle, config(trust=TrustConfig()), "missing", "none of the 1 trusted keys"),
+    "an untrusted key": (bundle, config(trust=TrustConfig()), "missing", "none of the 2 trusted keys"),
     "no artifact": (bundle, config("onnxruntime"), "missing", "has no artifact for onnxruntime, only for"),
     "an engine of no name": (bundle, config("abacus"), "missing", "engine 'abacus' is unknown"),
     "a GPU that is not there": (bundle, config("tensorrt"), "missing", "tensorrt"),
     "a fallback that cannot open": (bundle, config(fallback="onnxruntime"), "missing", "no artifact for onnxruntime"),
     "a fallback that stands in": (bundle, config("onnxruntime", "openvino"), "warn", "openvino (fallback for onnxr"),
+    "a provider that is not there": (both, PROVIDER, "missing", "no NVIDIA driver"),
     "no bundle": (lambda at: at / "none", config(), "missing", "is missing, expected a bundle"),
 }
 
@@ -91,6 +105,15 @@ def test_int8_is_missing_on_a_cpu_that_would_clip_it(tmp_path: Path, program: tu
     check = line_check(config(), bundle(tmp_path, int8=True), program=program)
     assert check.state == state, check.detail
     assert ("no VNNI" in check.detail) is (state == "missing")
+
+
+def test_a_rest_that_runs_in_float32_for_want_of_bfloat16_is_a_warning(tmp_path: Path) -> None:
+    artifact = Artifact("model.onnx", "int8", weight_bits=7, rest="bfloat16")
+    payload = {"model.onnx": conv_model(int8=True, weight_range=63).SerializeToString()}
+    path = write_bundle(tmp_path / "bundle", golden_manifest(openvino=artifact), payload, KEY)
+    check = line_check(config(), path, program=NO_BFLOAT16)
+    assert check.state == "warn"
+    assert check.detail.startswith("opens as openvino with float32 rest: openvino: this CPU has no bfloat16 products")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from cathrt.runtime.alert import NOTICE, Refusal
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
@@ -85,6 +88,58 @@ def test_a_broken_file_is_refused_and_the_next_one_is_judged(tmp_path: Path, dic
     shown = records(done)
     assert [r["source"] for r in shown if r["type"] == "refusal"] == ["broken.dcm"]
     assert [r["source"] for r in shown if r["type"] == "run"] == ["whole.dcm"]
+
+
+RAMP = np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))
+
+
+def save_stills(folder: Path, pictures: Sequence[NDArray[np.uint8]]) -> Path:
+    folder.mkdir(parents=True)
+    for number, pixels in enumerate(pictures, start=1):
+        Image.fromarray(pixels).save(folder / f"frame_{number}.png")
+    return folder
+
+
+def test_a_folder_of_frames_is_a_run_of_its_name_at_the_rate_that_is_given(tmp_path: Path) -> None:
+    study = save_stills(tmp_path / "study" / "series", [RAMP + number for number in range(4)]).parent
+    for number in range(73):
+        (study / f"notes{number}.txt").write_text("no picture")
+    done = cathrt("replay", "--json", "--rate-hz", "7.5", study)
+    assert done.returncode == 0, done.stderr
+    (run,) = (record for record in records(done) if record["type"] == "run")
+    assert (run["source"], run["frames"]) == ("series/frame_[1-4].png", 4)
+    assert (run["frame_rate_hz"], run["frame_rate_origin"], run["flags"]) == (7.5, "given", [])
+    assert [line for line in done.stderr.splitlines() if "ignored" in line] == [
+        "cathrt: ignored 73 files: neither DICOM, nor a video, nor a still by suffix or first bytes "
+        "(notes0.txt, notes1.txt, notes2.txt, ...)"
+    ]
+
+
+@pytest.mark.parametrize(("stills", "frames"), [("auto", [1, 1, 1]), ("separate", [1, 1, 1]), ("run", [3])])
+def test_unlike_stills_are_runs_of_one_frame_unless_the_command_says_otherwise(
+    stills: str, frames: list[int], tmp_path: Path
+) -> None:
+    scenes = [RAMP, RAMP.T, RAMP[:, ::-1]]
+    done = cathrt("replay", "--json", "--stills", stills, save_stills(tmp_path / "series", scenes))
+    assert done.returncode == 0, done.stderr
+    runs = [record for record in records(done) if record["type"] == "run"]
+    assert [run["frames"] for run in runs] == frames
+    told = "frame_1.png and frame_2.png are unlike" in done.stderr and "read as 3 stills; --stills run" in done.stderr
+    assert told == (stills == "auto")
+
+
+@pytest.mark.parametrize("rate", ["0", "nan", "-15", "251", "fast"])
+def test_a_rate_that_is_none_is_wrong_usage(rate: str, dicom_run: Path) -> None:
+    done = cathrt("replay", "--rate-hz", rate, dicom_run)
+    assert done.returncode == 2
+    assert "--rate-hz" in done.stderr
+
+
+def test_a_run_that_states_its_rate_keeps_it_and_says_so(dicom_run: Path) -> None:
+    done = cathrt("replay", "--json", "--rate-hz", "7.5", dicom_run)
+    (run,) = (record for record in records(done) if record["type"] == "run")
+    assert (run["frame_rate_hz"], run["frame_rate_origin"]) == (pytest.approx(15.0), "FrameTime")
+    assert "given_rate_not_used" in run["flags"]
 
 
 def test_nothing_but_broken_files_is_a_failure(tmp_path: Path) -> None:
@@ -164,11 +219,12 @@ def test_without_a_journal_nothing_is_left_behind(tmp_path: Path, dicom_run: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plain_output_names_the_run_and_carries_the_notice(dicom_run: Path) -> None:
+def test_the_plain_output_names_the_run_and_begins_with_the_notice(dicom_run: Path) -> None:
     done = cathrt("replay", dicom_run)
     assert done.returncode == 0, done.stderr
     assert "run.dcm" in done.stdout
-    assert NOTICE in done.stdout
+    assert [line == NOTICE for line in done.stdout.splitlines()][:2] == [True, False]
+    assert done.stdout.count(NOTICE) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,14 +299,25 @@ def test_the_version_carries_the_notice() -> None:
 
 
 def test_the_demo_shows_alerts_and_leaves_a_page_and_a_sheet(tmp_path: Path) -> None:
-    done = cathrt("demo", "--json", "--out", tmp_path / "out")
+    done = cathrt("demo", "--json", "--seconds", "10", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     shown = records(done)
-    runs = [record for record in shown if record["type"] == "run"]
+    (confirmed,) = [record for record in shown if record["type"] == "run" and record.get("result") == "confirmed"]
+    assert confirmed["results"][0]["laterality"] == "left"
+    (counts,) = [record for record in shown if record["type"] == "counts"]
+    assert counts["frames"] > 0
+    runs = [record for record in shown if record["type"] == "run" and "result" not in record]
     assert len(runs) == 3
+    draft = shown[-1]
+    assert (draft["type"], draft["run_ids"]) == ("draft", [run["run_id"] for run in runs])
+    assert draft["draft"]["facts"]["sides"] == ["left", "right"]
+    assert draft["draft"]["withheld"] is not None or (draft["draft"]["text"] and draft["draft"]["text_ja"])
     for run in runs:
         assert sum(run["verdicts"].values()) == run["frames"]
     page = (tmp_path / "out" / "summary.html").read_text(encoding="utf-8")
     assert page.count("<section>") == 3
-    assert NOTICE in page
+    assert page.count(NOTICE) == 1
+    assert "seed 7" in page
+    assert page.count('alt="the run"') == 3, "each run plays"
+    assert len(page) < 3_000_000
     assert (tmp_path / "out" / "key_frames.png").read_bytes().startswith(b"\x89PNG")

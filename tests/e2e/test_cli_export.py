@@ -14,15 +14,18 @@ import torch
 from cathrt.export.bundle.sign import generate_key
 from cathrt.export.checkpoint.file import CheckpointError
 from cathrt.export.commands.cli import app
-from cathrt.export.commands.options import PRECISIONS, TargetName
+from cathrt.export.commands.options import PHANTOM_RUNS, PRECISIONS, TargetName
 from cathrt.export.graph.fold import Target
 from cathrt.export.models.keyframe.checkpoint import random_checkpoint
 from cathrt.export.models.keyframe.convnext import ARCHS
 from cathrt.export.models.keyframe.gate import GATES
 from cathrt.export.models.keyframe.options import ArchName
+from cathrt.export.qualify import runs as qualification_runs
+from cathrt.runtime.alert import NO_BETTER_NOTICE
 from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.errors import ConfigError, SourceError
 from cathrt.runtime.phantom.dicom import write_xa
+from tests.docs.records_page import unlike_page
 from tests.export.checkpoint_files import stored
 from tests.export.small_export import semantics_file
 from tests.lines import ArraySource, picture
@@ -65,6 +68,7 @@ def test_the_commands_names_are_those_of_the_tables_they_stand_for() -> None:
     assert get_args(ArchName) == tuple(ARCHS)
     assert tuple(name.value for name in TargetName) == get_args(Target)
     assert set(PRECISIONS.values()) == set(GATES)
+    assert PHANTOM_RUNS == qualification_runs.PHANTOM_RUNS
 
 
 @pytest.mark.parametrize("arguments", [[*SMALL, "--precision", "fp32", "--target", "openvino"], ["qualify", "x"]])
@@ -139,8 +143,10 @@ def test_a_set_too_small_to_decide_is_exit_code_10_with_a_report_and_nothing_sig
     key, out = tmp_path / "my.key", tmp_path / "out"
     generate_key(key)
     chosen = ["--semantics", semantics_file(tmp_path), "--qualify-on", runs, "--qualify-phantoms", "0", "--sign", key]
+    chosen += ["--cache", tmp_path / "cache"]
     done = cathrt(*SMALL, "--precision", "fp32", "--target", "onnxruntime", *chosen, "--out", out, "--json")
     assert done.returncode == 10, done.stderr
+    assert [unlike_page(record) for record in records(done)] == [[]] * 4
     *stages, export = records(done)
     assert [(stage["stage"], stage["how"]) for stage in stages] == [
         ("plain", "made"),
@@ -148,8 +154,10 @@ def test_a_set_too_small_to_decide_is_exit_code_10_with_a_report_and_nothing_sig
         ("qualification-onnxruntime", "made"),
     ]
     assert (export["passed"], export["signed"], export["path"]) == (False, False, None)
+    assert (export["fidelity"], export["worth"]) == ("not enough evidence", "not enough evidence")
     assert any("frames compared: found 6, required at least 1000" in failure for failure in export["failures"])
-    assert "not signed, the gate is missed" in done.stderr
+    assert "not signed: onnxruntime: too few runs to say whether the engine answers" in done.stderr
+    assert "qualifying onnxruntime: 1 of 1" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in out.iterdir()) == [".work", "onnxruntime.report"]
     assert Path(export["report"], "qualification.html").is_file()
@@ -162,25 +170,35 @@ def test_the_whole_way_from_random_weights_to_a_signed_bundle_that_qualifies_and
 ) -> None:
     key, out, config = tmp_path / "my.key", tmp_path / "out", tmp_path / "cathrt.toml"
     config.write_text(f'[trust]\nkeys = ["{generate_key(key)}"]\n')
-    chosen = ["--semantics", semantics_file(tmp_path), "--sign", key, "--out", out]
-    done = cathrt(*SMALL, "--precision", "fp32", "--target", "openvino", *chosen)
+    cache = ["--cache", tmp_path / "cache"]
+    chosen = ["--semantics", semantics_file(tmp_path), "--sign", key, "--out", out, *cache]
+    refused = cathrt(*SMALL, "--precision", "fp32", "--target", "openvino", *chosen)
+    assert refused.returncode == 10, refused.stderr
+    assert "the engine answers as its float network; the network is no better than chance" in refused.stdout
+    assert "not signed: openvino: the network is no better than chance" in refused.stderr
+    assert not (out / "openvino").exists()
+    done = cathrt(*SMALL, "--precision", "fp32", "--target", "openvino", *chosen, "--sign-anyway")
     assert done.returncode == 0, done.stderr
     shown = cathrt("verify", "--json", "--config", config, out / "openvino")
     assert shown.returncode == 0, shown.stderr
-    assert records(shown)[0]["random_init"] is True
-    again = cathrt("qualify", out / "openvino", "--config", config, "--out", tmp_path / "again", "--json")
+    (told,) = records(shown)
+    assert (told["random_init"], told["worth"], told["notice"]) == (True, "no better than chance", NO_BETTER_NOTICE)
+    again = cathrt("qualify", out / "openvino", "--config", config, "--out", tmp_path / "again", "--json", *cache)
     assert again.returncode == 0, again.stderr
-    assert records(again)[0]["passed"] is True
+    assert (records(again)[0]["fidelity"], records(again)[0]["worth"]) == ("passed", "no better than chance")
     refused = cathrt("replay", "--config", config, "--bundle", out / "openvino", runs)
     assert refused.returncode == 5
     assert "random weights" in refused.stderr
 
 
+@pytest.mark.slow
 def test_qualify_holds_the_shipped_bundle_against_its_own_float32_graph(tmp_path: Path, runs: Path) -> None:
     chosen = ["--qualify-on", runs, "--qualify-phantoms", "0", "--out", tmp_path / "reports", "--json"]
+    chosen += ["--cache", tmp_path / "cache"]
     done = cathrt("qualify", demonstration_bundle(), *chosen)
     assert done.returncode == 10, "six frames decide nothing"
     assert [record["engine"] for record in records(done)] == ["onnxruntime", "openvino"]
+    assert [unlike_page(record) for record in records(done)] == [[], []]
     for engine in ("onnxruntime", "openvino"):
         report = json.loads((tmp_path / "reports" / f"{engine}.report" / "qualification.json").read_text("utf-8"))
         assert report["class_agreement"]["share"] == 1.0

@@ -106,10 +106,18 @@ def test_the_same_arguments_write_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         done = phantom("--seed", "9", *SMALL, "--kind", "any", "--syntax", "rle", "--out", tmp_path / folder)
         assert done.returncode == 0, done.stderr
-        assert NOTICE in done.stdout
         assert "SYNTHETIC" in done.stdout
     for name in ("phantom-0009.dcm", "phantom-0009.truth.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_notice_comes_once_for_people_and_on_every_json_line(
+    two_runs: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    done = phantom("--seed", "9", "--runs", "3", *SMALL, "--out", tmp_path)
+    lines = done.stdout.splitlines()
+    assert [line == NOTICE for line in lines] == [True, False, False, False]
+    assert [row["notice"] for row in two_runs[1]] == [NOTICE, NOTICE]
 
 
 def test_side_and_kind_choose_the_scene(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "value.toml").write_text(f"[engine]\nname = {json.dumps(HOSTILE)}\n")
     (folder / "syntax.toml").write_bytes(f"[{HOSTILE}".encode())
     (folder / "journal").write_bytes(b"no journal " * 1000)
-    generate_key(folder / "key")
+    (folder / f"{HOSTILE}.pub").write_text(generate_key(folder / "key"))
     return {
         "FOLDER": str(folder),
         "RUNS": str(runs),
@@ -53,6 +53,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "JOURNAL": str(folder / "journal"),
         "BOOK": str(folder / f"book {HOSTILE}"),
         "KEY": str(folder / "key"),
+        "PUBLIC": str(folder / f"{HOSTILE}.pub"),
         "HOSTILE": HOSTILE,
         "OUT": str(folder / "out"),
         "MISSING": str(folder / f"missing {HOSTILE}{UNDECODABLE}"),
@@ -99,6 +100,11 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "no choice": ("replay --rate HOSTILE RUNS", 2),
     "qualify": ("qualify BUNDLE --config TRUST --qualify-on MISSING --qualify-phantoms 0 --out OUT", 4),
     "join": ("join BUNDLE --sign KEY --config TRUST --out OUT.joined", 0),
+    "compare": ("compare BUNDLE BUNDLE RUNS --config TRUST --out OUT.compared", 9),
+    "key of nothing": ("key trust MISSING --config OUT.toml", 3),
+    "key of that name": ("key trust PUBLIC --config OUT.toml", 0),
+    "keys": ("key list --config OUT.toml", 0),
+    "new key of that name": ("key new --name HOSTILE --out OUT.keys", 3),
     "join with no key": ("join BUNDLE --sign MISSING --config TRUST --out OUT.joined", 3),
     "export without weights": ("export keyframe SMALL --like BUNDLE --config TRUST --weights MISSING --out OUT", 4),
     "export of a gate": ("export keyframe SMALL --random-init --gate HOSTILE --out OUT", 3),

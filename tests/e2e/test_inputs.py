@@ -12,7 +12,7 @@ from typing import Annotated, get_origin, get_type_hints
 import pytest
 
 from cathrt.export.bundle.sign import generate_key
-from cathrt.export.commands.cli import app, export_app
+from cathrt.export.commands.cli import app, export_app, key_app
 from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.phantom.dicom import write_xa
 from tests.e2e.commands import cathrt
@@ -52,8 +52,8 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
         places[name].chmod(0)
     source = ArraySource([0.1] * 3)
     places["RUN"] = write_xa(source.run, lambda i: picture(0.1 + 0.05 * i, i), folder / "run.dcm")
-    generate_key(folder / "key")
-    places["KEY"] = folder / "key"
+    (folder / "public").write_text(generate_key(folder / "key"))
+    places["KEY"], places["PUBLIC"] = folder / "key", folder / "public"
     yield places
     listener.close()
     for name in ("unreadable", "unreadable folder"):
@@ -79,10 +79,25 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "join other": ("join BUNDLE BAD --sign KEY --out OUT", 5),
     "join key": ("join BUNDLE --sign BAD --out OUT", 3),
     "join figures": ("join BUNDLE --sign KEY --real BAD --out OUT", 3),
+    "compare": ("compare BUNDLE BAD RUN --out OUT", 5),
+    "compare runs": ("compare BUNDLE BUNDLE BAD --out OUT", 4),
+    "compare config": ("compare BUNDLE BUNDLE RUN --config BAD --out OUT", 3),
+    "key": ("key trust BAD --config CONFIG", 3),
+    "key config": ("key trust PUBLIC --config BAD", 3),
+    "key list": ("key list --config BAD", 3),
 }
-ASKED_FOR = {("journal", "missing"): 0, ("verify", "folder"): 5, ("verify", "unreadable folder"): 5}
+ASKED_FOR = {
+    ("journal", "missing"): 0,
+    ("key config", "missing"): 0,
+    ("verify", "folder"): 5,
+    ("verify", "unreadable folder"): 5,
+}
 SOME = ("missing", "unreadable", "pipe", "device")
-CASES = [(name, kind) for name in COMMANDS for kind in (BAD if name in ("config", "journal", "verify") else SOME)]
+CASES = [
+    (name, kind)
+    for name in COMMANDS
+    for kind in (BAD if name in ("config", "journal", "verify", "key config") else SOME)
+]
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
@@ -94,6 +109,8 @@ def test_a_bad_input_ends_the_command_soon_with_its_own_code_and_says_which(
         "BAD": bad[kind],
         "RUN": bad["RUN"],
         "KEY": bad["KEY"],
+        "PUBLIC": bad["PUBLIC"],
+        "CONFIG": tmp_path / "config.toml",
         "BUNDLE": demonstration_bundle(),
         "OUT": tmp_path / "out",
     }
@@ -116,7 +133,7 @@ def test_bad_inputs_are_refused_and_the_others_are_judged(bad: dict[str, Path]) 
         refusals = [record for record in done.records if record["type"] == "refusal"]
         assert [record["source"] for record in refusals] == [path.name[:120] for path in named if path != bad["folder"]]
         assert {record["error"] for record in refusals} == {"SourceError"}
-        assert "ignored file: neither DICOM" in done.stderr
+        assert "ignored 1 file: neither DICOM, nor a video, nor a still by suffix or first bytes (file)" in done.stderr
     assert [record["type"] for record in among.records].count("run") == 1
 
 
@@ -145,13 +162,12 @@ def test_what_cannot_be_read_in_a_folder_is_refused_in_the_same_words_as_when_it
     for name, message in refusals[0].items():
         assert message.startswith(f"{name}: ")
         assert "(Permission denied): " in message
-    assert "ignored dangling: not a regular file" in found.stderr
-    assert "ignored circle: not a regular file" in found.stderr
+    assert "ignored 2 files: not a regular file (circle, dangling)" in found.stderr
 
 
 def test_no_path_is_refused_as_wrong_usage_for_what_it_leads_to() -> None:
-    commands = [*app.registered_commands, *export_app.registered_commands]
-    assert len(commands) == 8
+    commands = [*app.registered_commands, *export_app.registered_commands, *key_app.registered_commands]
+    assert len(commands) == 18
     wrong = []
     for command in commands:
         assert command.callback is not None

@@ -82,6 +82,12 @@ COMMANDS: dict[str, list[str]] = {
     "replay --json": ["replay", "--json", "RUNS"],
     "phantom": ["phantom", "--seed", "1", "--matrix", "64", "--frames", "2", "--out", "OUT"],
     "phantom --live": ["phantom", "--live", "--seed", "2", "--matrix", "64", "--frames", "2", "--pause-s", "0"],
+    "key new": ["key", "new", "--out", "OUT"],
+    "key list": ["key", "list"],
+    "key list --json": ["key", "list", "--json"],
+    "key trust": ["key", "trust", "PUBLIC", "--config", "OUT"],
+    "compare": ["compare", str(BUNDLE), str(BUNDLE), "RUNS", "--out", "OUT"],
+    "compare --json": ["compare", "--json", str(BUNDLE), str(BUNDLE), "RUNS", "--out", "OUT"],
     "join": ["join", str(BUNDLE), "--sign", "KEY", "--out", "OUT"],
     "export": ["export", "keyframe", "--json", "--random-init", *SMALL, "--out", "OUT"],
 }
@@ -90,9 +96,14 @@ COMMANDS: dict[str, list[str]] = {
 @pytest.fixture(scope="module")
 def places(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("places")
-    generate_key(folder / "key")
+    (folder / "key.pub").write_text(generate_key(folder / "key"))
     assert cathrt("replay", "--journal", folder / "journal.db", runs).returncode == 0
-    return {"RUNS": str(runs), "JOURNAL": str(folder / "journal.db"), "KEY": str(folder / "key")}
+    return {
+        "RUNS": str(runs),
+        "JOURNAL": str(folder / "journal.db"),
+        "KEY": str(folder / "key"),
+        "PUBLIC": str(folder / "key.pub"),
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -87,6 +87,26 @@ def test_a_frozen_picture_that_failed_in_any_way_is_tried_again() -> None:
     assert outcomes(judged([A, A], not_finite)) == "FAILED FAILED"
 
 
+class TwoGreyScales(ArraySource):
+    """Frames by turns under two windows."""
+
+    @property
+    def run(self) -> Run:
+        run = super().run
+        return replace(run, other_grayscales=(replace(run.grayscale, voi=VoiWindow(50.0, 100.0)),))
+
+    def frames(self) -> Iterator[Frame | LostFrame]:
+        for item in super().frames():
+            assert isinstance(item, Frame)
+            yield replace(item, grayscale=item.index // 2 % 2)
+
+
+def test_the_same_pixels_under_another_grey_scale_are_no_duplicate() -> None:
+    journal = ListJournal()
+    watch(TwoGreyScales([A] * 6), line(brightness), journal)
+    assert outcomes(journal.verdicts) == "MET DUPLICATE MET DUPLICATE MET DUPLICATE"
+
+
 class Covered(ArraySource):
     """A run whose shutter covers the whole frame."""
 
@@ -187,8 +207,8 @@ class DeviceEngine(FakeEngine):
 
 
 class DeviceStep(CpuFrameStep):
-    def __call__(self, pixels: Any) -> Stepped:
-        return super().__call__(A if isinstance(pixels, OnDevice) else pixels)
+    def __call__(self, pixels: Any, grayscale: int = 0) -> Stepped:
+        return super().__call__(A if isinstance(pixels, OnDevice) else pixels, grayscale)
 
 
 class Mixed(ArraySource):

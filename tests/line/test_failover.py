@@ -133,14 +133,14 @@ class NotingStep(CpuFrameStep):
         super().__init__(engine, *how)
         self._noting = engine
 
-    def __call__(self, pixels: Any) -> Stepped:
-        return super().__call__(self._read(pixels))
+    def __call__(self, pixels: Any, grayscale: int = 0) -> Stepped:
+        return super().__call__(self._read(pixels), grayscale)
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, pixels: Any, grayscale: int = 0) -> None:
         self._noting.remembered += 1
         if self._noting.refusal is not None:
             raise self._noting.refusal
-        super().remember(self._read(pixels))
+        super().remember(self._read(pixels), grayscale)
 
     def _read(self, pixels: Any) -> Any:
         return pixels if isinstance(pixels, np.ndarray) or not self._noting.reads_devices else picture(0.5)
@@ -657,7 +657,7 @@ Openers = dict[str, Callable[[], Engine]]
 @pytest.fixture
 def openers(monkeypatch: pytest.MonkeyPatch) -> Openers:
     made: Openers = {}
-    monkeypatch.setattr(failover, "open_engine", lambda name, bundle, role, config: made[name]())
+    monkeypatch.setattr(failover, "open_engine", lambda name, bundle, role, config, **_: made[name]())
     return made
 
 

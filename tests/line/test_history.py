@@ -83,15 +83,15 @@ class NotingStep(CpuFrameStep):
         super().__init__(engine, *how)
         self._noting = engine
 
-    def __call__(self, pixels: Any) -> Any:
+    def __call__(self, pixels: Any, grayscale: int = 0) -> Any:
         self._noting.judged.append(pixels)
-        return super().__call__(pixels)
+        return super().__call__(pixels, grayscale)
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, pixels: Any, grayscale: int = 0) -> None:
         self._noting.remembered.append(pixels)
         if self._noting.refusal is not None:
             raise self._noting.refusal
-        super().remember(pixels)
+        super().remember(pixels, grayscale)
 
 
 ALL_KINDS: list[Item] = [A, A, lost(2), B, BROKEN, BROKEN, A, None, C, C, lost(10, failed=False), D, B, lost(13), A]
@@ -163,8 +163,8 @@ class Part:
     def __init__(self) -> None:
         self.remembered: list[Any] = []
 
-    def remember(self, pixels: Any) -> None:
-        self.remembered.append(pixels)
+    def remember(self, *frame: Any) -> None:
+        self.remembered.append(frame)
 
 
 @pytest.mark.parametrize(

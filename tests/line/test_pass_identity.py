@@ -11,6 +11,7 @@ import pytest
 
 from cathrt.runtime.alert import Rate
 from cathrt.runtime.config import Config, LineConfig
+from cathrt.runtime.frame import FrameRateOrigin, Run, Timing
 from cathrt.runtime.identity import pass_id, run_id
 from cathrt.runtime.line.pass_identity import ModelValues, pass_values
 from cathrt.runtime.line.pipeline import watch
@@ -47,13 +48,13 @@ def with_policy(policy: KeyframePolicyConfig) -> Config:
 
 
 def test_one_pass_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime")) == "93c60be5-9594-506d-9a00-521bba231a5c"
-    assert pass_id(values("max")) == "1cbc84e8-767c-5a5c-ba62-69890b4ddcd8"
+    assert pass_id(values("realtime")) == "017678ff-b085-5cde-80f8-eede967fdd1b"
+    assert pass_id(values("max")) == "7cedc87b-2c13-5035-88c4-585356d68bfa"
 
 
 def test_one_pass_of_two_models_has_always_had_this_identity() -> None:
-    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "039dfbc1-16ab-556f-8a2d-7290c390eec0"
-    assert pass_id(values("max", models=[keyframe(), SECOND])) == "7a97a516-e4be-5142-980a-88a66a791677"
+    assert pass_id(values("realtime", models=[keyframe(), SECOND])) == "b0f61491-a5ac-5186-babe-e90a1d50fb62"
+    assert pass_id(values("max", models=[keyframe(), SECOND])) == "6857d201-e1ec-5e09-9ef8-53b994904fd4"
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -63,6 +64,25 @@ def test_the_line_judges_under_the_identity_of_these_values(rate: Rate) -> None:
 
     model = keyframe(config, manifest_sha256=BUNDLE.manifest_sha256, engine="fake")
     assert summary.pass_id == pass_id(values(rate, config, run=run_id("array"), models=[model]))
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_that_the_caller_gave_is_part_of_the_identity_and_one_that_the_run_states_is_not(rate: Rate) -> None:
+    class Timed(ArraySource):
+        def __init__(self, timing: Timing) -> None:
+            super().__init__([0.5])
+            self.timing = timing
+
+        @property
+        def run(self) -> Run:
+            return replace(super().run, timing=self.timing)
+
+    def judged(frame_rate_hz: float, origin: FrameRateOrigin) -> str:
+        return watch(Timed(Timing(frame_rate_hz, origin)), line(rate=rate), ListJournal()).pass_id
+
+    stated = {judged(rate_hz, "FrameTime") for rate_hz in (10.0, 15.0)}
+    assert len(stated) == 1
+    assert len({judged(rate_hz, "given") for rate_hz in (10.0, 15.0)} | stated) == 3
 
 
 def test_the_order_in_which_values_are_named_does_not_matter() -> None:
@@ -150,8 +170,13 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
 }
 
 
+# Of kinds that judge no frames: what they make rests on runs that are judged.
+AFTER_THE_LINE = {"report"}
+
+
 def test_every_key_of_line_and_policy_was_thought_of() -> None:
-    sections: dict[str, type] = {"line": LineConfig} | {f"policy.{kind}": made for kind, made in policies().items()}
+    judging = {kind: made for kind, made in policies().items() if kind not in AFTER_THE_LINE}
+    sections: dict[str, type] = {"line": LineConfig} | {f"policy.{kind}": made for kind, made in judging.items()}
     assert set(COUNTS) == {f"{section}.{field.name}" for section, made in sections.items() for field in fields(made)}
 
 

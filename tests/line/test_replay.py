@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from cathrt.runtime.errors import (
 from cathrt.runtime.frame import Frame, Grayscale, LostFrame, Rescale, Run
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.openings import each_opened
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.line.replay import Replayed, replay
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
-from cathrt.runtime.ports import Opening
+from cathrt.runtime.ports import Opening, SeveralRunsError
 from tests.lines import BUNDLE, MANIFEST, ArraySource, Tensors, brightness, line
 from tests.passes import AT_ONCE, Shown
 
@@ -59,7 +61,9 @@ def openings(*sources: ArraySource) -> list[Opening]:
     return [Opening(source.name, lambda source=source: source) for source in sources]
 
 
-def done(path: Path, given: list[Opening], opened: Line | None = None, rate: Rate = "max") -> tuple[Replayed, Shown]:
+def done(
+    path: Path, given: Iterable[Opening], opened: Line | None = None, rate: Rate = "max"
+) -> tuple[Replayed, Shown]:
     """Replay into the journal at `path`."""
     shown = Shown()
     with Journal(path, AT_ONCE, [shown]) as journal:
@@ -160,6 +164,18 @@ def test_whatever_one_input_meets_before_its_first_frame_is_its_refusal(tmp_path
     assert len(replayed.summaries) == 1
 
 
+def test_an_input_that_is_several_runs_is_taken_as_these_in_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = SeveralRunsError("b is two", openings(ArraySource([0.2], name="b1"), ArraySource([0.3], name="b2")))
+    outer = SeveralRunsError("a and b are two", [*openings(ArraySource([0.1], name="a")), Opening("b", raising(inner))])
+    given = [Opening("ab", raising(outer)), *openings(ArraySource([0.4], name="c"))]
+    replayed, _ = done(tmp_path / "journal.db", given)
+    assert [summary.source for summary in replayed.summaries] == ["a", "b1", "b2", "c"]
+    assert replayed.refusals == ()
+    assert [record.getMessage() for record in caplog.records] == ["a and b are two", "b is two"]
+
+
 def test_a_manifest_that_fits_only_some_runs_refuses_the_others(tmp_path: Path) -> None:
     spec = replace(MANIFEST.network(CLASSIFIER).preprocessing[0], percentiles=(99.0, 1.0))
     network = replace(MANIFEST.network(CLASSIFIER), preprocessing=(spec,))
@@ -227,3 +243,79 @@ def test_every_input_is_in_exactly_one_list(tmp_path: Path) -> None:
     replayed, shown = done(tmp_path / "journal.db", given)
     assert [type(record) for record in shown.records] == [PassStart, Verdict, RunSummary, Refusal]
     assert (len(replayed.summaries), len(replayed.refusals)) == (1, 1)
+
+
+@dataclass
+class Noted:
+    """Openings that note what is done with them, in order."""
+
+    done: list[str]
+
+    def of(self, *inputs: ArraySource | Exception, prefix: str = "") -> Iterator[Opening]:
+        for number, given in enumerate(inputs):
+            name = f"{prefix}{number}"
+            self.done.append(f"asked for {name}")
+            yield Opening(name, partial(self._open, name, given), partial(self._note, "start", name),
+                          partial(self._note, "give up", name))  # fmt: skip
+
+    def _note(self, what: str, name: str) -> None:
+        self.done.append(f"{what} {name}")
+
+    def _open(self, name: str, given: ArraySource | Exception) -> ArraySource:
+        self._note("open", name)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+def runs(*names: str) -> list[ArraySource]:
+    return [ArraySource([0.1], name=name) for name in names]
+
+
+def test_at_full_speed_the_next_input_is_started_while_the_present_one_is_judged(tmp_path: Path) -> None:
+    noted = Noted([])
+    done(tmp_path / "journal.db", noted.of(*runs("a", "b", "c")))
+    assert noted.done == [
+        "asked for 0", "open 0", "asked for 1", "start 1", "open 1", "asked for 2", "start 2", "open 2",
+    ]  # fmt: skip
+
+
+def test_at_real_time_nothing_is_started_ahead(tmp_path: Path) -> None:
+    noted = Noted([])
+    done(tmp_path / "journal.db", noted.of(*runs("a", "b")), rate="realtime")
+    assert noted.done == ["asked for 0", "open 0", "asked for 1", "open 1"]
+
+
+def test_what_is_wrong_with_an_input_that_was_started_is_its_refusal_at_its_turn(tmp_path: Path) -> None:
+    noted = Noted([])
+    a, c = runs("a", "c")
+    replayed, shown = done(tmp_path / "journal.db", noted.of(a, SourceError("no run"), c))
+    assert [refusal.message for refusal in replayed.refusals] == ["no run"]
+    assert [record.type for record in shown.records] == ["pass", "verdict", "run", "refusal", "pass", "verdict", "run"]
+    assert noted.done[2:] == ["asked for 1", "start 1", "open 1", "asked for 2", "open 2"]
+
+
+def test_an_input_that_is_several_runs_comes_before_all_that_were_to_follow(tmp_path: Path) -> None:
+    noted = Noted([])
+    (a, b), inner = runs("a", "b"), list(noted.of(*runs("c", "d"), prefix="inner "))
+    noted.done.clear()
+    replayed, _ = done(tmp_path / "journal.db", noted.of(a, SeveralRunsError("two stills", inner), b))
+    assert [summary.source for summary in replayed.summaries] == ["a", "c", "d", "b"]
+    assert noted.done == [
+        "asked for 0", "open 0", "asked for 1", "start 1", "open 1", "open inner 0", "start inner 1", "open inner 1",
+        "asked for 2", "start 2", "open 2",
+    ]  # fmt: skip
+
+
+def test_what_was_started_and_not_opened_is_given_up_when_the_replay_ends_early(tmp_path: Path) -> None:
+    noted = Noted([])
+    broken = BreaksOff([0.1] * 4, error=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        done(tmp_path / "journal.db", noted.of(broken, *runs("b", "c")))
+    assert noted.done[2:] == ["asked for 1", "start 1", "give up 1"]
+
+
+def test_a_look_at_each_source_leaves_the_start_ahead_as_it_is(tmp_path: Path) -> None:
+    noted = Noted([])
+    done(tmp_path / "journal.db", each_opened(noted.of(*runs("a", "b")), lambda _, source: source))
+    assert "start 1" in noted.done

@@ -1,0 +1,87 @@
+"""`cathrt run`: watches live sources and judges received runs until it is told to stop.
+
+Not for: starting and watching the processes (processes/supervisor.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.commands.options import (
+    BundlesOption,
+    ConfigOption,
+    JsonOption,
+    say,
+    settings_from,
+)
+from cathrt.runtime.models import given_bundles, open_writer
+
+
+def run_command(
+    state: Annotated[
+        Path,
+        typer.Argument(readable=False, help="Folder of the journals and of received runs; made if it is not there."),
+    ],
+    bundle: BundlesOption = None,
+    json_: JsonOption = False,
+    config: ConfigOption = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long. Default: never.")] = None,
+) -> None:
+    """Watch live sources, receive runs, and judge both until told to stop.
+
+    Prints alerts and run summaries as they become durable, live and confirmed ones. Stop it with Ctrl-C or SIGTERM:
+    frames in hand end as verdicts first. `cathrt health STATE` tells how it is.
+    """
+    from cathrt.runtime.commands.shown_journals import ShownJournals
+    from cathrt.runtime.processes.child import ProcessArguments, command_of
+    from cathrt.runtime.processes.counts_file import read_counts
+    from cathrt.runtime.processes.health import CONFIGURED
+    from cathrt.runtime.processes.restarts import ProcessEvent
+    from cathrt.runtime.processes.state_folder import StateFolder
+    from cathrt.runtime.processes.stop_event import stopped_by_signals
+    from cathrt.runtime.processes.supervisor import PROCESSES, Supervisor
+    from cathrt.runtime.sources.capture.open_tap import tap_opening
+
+    settings = settings_from(config, None)
+    given = given_bundles(bundle or (), settings)  # what is refused is refused here, before anything is started
+    if given.writer is not None:
+        open_writer(given.writer, settings)
+    for source in settings.sources:
+        tap_opening(source, settings.limits)
+    folder = StateFolder(state)
+    with ExitStack() as stack:
+        stack.enter_context(folder.supervised())
+        folder.make()
+        folder.require_room(settings.supervisor.reserve_mib)
+        folder.write_report(CONFIGURED, asdict(settings))
+        stopped = stack.enter_context(stopped_by_signals())
+        shown = stack.enter_context(ShownJournals(folder, json_=json_))
+
+        def told(event: ProcessEvent) -> None:
+            shown.show_document({"type": "process", **asdict(event), "notice": NOTICE})
+            say(event.text)
+
+        arguments = ProcessArguments(folder, config, tuple(bundle or ()), os.getpid())
+        commands = {name: command_of(name, arguments) for name in PROCESSES}
+        if seconds is not None:
+            timer = threading.Timer(seconds, stopped.stop.set)
+            timer.daemon = True
+            timer.start()
+            stack.callback(timer.cancel)
+        code = Supervisor(commands, folder, settings.supervisor, told).run(stopped)
+        shown.finish()
+        for source in settings.sources:
+            if (counts := read_counts(folder.counts(source.name))) is not None:
+                shown.show_document({"type": "counts", "source": source.name, **counts.figures(), "notice": NOTICE})
+                shown.show_line(f"source {source.name}: {counts.in_words()}")
+        if code == 0:
+            folder.dismiss_memory()
+    raise typer.Exit(code or (shown.failure.exit_code if shown.failure else 0))

@@ -1,0 +1,186 @@
+"""The feed: every journal of the box over HTTP, on this machine alone. Builds it from settings and runs it in a thread.
+
+Not for: what is answered (app.py, stream.py); other machines, since there is neither token nor TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from cathrt.runtime.config import FeedConfig
+from cathrt.runtime.errors import CathrtError, ConfigError
+from cathrt.runtime.gateway.app import feed_app
+from cathrt.runtime.gateway.connection import REQUEST_BYTES, REQUEST_S, TAKE_S, LimitedConnection
+from cathrt.runtime.gateway.journal_feed import JournalFeed
+from cathrt.runtime.gateway.stream import Streams
+from cathrt.runtime.journal.reader import POLL_MS
+
+_SPARE_CONNECTIONS = 16  # beside the readers: for the page, health, and readers that are refused
+_SEND_BUFFER_BYTES = 256 << 10  # of the system, for each connection: what a reader that stands still can hold
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLimits:
+    """Times of the feed. drain_s: how long readers may take for the last events when it is closed."""
+
+    poll_ms: float = POLL_MS
+    heartbeat_s: float = 5.0
+    request_s: float = REQUEST_S
+    take_s: float = TAKE_S
+    drain_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """readers: streams that are open. rows: of each journal, as far as it was followed. faults: why one cannot be."""
+
+    readers: int
+    rows: dict[str, int]
+    faults: dict[str, str]
+
+
+Health = Callable[[FeedStatus], Mapping[str, Any]]
+
+
+class Feed:
+    """A running feed. close() gives the readers the last events first."""
+
+    def __init__(self, settings: FeedConfig, journals: Mapping[str, Path], health: Health, limits: FeedLimits) -> None:
+        """Raises as opened_feed() does."""
+        self._settings, self._journals, self._health, self._limits = settings, journals, health, limits
+        listening = _listening(settings)
+        self.port = int(listening.getsockname()[1])
+        self._feeds: dict[str, JournalFeed] = {}
+        self._streams: Streams | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begun = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "feed")
+        self._served: Future[None] = self._thread.submit(asyncio.run, self._serve(listening))
+        self._served.add_done_callback(lambda _served: self._begun.set())
+        self._begun.wait()
+
+    @property
+    def url(self) -> str:
+        """Where the feed is."""
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        return f"http://{host}:{self.port}/"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves. If it ended by itself, close() raises the reason."""
+        return not self._served.done()
+
+    def status(self) -> FeedStatus:
+        """How it is. From any thread."""
+        return FeedStatus(
+            readers=0 if self._streams is None else self._streams.readers,
+            rows={name: feed.tail.seq for name, feed in self._feeds.items()},
+            faults={name: feed.tail.fault for name, feed in self._feeds.items() if feed.tail.fault},
+        )
+
+    def close(self) -> None:
+        """Give the readers what is durable by now, within drain_s, and end. Idempotent. Raises what ended it before."""
+        if self._loop is not None and self._stop is not None and not self._served.done():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.shutdown()
+        self._served.result()
+
+    async def _serve(self, listening: socket.socket) -> None:
+        with ThreadPoolExecutor(1, "feed-files") as one_thread:
+            self._feeds = {
+                name: JournalFeed(path, one_thread, self._limits.poll_ms) for name, path in self._journals.items()
+            }
+            streams = Streams(self._feeds, self._settings.max_readers, self._limits.heartbeat_s)
+            server = uvicorn.Server(self._uvicorn(streams))
+            self._loop, self._stop, self._streams = asyncio.get_running_loop(), asyncio.Event(), streams
+            for feed in self._feeds.values():
+                feed.tail.start()
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            stopping = asyncio.create_task(self._stop.wait())
+            self._begun.set()
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            for feed in self._feeds.values():
+                await asyncio.to_thread(feed.tail.finish)
+            streams.end()
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=self._limits.drain_s)
+            for connection in tuple(server.server_state.connections):
+                connection.transport.abort()
+            await serving
+        for feed in self._feeds.values():
+            feed.close()
+
+    def _uvicorn(self, streams: Streams) -> uvicorn.Config:
+        connection = partial(
+            LimitedConnection,
+            connections=self._settings.max_readers + _SPARE_CONNECTIONS,
+            request_s=self._limits.request_s,
+            take_s=self._limits.take_s,
+        )
+        return uvicorn.Config(
+            feed_app(streams, self._journals, lambda: self._health(self.status())),
+            http=connection,  # type: ignore[arg-type]  # any callable that makes a protocol will do
+            ws="none",
+            lifespan="off",
+            h11_max_incomplete_event_size=REQUEST_BYTES,
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+        )
+
+
+@contextmanager
+def opened_feed(
+    settings: FeedConfig, journals: Mapping[str, Path], health: Health, limits: FeedLimits | None = None
+) -> Iterator[Feed]:
+    """Serve the journals, each under its name, until the end of the block. None of them need exist yet.
+
+    health: makes of the feed's own status what /health shows (feed_app). Raises ConfigError for an address of other
+    machines, CathrtError for one that is taken.
+    """
+    feed = Feed(settings, journals, health, limits or FeedLimits())
+    try:
+        yield feed
+    finally:
+        feed.close()
+
+
+def _listening(settings: FeedConfig) -> socket.socket:
+    """A socket that accepts connections already; they wait until the server runs."""
+    try:
+        address = ipaddress.ip_address(settings.host)
+    except ValueError as exc:
+        raise ConfigError(f"feed.host: found {settings.host!r}, expected an address such as 127.0.0.1") from exc
+    if not address.is_loopback:
+        raise ConfigError(
+            f"feed.host: found {settings.host}, expected an address of this machine alone (127.0.0.1 or ::1), since "
+            "the feed asks for no token and is not encrypted: let readers on other machines come through ssh -L"
+        )
+    listening = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        listening.bind((settings.host, settings.port))
+        listening.listen(64)
+    except OSError as exc:
+        listening.close()
+        raise CathrtError(
+            f"{settings.host}:{settings.port}: the feed cannot be there ({exc.strerror}): choose another feed.port"
+        ) from exc
+    return listening

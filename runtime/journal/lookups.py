@@ -1,0 +1,59 @@
+"""What a process asks of its own journal: which passes were cut short, what was counted, whether a record is there.
+
+Not for: whole books (report.py), following a journal (reader.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cathrt.runtime.alert import StoredRecord
+from cathrt.runtime.journal.books import stored_from_row
+from cathrt.runtime.journal.errors import translated
+from cathrt.runtime.journal.file import open_for_reading
+
+SEARCHED_ROWS = 200_000  # newest rows among which unfinished passes are looked for: three hours of one source
+_UNFINISHED = """SELECT seq, id, kind, body FROM record WHERE seq > :after AND kind = 'pass' AND pass_id NOT IN
+    (SELECT pass_id FROM record WHERE seq > :after AND kind = 'run') ORDER BY seq"""
+# Counted before the runs' names are looked up: once for each pass, not for each row.
+_OUTCOMES = """SELECT json_extract(start.body, '$.source'), outcome, number FROM
+    (SELECT pass_id, json_extract(body, '$.outcome') AS outcome, COUNT(*) AS number FROM record
+        WHERE seq > ? AND kind = 'verdict' GROUP BY 1, 2) AS counted
+    JOIN record AS start ON start.pass_id = counted.pass_id AND start.kind = 'pass'"""
+
+
+def last_seq(path: Path) -> int:
+    """Number of the newest row; 0 in an empty journal. Raises JournalError."""
+    ((seq,),) = _rows(path, "SELECT COALESCE(MAX(seq), 0) FROM record", ())
+    return int(seq)
+
+
+def unfinished_passes(path: Path) -> tuple[StoredRecord, ...]:
+    """The starts of passes without a summary, oldest first, among the newest rows. Raises JournalError."""
+    return tuple(map(stored_from_row, _rows(path, _UNFINISHED, {"after": last_seq(path) - SEARCHED_ROWS})))
+
+
+def stored_record(path: Path, id_: str) -> StoredRecord | None:
+    """The durable record of that id; None where there is none. Raises JournalError."""
+    rows = _rows(path, "SELECT seq, id, kind, body FROM record WHERE id = ?", (id_,))
+    return stored_from_row(rows[0]) if rows else None
+
+
+def outcomes_after(path: Path, seq: int) -> tuple[tuple[str, str, int], ...]:
+    """Of the verdicts after row `seq`, pass by pass: what the run is called, outcome, and how many.
+
+    Raises JournalError.
+    """
+    found = _rows(path, _OUTCOMES, (seq,))
+    return tuple((source.decode(), outcome.decode(), count) for source, outcome, count in found)
+
+
+def _rows(path: Path, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+    connection = open_for_reading(path)
+    try:
+        with translated(path):
+            return connection.execute(query, values).fetchall()
+    finally:
+        connection.close()

@@ -1,0 +1,94 @@
+"""The gateway process of `cathrt run`: python -m cathrt.runtime.processes.gateway STATE [--config FILE]
+
+Receives objects by DICOM into STATE/store and serves the journals of all processes as a feed. It has no journal of its
+own yet: what was received is in the store's index. Not for: judging what was received (study.py).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from cathrt.runtime.config import Config, ListenerConfig
+from cathrt.runtime.errors import CathrtError, SinkError
+from cathrt.runtime.gateway.feed import Feed, FeedStatus, opened_feed
+from cathrt.runtime.listener.object_store import ObjectStore
+from cathrt.runtime.listener.scp import Listener, opened_listener
+from cathrt.runtime.listener.spool import spool_limits
+from cathrt.runtime.models import load_config
+from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
+from cathrt.runtime.processes.health import health_of
+from cathrt.runtime.processes.state_folder import StateFolder
+
+_BEAT_S = 0.2
+
+
+def gateway(running: Process, arguments: ProcessArguments) -> None:
+    """Receive and serve until running.stop is set; then let associations end, and readers have the last events.
+
+    Raises CathrtError.
+    """
+    state, settings = arguments.state, load_config(arguments.config)
+    journals = {"live": state.live_journal, "study": state.study_journal, "gateway": state.gateway_journal}
+
+    def health(feed: FeedStatus) -> Mapping[str, Any]:
+        return health_with(feed, state, settings)
+
+    with (
+        closing(_opened_store(state, settings)) as store,
+        opened_feed(settings.feed, journals, health) as feed,
+        _receiving(settings.listener, store) as listener,
+    ):
+        at = f"{settings.listener.ae_title} on {settings.listener.host}:{listener.port}"
+        print(f"cathrt gateway: listening as {at}, feed at {feed.url}", file=sys.stderr, flush=True)
+        while not running.stop.wait(_BEAT_S):
+            require_well(listener, feed)
+            running.beat()
+
+
+def health_with(feed: FeedStatus, state: StateFolder, settings: Config) -> Mapping[str, Any]:
+    """The health of the whole, with what the feed alone knows: journals that cannot be followed."""
+    health = health_of(state, settings, time.monotonic_ns())
+    faults = tuple(f"feed {name}: {fault}" for name, fault in feed.faults.items())
+    return replace(health, reasons=(*health.reasons, *faults)).document()
+
+
+def require_well(listener: Listener, feed: Feed) -> None:
+    """Raises CathrtError where one of the two has ended by itself; the supervisor then starts the process anew."""
+    if not feed.is_running:
+        feed.close()  # which raises the reason, if there is one
+        raise CathrtError("the feed has ended: it has to be started anew")
+    if not listener.is_well:
+        raise CathrtError("a thread of the DICOM listener has ended: it has to be started anew")
+
+
+def _opened_store(state: StateFolder, settings: Config) -> ObjectStore:
+    try:
+        return ObjectStore(state.store, spool_limits(settings))
+    except (OSError, sqlite3.Error) as exc:
+        raise SinkError(
+            f"{state.store}: cannot be used as a store ({exc}): check the disk and the permissions"
+        ) from exc
+
+
+@contextmanager
+def _receiving(settings: ListenerConfig, store: ObjectStore) -> Iterator[Listener]:
+    """The listener, with errors of its start as CathrtError."""
+    with ExitStack() as stack:
+        try:
+            listener = stack.enter_context(opened_listener(settings, store, lambda _arrival, _placed: None))
+        except (OSError, sqlite3.Error) as exc:
+            raise CathrtError(
+                f"{settings.host}:{settings.port}: cannot listen there ({exc}): "
+                "choose another listener.host or listener.port"
+            ) from exc
+        yield listener
+
+
+if __name__ == "__main__":
+    process_main("gateway", "normal", gateway)

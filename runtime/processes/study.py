@@ -1,0 +1,89 @@
+"""The study process of `cathrt run`: python -m cathrt.runtime.processes.study STATE [--config FILE]
+[--bundle FOLDER ...]
+
+Judges received objects and files of watched folders, each run once, into STATE/study.journal: the confirmed results.
+With a bundle that writes drafts, it writes one at each end of a study. Not for: how (study/), and what is received (the
+gateway).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+from cathrt.runtime.config import Config
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.pipeline import Line
+from cathrt.runtime.line.replay import opened_line
+from cathrt.runtime.listener.store_reader import StoreReader
+from cathrt.runtime.model_kind import Writer
+from cathrt.runtime.models import given_bundles, load_config, open_writer
+from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
+from cathrt.runtime.processes.state_folder import StateFolder
+from cathrt.runtime.sources.decoder.sandbox import prepare_decoders
+from cathrt.runtime.sources.discover import Input, InputKind
+from cathrt.runtime.study.confirm import Confirming
+from cathrt.runtime.study.drafting import Drafts
+from cathrt.runtime.study.folder_watch import watching
+from cathrt.runtime.study.intake_book import IntakeBook
+from cathrt.runtime.study.patience import beating
+from cathrt.runtime.study.received_runs import ReceivedRuns
+from cathrt.runtime.study.run_queue import RunQueue
+from cathrt.runtime.study.study_ends import StudyEnds
+from cathrt.runtime.study.watched_folder import WatchedFolder
+from cathrt.runtime.study.writer_thread import WriterThread
+
+INTAKE_BOOK = "study-intake.db"
+_LOOK_S = 1.0  # longest between two looks at a watched folder
+
+
+def study(running: Process, arguments: ProcessArguments) -> None:
+    """Judge until running.stop is set. Raises CathrtError."""
+    config = load_config(arguments.config)
+    kinds: list[InputKind] = ["dicom", "video"] if config.study.watched_folders else ["dicom"]
+    prepare_decoders(Input(kind, "", ()) for kind in kinds)
+    given = given_bundles(arguments.bundles, config)
+    writer = None if given.writer is None else open_writer(given.writer, config)
+    confirm(running, arguments.state, config, partial(opened_line, given.on_frames, config, "max"), writer)
+
+
+def confirm(
+    running: Process,
+    state: StateFolder,
+    config: Config,
+    open_line: Callable[[], AbstractContextManager[Line]],
+    writer: Writer | None = None,
+) -> None:
+    """Judge what is in the state folder's store and in the watched folders, with the line that open_line() opens.
+
+    writer: of drafts; None where ends of studies are not to be drafted.
+    """
+    settle_s, store = config.study.settle_s, StoreReader(state.store)
+    with (
+        closing(IntakeBook(state.path / INTAKE_BOOK)) as book,
+        Journal(state.study_journal, config.journal) as journal,
+        beating(running.beat) as patience,
+        ExitStack() as stack,
+    ):
+        folders = [WatchedFolder(Path(name), settle_s, book.is_judged) for name in config.study.watched_folders]
+        queue = RunQueue(ReceivedRuns(store, book), folders, book)
+        drafts = None
+        if writer is not None:
+            drafts = Drafts(
+                writer=writer,
+                ends=StudyEnds(store, book),
+                store=store,
+                book=book,
+                journal=journal,
+                limits=config.limits,
+                thread=WriterThread(running.stop, patience, queue.received_waits),
+            )
+            stack.callback(drafts.close)
+        watchers = stack.enter_context(watching(folders, queue.files, min(settle_s / 2, _LOOK_S)))
+        Confirming(queue, book, journal, config, running.stop, patience, watchers, drafts).run(open_line)
+
+
+if __name__ == "__main__":
+    process_main("study", "idle", study)
