@@ -28,6 +28,7 @@ from cathrt.runtime.bundle.manifest import Manifest
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError, ConfigError, SourceError
+from cathrt.runtime.frame import MAX_RATE_HZ, MIN_RATE_HZ, is_rate
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, section_of
 
@@ -118,7 +119,7 @@ def _real_measurements(options: argparse.Namespace) -> list[Measurement]:
         measurements.append(lambda line, figures: measure_stills(stills, line, figures))
     if (folder := _folder(options.cine, options.data, CINE_FOLDER)) is not None:
         truths = read_truth(options.truth) if options.truth else public_truth()
-        cines, absent = find_cines(folder, truths)
+        cines, absent = find_cines(folder, truths, options.rate_hz)
         if absent and options.truth:
             raise ConfigError(
                 f"{options.truth}: tells of {len(absent)} runs that are not in {folder}, first {absent[0]!r}: check "
@@ -185,6 +186,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    try:
+        rate_hz = float(text)
+    except ValueError:
+        rate_hz = 0.0
+    if not is_rate(rate_hz):
+        expected = f"{MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} frames a second"
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+    return rate_hz
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, help=f"folder that holds {CINE_FOLDER}/, {', '.join(CHOSEN_FOLDERS)}")
@@ -192,7 +204,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--chosen-stills", type=Path, metavar="DIR", help="stills chosen for reading, any names, instead of --data's"
     )
-    parser.add_argument("--cine", type=Path, help="folder of cine runs, instead of --data's")
+    parser.add_argument(
+        "--cine", type=Path, help="folder of cine runs (DICOM, videos, numbered stills), instead of --data's"
+    )
+    parser.add_argument("--rate-hz", type=_rate, help="frames a second of cine runs that state none")
     parser.add_argument("--truth", type=Path, help="what is known of these runs; default: of the one public run")
     parser.add_argument("--bundle", type=Path, help="bundle folder; default: the demonstration bundle")
     parser.add_argument(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
@@ -57,7 +57,7 @@ class CineTruth:
 
 @dataclass(frozen=True, slots=True)
 class Cine:
-    """A run to judge. name: its path below the folder, as the truth file calls it."""
+    """A run to judge. name: its path below the folder, as the truth file calls it (_name)."""
 
     name: str
     input: Input
@@ -87,15 +87,19 @@ def public_truth() -> dict[str, CineTruth]:
     return read_truth(PUBLIC_TRUTH)
 
 
-def find_cines(folder: Path, truths: Mapping[str, CineTruth]) -> tuple[list[Cine], list[str]]:
-    """The DICOM and video runs below a folder, each with its truth, and the names in `truths` that are not there.
+def find_cines(
+    folder: Path, truths: Mapping[str, CineTruth], rate_hz: float | None = None
+) -> tuple[list[Cine], list[str]]:
+    """The runs below a folder, DICOM, video or numbered stills, each with its truth, and the names in `truths` that are
+    not there. rate_hz: of runs that state none.
 
-    Raises SourceError where the folder cannot be listed, ConfigError for a run without truth. Stills are left alone.
+    Raises SourceError where the folder cannot be listed, ConfigError for a run without truth. Single stills are left
+    alone.
     """
     inputs = {
-        path.relative_to(folder).as_posix(): input_
-        for input_ in discover([folder]).inputs
-        if input_.kind != "stills" and (path := input_.paths[0]) is not None
+        _name(folder, input_): input_
+        for input_ in discover([folder], stills_are="run", rate_hz=rate_hz).inputs
+        if input_.kind != "stills" or len(input_.paths) > 1
     }
     unknown = sorted(inputs.keys() - truths.keys())
     if unknown:
@@ -104,6 +108,13 @@ def find_cines(folder: Path, truths: Mapping[str, CineTruth]) -> tuple[list[Cine
             "file given to --truth (docs/status.md), or move the run elsewhere"
         )
     return [Cine(name, input_, truths[name]) for name, input_ in inputs.items()], sorted(truths.keys() - inputs.keys())
+
+
+def _name(folder: Path, input_: Input) -> str:
+    """Path below the folder; of stills with their numbers as `cathrt replay` shows them: series2/frame_[1-60].png."""
+    first = next(path for path in input_.paths if path is not None)
+    last = first.name if len(input_.paths) == 1 else PurePosixPath(input_.name).name
+    return (first.parent.relative_to(folder) / last).as_posix()
 
 
 def check_length(cine: Cine, frame_count: int) -> None:

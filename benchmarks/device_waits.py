@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import measure
 from cathrt.kernels.cuda.waiting import reached
-from cathrt.runtime.engines import tensorrt
+from cathrt.runtime.engines import device_engine
 from cathrt.runtime.engines.guarded import GuardedEngine
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 from tests.lines import MANIFEST, ArraySource, picture
@@ -46,7 +46,7 @@ def rows_on_stub(rounds: int) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="cathrt-bench-") as folder:
         fatbin = Path(folder) / "stub.image"
         fatbin.write_bytes(image())
-        tensorrt.open_stream = partial(hang_scenario.opening, fatbin)  # type: ignore[assignment]
+        device_engine.open_stream = partial(hang_scenario.opening, fatbin)  # type: ignore[assignment]
         bare = hang_scenario.open_on_stub()
         guarded = GuardedEngine("tensorrt", hang_scenario.open_on_stub, _WAIT_MS)
         stream, run, pixels = hang_scenario.streams[0], ArraySource([0.1]).run, picture(0.3)

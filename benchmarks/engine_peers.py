@@ -9,25 +9,29 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compute_limit import THREADS, Element
+from benchmarks.measure import ROOT
+from benchmarks.nncf_quantise import SETTINGS
 from benchmarks.turns import serve, take_stdout
 from cathrt.runtime.bundle.files import opened_folder
-from cathrt.runtime.bundle.manifest import Artifact
+from cathrt.runtime.bundle.manifest import Artifact, Rest
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
 from cathrt.runtime.bundle.verified_file import verified_files
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.engines import open_engine
+from cathrt.runtime.engines.cpu import rest_here, sums_int8_exactly
 from cathrt.runtime.models import open_bundle
 from cathrt.runtime.models.keyframe.section import CLASSIFIER
 
@@ -35,7 +39,7 @@ SIDE = 224
 CLASSES = 6
 CALIBRATION_FRAMES = 8
 CHECKED_FRAMES = 4  # of the same phantom, but not among those calibrated on
-WEIGHTS, FRAMES = "weights.safetensors", "frames.npy"
+WEIGHTS, FRAMES, CALIBRATION = "weights.safetensors", "frames.npy", "calibration.npy"
 INPUT, OUTPUT = "image", "logits"
 
 Image = NDArray[np.float32]
@@ -45,15 +49,25 @@ Infer = Callable[[], Any]  # an array of logits, however the engine hands it out
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """file: of those `write_files` makes.   open: loads it and warms it up, (folder, peer) to how to feed and infer."""
+    """file: of those `write_files` makes.   open: loads it and warms it up, (folder, peer) to how to feed and infer.
+    rest: of int8 in OpenVINO: what its other layers compute in."""
 
     file: str
     precision: Element
     open: Callable[[Path, Peer], tuple[Feed, Infer]]
+    rest: Rest = "float32"
 
 
-def write_files(folder: Path, arch: str, *, int8: bool) -> int:
-    """Write what the peers load, from random weights; returns the network's flops. int8: whether to quantise too."""
+def weight_bits() -> Literal[7, 8]:
+    """Of everybody's int8 weights here: without VNNI, sums of products with 8 bits are clipped."""
+    return 8 if sums_int8_exactly() else 7
+
+
+def write_files(folder: Path, arch: str, nncf_python: Path | None = None) -> int:
+    """Write what the peers load, from random weights; returns the network's flops.
+
+    nncf_python: of an environment with nncf and openvino; None leaves NNCF's files out.
+    """
     import onnx
     from safetensors.torch import save_file
 
@@ -74,15 +88,32 @@ def write_files(folder: Path, arch: str, *, int8: bool) -> int:
     preprocessing = _shipped().manifest.network(CLASSIFIER).preprocessing[0]
     frames = calibration_frames(preprocessing, CALIBRATION_FRAMES + CHECKED_FRAMES).tensors
     np.save(folder / FRAMES, frames[CALIBRATION_FRAMES:])
-    if int8:
-        _quantise_as_onnxruntime_does(folder, frames[:CALIBRATION_FRAMES])
-        pairs = int8_graph(ours, list(frames[:CALIBRATION_FRAMES]), Int8Settings())
-        (folder / "ours_int8.onnx").write_bytes(pairs.SerializeToString(deterministic=True))
+    np.save(folder / CALIBRATION, frames[:CALIBRATION_FRAMES])
+    if nncf_python is not None:  # first, since its environment may be wrong
+        _quantise_as_nncf_does(folder, nncf_python)
+    _quantise_as_onnxruntime_does(folder, frames[:CALIBRATION_FRAMES])
+    pairs = int8_graph(ours, list(frames[:CALIBRATION_FRAMES]), Int8Settings(weight_bits=weight_bits()))
+    (folder / "ours_int8.onnx").write_bytes(pairs.SerializeToString(deterministic=True))
     return network_flops(model)
 
 
+def _quantise_as_nncf_does(folder: Path, python: Path) -> None:
+    """plain.onnx in every one of NNCF's SETTINGS. Ends the program where that environment cannot do it."""
+    program = [python, ROOT / "benchmarks" / "nncf_quantise.py"]
+    done = subprocess.run(
+        [*program, folder / "plain.onnx", folder / CALIBRATION, str(weight_bits()), folder],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SystemExit(
+            f"--nncf-python {python} ended with exit code {done.returncode} ({reason}), expected an environment with "
+            "`pip install nncf openvino`"
+        )
+
+
 def _quantise_as_onnxruntime_does(folder: Path, frames: Image) -> None:
-    """plain.onnx by onnxruntime.quantization.quantize_static, nothing but the calibration frames said."""
+    """plain.onnx by onnxruntime.quantization.quantize_static, nothing said but calibration frames and weight bits."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -95,7 +126,8 @@ def _quantise_as_onnxruntime_does(folder: Path, frames: Image) -> None:
 
     logging.disable(logging.WARNING)  # it recommends a preprocessing of the graph that is not its default
     try:
-        quantize_static(folder / "plain.onnx", folder / "plain_int8.onnx", Reader())
+        seven = weight_bits() == 7  # its own remedy for CPUs without VNNI
+        quantize_static(folder / "plain.onnx", folder / "plain_int8.onnx", Reader(), reduce_range=seven)
     finally:
         logging.disable(logging.NOTSET)
 
@@ -140,9 +172,10 @@ def _open_onnxruntime(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
 def _open_openvino(folder: Path, peer: Peer) -> tuple[Feed, Infer]:
     """As the runtime opens it: through its adapter, out of a bundle that the shipped one's manifest describes."""
     precision = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}[peer.precision]
-    digest = hashlib.sha256((folder / peer.file).read_bytes()).hexdigest()
-    listed = {peer.file: digest}
-    artifact = Artifact(peer.file, precision)  # type: ignore[arg-type]
+    names = [peer.file, peer.file.replace(".xml", ".bin")] if peer.file.endswith(".xml") else [peer.file]
+    listed = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    bits = weight_bits() if precision == "int8" else 8
+    artifact = Artifact(peer.file, precision, weight_bits=bits, rest=peer.rest)  # type: ignore[arg-type]
     shipped = _shipped().manifest
     network = shipped.network(CLASSIFIER)
     classes_alone = tuple(tensor for tensor in network.outputs if tensor.name == OUTPUT)  # as all peers compute them
@@ -171,6 +204,12 @@ PEERS: Mapping[str, Peer] = {
     "ours_fp32": Peer("ours.onnx", "fp32", _open_openvino),
     "ours_bf16": Peer("ours.onnx", "bf16", _open_openvino),
     "ours_int8": Peer("ours_int8.onnx", "int8", _open_openvino),
+    "ours_int8_bf16_rest": Peer("ours_int8.onnx", "int8", _open_openvino, "bfloat16"),
+    # The CPU's fastest rest, as OpenVINO takes it by itself.
+    **{
+        f"nncf_{settings}": Peer(f"nncf_{settings}.xml", "int8", _open_openvino, rest_here("bfloat16"))
+        for settings in SETTINGS
+    },
 }
 
 

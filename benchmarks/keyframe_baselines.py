@@ -69,24 +69,26 @@ class ClassicalScores:
             masked_value=0,
             history=HISTORY,
         )
-        shape, scale = (run.rows, run.columns), run.grayscale
-        exposed = exposed_mask(scale.exposed, shape).astype(np.float64)
-        self._field = resize(exposed, FRANGI_SIDE, FRANGI_SIDE) > 0.999
+        shape = run.rows, run.columns
+        exposed = [exposed_mask(scale.exposed, shape).astype(np.float64) for scale in run.grayscales]
+        self._fields = [resize(mask, FRANGI_SIDE, FRANGI_SIDE) > 0.999 for mask in exposed]
         self._preprocess = Preprocessor(run, grey)
         self._tensor = np.empty((1, 3, FRANGI_SIDE, FRANGI_SIDE), np.float32)
-        inverted = scale.photometric_interpretation == "MONOCHROME1"
-        self._vesselness = Vesselness(shape, scale.bits_stored, scale.exposed, inverted)
+        self._vesselness = [
+            Vesselness(shape, scale.bits_stored, scale.exposed, scale.inverted) for scale in run.grayscales
+        ]
         self.courses: dict[str, Course] = {name: np.full(run.frame_count, np.nan) for name in COURSES}
 
     def observe(self, frame: Frame) -> None:
         """Score one frame."""
-        if not self._preprocess(frame.pixels, self._tensor) or not self._field.any():
+        field = self._fields[frame.grayscale]
+        if not self._preprocess(frame.pixels, self._tensor, frame.grayscale) or not field.any():
             return
         grey = self._tensor[0, 0]
-        self.courses["frangi"][frame.index] = frangi_sum(grey, self._field)
-        self.courses["least_mean"][frame.index] = -float(grey[self._field].mean())
-        self.courses["vesselness"][frame.index] = self._vesselness(frame.pixels)
-        darker = np.maximum(0.0, -self._tensor[0, 1][self._field])
+        self.courses["frangi"][frame.index] = frangi_sum(grey, field)
+        self.courses["least_mean"][frame.index] = -float(grey[field].mean())
+        self.courses["vesselness"][frame.index] = self._vesselness[frame.grayscale](frame.pixels)
+        darker = np.maximum(0.0, -self._tensor[0, 1][field])
         self.courses["darkening"][frame.index] = float(darker.mean(dtype=np.float64))
 
 

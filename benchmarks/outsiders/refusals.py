@@ -23,6 +23,7 @@ from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import section_of
 from cathrt.runtime.sources.decoder.sandbox import open_source
 from cathrt.runtime.sources.discover import discover
+from cathrt.runtime.sources.picture import luma
 
 SIZE = 480  # rows
 
@@ -67,12 +68,16 @@ SEEN_KINDS: dict[str, Draw] = {
 
 
 def write_outsiders(folder: Path, per_kind: int, size: int = SIZE) -> dict[str, list[Path]]:
-    """Draw per_kind pictures of each kind as PNG files into the folder; returns their paths by kind."""
+    """Draw per_kind pictures of each kind as grey PNG files into the folder; returns their paths by kind.
+
+    Coloured ones as their luma: a coloured still is refused before a network sees it.
+    """
     written: dict[str, list[Path]] = {}
     for kind, draw in (HELD_OUT_KINDS | SEEN_KINDS).items():
         written[kind] = [folder / f"{kind}-{seed:04d}.png" for seed in range(per_kind)]
         for seed, path in enumerate(written[kind]):
-            Image.fromarray(draw(seed, size)).save(path)
+            pixels = draw(seed, size)
+            Image.fromarray(pixels if pixels.ndim == 2 else luma(pixels)).save(path)
     return written
 
 

@@ -208,6 +208,29 @@ def test_a_key_frame_counts_where_the_truth_has_the_artery_opacified(tmp_path: P
     assert "regret" not in kept["ours"], "how readable a real frame is is not known"
 
 
+def test_a_folder_of_numbered_stills_is_a_cine_run_and_single_stills_are_not(tmp_path: Path, measured) -> None:
+    cines = tmp_path / "cines"
+    save_cine(cines / "a.dcm", FILLING)
+    for number, share in enumerate(FILLING, start=1):
+        path = cines / "patient" / f"frame_{number:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture(share, number - 1)).save(path)
+    save_stills(cines, alone__png=BRIGHT)
+    known = {"side": "right", "opacified": [14, 16], "best": [15]}
+    truth = save_truth(tmp_path / "truth.json", {"a.dcm": known, "patient/frame_[1-22].png": known})
+    done = measured("--cine", cines, "--truth", truth, "--rate-hz", "15")
+    rows = {row.pop("file"): row for row in done.case("cine")}
+    assert rows["patient/frame_[1-22].png"] == rows["a.dcm"]
+    assert done.headline["cine_runs"] == 2
+
+
+@pytest.mark.parametrize("text", ["0", "nan", "-15", "300", "fast"])
+def test_a_rate_that_is_none_is_wrong_usage(text: str, measured) -> None:
+    with pytest.raises(SystemExit) as ended:
+        measured("--cine", ".", "--rate-hz", text)
+    assert ended.value.code == 2
+
+
 def test_best_frames_may_be_given_one_by_one_or_as_stretches(tmp_path: Path) -> None:
     entry = {"side": "left", "opacified": [2, 30], "best": [4, [10, 12], [11, 13]]}
     truth = read_truth(save_truth(tmp_path / "truth.json", {"a.dcm": entry}))["a.dcm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,16 @@ import numpy as np
 import onnx
 import pytest
 
-from benchmarks import compute_limit, engines
+from benchmarks import compute_limit, engine_peers, engines
 from benchmarks.compute_limit import check_product, network_flops, operands, product_flops
 from benchmarks.engine_peers import PEERS
 from benchmarks.turns import Variant, peak_rss_mb, take_turns
 from cathrt.export.models.keyframe.checkpoint import random_checkpoint
 from cathrt.export.models.keyframe.to_onnx import onnx_from_state
-from cathrt.runtime.engines.cpu import cpu_flags, sums_int8_exactly
+from cathrt.runtime.engines.cpu import cpu_flags, multiplies_bfloat16, rest_here
 from tests.conftest import ROOT
 
-HERE = engines.elements_here(cpu_flags(), int8=sums_int8_exactly())
+HERE = engines.elements_here(cpu_flags())
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
+@pytest.mark.slow
 def test_the_quick_run_reports_every_variant_and_every_ratio_it_may() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.engines", "--quick", "--json"],
@@ -43,7 +45,10 @@ def test_the_quick_run_reports_every_variant_and_every_ratio_it_may() -> None:
     )  # fmt: skip
     *rows, last = [json.loads(line) for line in done.stdout.splitlines()]
     variants = {row["impl"]: row for row in rows if row["case"] == "convnext_atto"}
-    assert list(variants) == [name for name, peer in PEERS.items() if peer.precision in HERE]
+    absent = engines.left_out(HERE, nncf=False)
+    assert list(variants) == [name for name in PEERS if name not in absent]
+    for name, reason in absent.items():
+        assert f"left out: {name}: {reason}" in done.stderr
     products = {row["impl"] for row in rows} - variants.keys()
     assert products == {f"product_{library}_{element}" for library in ("torch", "openvino") for element in HERE}
     for row in rows:
@@ -57,6 +62,7 @@ def test_the_quick_run_reports_every_variant_and_every_ratio_it_may() -> None:
     for name in ("torch_fp32", "ort_fp32", "openvino_plain_fp32", "ours_fp32"):
         assert variants[name]["logit_error"] <= 1e-4
     held = {name for name, row in variants.items() if row["vs_limit"] is not None}
+    held |= {best for best, prefix in engines.BEST.items() if any(name.startswith(prefix) for name in held)}
     keys = {
         key for key, (ours, other) in engines.RATIOS.items() if ours in held and (other in held or "limit" in other)
     }
@@ -64,10 +70,51 @@ def test_the_quick_run_reports_every_variant_and_every_ratio_it_may() -> None:
     assert last["gflop"] == pytest.approx(1.094, abs=1e-3)
 
 
-def test_a_cpu_without_products_of_a_precision_leaves_its_variants_out() -> None:
-    assert engines.elements_here(frozenset({"avx2"}), int8=False) == ("fp32",)
-    assert engines.elements_here(frozenset({"avx512_bf16"}), int8=False) == ("fp32", "bf16")
-    assert engines.elements_here(frozenset({"amx_bf16", "amx_int8"}), int8=True) == ("fp32", "bf16", "int8")
+def test_a_cpu_without_bf16_products_leaves_the_variants_in_bf16_out() -> None:
+    assert engines.elements_here(frozenset({"avx2"})) == ("fp32", "int8")
+    assert engines.elements_here(frozenset({"avx512_bf16"})) == ("fp32", "bf16", "int8")
+    absent = engines.left_out(("fp32", "int8"), nncf=True)
+    assert {"torch_bf16", "openvino_plain_bf16", "ours_bf16"} <= absent.keys()
+    assert ("ours_int8_bf16_rest" in absent) is not multiplies_bfloat16()
+    assert not {"ours_int8", "ours_fp32", "nncf_default"} & absent.keys()
+
+
+def test_nncf_is_left_out_with_the_option_that_brings_it() -> None:
+    absent = engines.left_out(HERE, nncf=False)
+    assert [name for name, reason in absent.items() if "--nncf-python" in reason] == [
+        "nncf_default",
+        "nncf_mixed",
+        "nncf_transformer",
+    ]
+
+
+def test_a_python_without_nncf_ends_the_benchmark_with_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"No module named 'nncf'\), expected an environment with `pip install nncf"):
+        engine_peers.write_files(tmp_path, "convnext_atto", Path(sys.executable))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("CATHRT_NNCF_PYTHON" not in os.environ, reason="set CATHRT_NNCF_PYTHON to a Python with nncf")
+def test_nncfs_default_is_a_network_within_the_bound_of_int8(tmp_path: Path) -> None:
+    engine_peers.write_files(tmp_path, "convnext_atto", Path(os.environ["CATHRT_NNCF_PYTHON"]))
+    frames = np.load(tmp_path / engine_peers.FRAMES)
+    logits = {}
+    for name in ("torch_fp32", "nncf_default"):
+        feed, infer = PEERS[name].open(tmp_path, PEERS[name])
+        found = []
+        for frame in frames:
+            feed(frame)
+            found.append(np.array(infer(), np.float64).ravel())
+        logits[name] = np.array(found)
+    errors, outside = engines.checked(logits)
+    assert not outside
+    assert errors["nncf_default"] > 1e-3  # it is quantised
+
+
+def test_the_peers_of_nncf_have_the_rest_that_openvino_takes_by_itself() -> None:
+    nncf = [peer for name, peer in PEERS.items() if name.startswith("nncf_")]
+    assert [peer.file for peer in nncf] == [f"nncf_{name}.xml" for name in ("default", "mixed", "transformer")]
+    assert {peer.rest for peer in nncf} == {rest_here("bfloat16")}
 
 
 def test_a_variant_beyond_its_bound_is_named_and_so_is_one_that_is_not_finite() -> None:
@@ -90,13 +137,18 @@ def test_ratios_are_of_medians_and_of_rounds_and_withheld_where_a_side_is_wrong_
     times = {
         "ours_int8": np.array([1.0, 2.0, 6.0]),
         "openvino_plain_bf16": np.array([2.0, 8.0, 6.0]),
+        "ours_int8_bf16_rest": np.array([9.0, 9.0, 9.0]),
+        "nncf_default": np.array([4.0, 4.0, 4.0]),
+        "nncf_mixed": np.array([3.0, 3.0, 3.0]),
         "ours_bf16": np.array([3.0, 3.0, 3.0]),
         "ort_fp32": np.array([8.0, 8.0, 8.0]),
     }
-    found = engines.ratios(times, frozenset({"ort_fp32"}))
+    found = engines.ratios(times, frozenset({"ort_fp32", "nncf_mixed"}))
     assert found == {
         "int8_vs_openvino_plain_bf16": pytest.approx(2 / 6),
         "int8_vs_openvino_plain_bf16_by_round": 0.5,
+        "int8_vs_best_nncf": 0.5,
+        "int8_vs_best_nncf_by_round": 0.5,
         "bf16_vs_openvino_plain_bf16": 0.5,
         "bf16_vs_openvino_plain_bf16_by_round": 0.5,
     }
@@ -133,7 +185,7 @@ def test_a_product_that_is_another_one_is_not_timed() -> None:
     left, right = operands(16, "int8")
     product = left.astype(np.int64) @ right.astype(np.int64)
     check_product("right", product, left, right, "int8")
-    clipped = np.clip(product, -(2**15), 2**15 - 1)
+    clipped = np.clip(product, -(2**13), 2**13 - 1)  # 7-bit sums of 16 products lie within 16 bits
     assert (clipped != product).any()
     with pytest.raises(ValueError, match="clipped: product off by"):
         check_product("clipped", clipped, left, right, "int8")

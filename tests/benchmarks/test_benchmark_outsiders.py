@@ -24,6 +24,7 @@ from cathrt.runtime.bundle.manifest import DeclaredTensor
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models.keyframe.section import CLASSIFIER, DomainOutput, DomainReason, section_of
 from cathrt.runtime.phantom import PhantomSource, sample_scene
+from cathrt.runtime.sources.picture import luma
 from tests.golden import conv_model, golden_manifest
 
 SIZE = 128
@@ -104,7 +105,7 @@ def test_each_kind_is_written_as_often_as_asked(tmp_path: Path) -> None:
     assert written.keys() == ALL_KINDS.keys()
     assert sorted(tmp_path.iterdir()) == sorted(path for paths in written.values() for path in paths)
     with Image.open(written["colour_bars"][1]) as picture:
-        assert np.array_equal(np.asarray(picture), HELD_OUT_KINDS["colour_bars"](1, SIZE))
+        assert np.array_equal(np.asarray(picture), luma(HELD_OUT_KINDS["colour_bars"](1, SIZE)))
 
 
 def test_the_share_refused_is_counted_by_kind_and_over_all(line: Line, capsys: pytest.CaptureFixture[str]) -> None:
