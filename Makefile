@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp runtime/sources/src/*.*pp tests/kernels/*.cpp tests/sources/*.cpp)
+# Tests at a time; each may take a GiB.
+WORKERS ?= 2
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp runtime/sources/src/*.*pp tests/kernels/*.cpp tests/sources/*.cpp tests/sources/capture/*.c)
 NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* runtime/phantom/src/* runtime/sources/src/*)
 
 .PHONY: demo test test-slow gpu-check check format native bench clean help
@@ -37,7 +39,7 @@ demo: $(VENV)/.core
 	$(BIN)/cathrt demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=25
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from hypothesis import settings
 
 from tests.gpu import why_no_gpu
+from tests.turns import Turns
 
 ROOT = Path(__file__).resolve().parent.parent
 # Time is pytest-timeout's matter: an example that waits for a busy core is no failure.
 settings.register_profile("cathrt", deadline=None)
 settings.load_profile("cathrt")
 _WITHOUT_GPU = pytest.StashKey[tuple[int, str]]()
+_TURNS = pytest.StashKey[Turns]()
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +29,26 @@ def data_dir() -> Path:
         if (folder / "manifest.csv").is_file():
             return folder
     pytest.skip(f"no real angiograms: looked in {', '.join(map(str, candidates))}; set CATHRT_DATA to their folder")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Of several workers, each has its turn with the others."""
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        config.stash[_TURNS] = Turns(Path(gettempdir()) / f"cathrt-turns-{worker['testrunuid']}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _TURNS in config.stash:
+        config.stash[_TURNS].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """What is marked `alone` (it measures time) has no test beside it."""
+    if _TURNS not in item.config.stash:
+        return (yield)
+    with item.config.stash[_TURNS].turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)  # when -k and -m have had their say

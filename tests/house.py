@@ -19,7 +19,11 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_OF_LIBRARIES = frozenset({"Generic", "generic"})  # typing.Generic, numpy.generic: no kind, whatever one is called
 DEPTH = 2  # folders below the package that count as rooms of their own
+# Kinds whose name is an everyday word: there are reports of exports, of health, of doses. Of such a kind a file knows
+# what it imports from its folders, and every name that a file of these folders gives and that begins with the kind.
+EVERYDAY = frozenset({"report"})
 # The tables in which a model may be named outside its folders.
 TABLES = {"runtime/models/__init__.py", "export/models/__init__.py"}
 
@@ -103,10 +107,13 @@ def files_that_name(kind: str, package: str | None = None) -> list[str]:
     """Files of runtime and export, or of one of them, that know a kind of model outside its folders and the tables.
 
     A file knows it by importing from its folder, by a string that is its name, or by a name in the code that begins
-    with it, as KeyframeFinding or keyframe_recipe do.
+    with it, as KeyframeFinding or keyframe_recipe do. Of an everyday word: see EVERYDAY.
     """
     folders = tuple(f"{package}/models/{kind}/" for package in ("runtime", "export"))
     beginning = re.compile(rf"_*{re.escape(kind)}(?![a-z])|_*{re.escape(kind.capitalize())}(?![a-z])")
+    if kind in EVERYDAY:
+        given = sorted(name for name in _names_given(folders) if beginning.match(name) and name.lower() != kind)
+        beginning = re.compile("|".join(rf"{re.escape(name)}\Z" for name in given) or r"(?!)")
     knowing = []
     for name, path in wheel_modules().items():
         where = path.relative_to(ROOT).as_posix()
@@ -120,15 +127,26 @@ def files_that_name(kind: str, package: str | None = None) -> list[str]:
     return knowing
 
 
+def _names_given(folders: tuple[str, ...]) -> set[str]:
+    """Names of classes and functions that stand at the top of the files in these folders."""
+    return {
+        node.name
+        for path in wheel_modules().values()
+        if path.relative_to(ROOT).as_posix().startswith(folders)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
+
+
 def _knows(node: ast.AST, kind: str, beginning: re.Pattern[str]) -> bool:
     if isinstance(node, ast.ImportFrom | ast.Import):
         named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         named += [f"{prefix}{alias.name}" for alias in node.names for prefix in ("", *(f"{n}." for n in named))]
         return any(f".models.{kind}" in f".{name}." or f".models.{kind}." in name for name in named)
     if isinstance(node, ast.Constant):
-        return node.value == kind
+        return node.value == kind and kind not in EVERYDAY
     name = getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "name", None)
-    return isinstance(name, str) and beginning.match(name) is not None
+    return isinstance(name, str) and name not in _OF_LIBRARIES and beginning.match(name) is not None
 
 
 def _room(path: Path) -> str | None:

@@ -20,6 +20,8 @@ from cathrt.runtime.alert import (
     RunSummary,
     StageTimes,
     StoredRecord,
+    Struck,
+    StudyDraft,
     Verdict,
 )
 from cathrt.runtime.config import JournalConfig
@@ -29,6 +31,8 @@ from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
+from cathrt.runtime.models.report.facts import Facts, KeyFrame, Lesion
+from cathrt.runtime.models.report.records import AnswerTimes, ReportDraft
 
 GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)
@@ -121,6 +125,37 @@ def result() -> KeyframeResult:
 def refusal(name: str = "broken.dcm") -> Refusal:
     """An input that was no run."""
     return Refusal(record_id("refusal", name, ""), name, "SourceError", "no DICOM file: give an angiogram")
+
+
+def draft(revision: int = 1, name: str = "run a", withheld: str | None = None) -> StudyDraft[ReportDraft]:
+    """A draft of a study of that one run."""
+    times = AnswerTimes(prompt_tokens=40, reused_tokens=12, prefill_ms=30.5, tokens=21, decode_ms=80.25, ended="end")
+    written = ReportDraft(
+        bundle="demonstration report",
+        manifest_sha256="1" * 64,
+        engine="fake",
+        text="There is a 75% stenosis in the LAD." if withheld is None else None,
+        text_ja="左前下行枝に75%狭窄を認める。" if withheld is None else None,
+        struck=(Struck(language="en", reason="unsupported", detail="rca", sentence="The RCA is occluded."),),
+        omitted=("ja: dominance right",),
+        withheld=withheld,
+        key_frames=(KeyFrame(1, run_id(name), pass_of(name), 9, "left", 0.9),),
+        facts=Facts(("left",), (Lesion("lad", "6", 75),), "right", None),
+        facts_times=times,
+        text_times=times,
+        text_ja_times=times,
+        findings_sha256="2" * 64,
+        prompt_sha256="3" * 64,
+    )
+    return StudyDraft(
+        id=record_id("study a", "draft", str(revision)),
+        study="study a",
+        revision=revision,
+        run_ids=(run_id(name),),
+        unjudged=1,
+        after_study_s=12.5,
+        draft=written,
+    )
 
 
 def whole_pass(frames: int = 20, name: str = "run a") -> list[Record]:

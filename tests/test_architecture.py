@@ -26,10 +26,21 @@ VENDOR_HOMES = {
     "onnxruntime": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
     "tensorrt": ("runtime/engines/", "export/", "benchmarks/", "tests/"),
     "cuda": ("kernels/cuda/", "runtime/engines/", "export/", "benchmarks/", "tests/"),
-    "pydicom": ("runtime/sources/", "runtime/phantom/", "runtime/sinks/", "benchmarks/", "tests/"),
+    "pydicom": ("runtime/sources/", "runtime/listener/", "runtime/phantom/", "runtime/sinks/", "benchmarks/", "tests/"),
+    "pynetdicom": ("runtime/listener/", "benchmarks/", "tests/"),
     "imagecodecs": ("runtime/sources/", "runtime/phantom/", "benchmarks/", "tests/"),
+    "pyarrow": ("runtime/sinks/", "tests/"),
+    "pyigtl": ("runtime/sources/capture/", "tests/"),
+    "starlette": ("runtime/gateway/", "tests/"),
+    "uvicorn": ("runtime/gateway/", "tests/"),
+    "fontTools": ("tests/",),
     "av": ("runtime/sources/", "benchmarks/", "tests/"),
     "torch": ("export/", "benchmarks/", "tests/"),
+    "transformers": ("export/", "benchmarks/", "tests/"),
+    "peft": ("export/models/report/demo/", "benchmarks/", "tests/"),
+    "safetensors": ("export/", "benchmarks/", "tests/"),
+    "tokenizers": ("export/models/report/", "benchmarks/", "tests/"),
+    "llguidance": ("runtime/models/report/", "benchmarks/", "tests/"),
     "onnx": ("export/", "benchmarks/", "tests/"),
     "cv2": ("benchmarks/", "tests/"),
     "skimage": ("benchmarks/", "tests/"),
@@ -40,8 +51,10 @@ VENDOR_HOMES = {
 }
 # The line and its nouns: importing them must load no vendor.
 LIGHT = [
+    "cathrt.export.api",
     "cathrt.runtime",
     "cathrt.runtime.alert",
+    "cathrt.runtime.api",
     "cathrt.runtime.bundle.opening",
     "cathrt.runtime.config",
     "cathrt.runtime.engines",
@@ -49,6 +62,7 @@ LIGHT = [
     "cathrt.runtime.frame",
     "cathrt.runtime.journal.writer",
     "cathrt.runtime.line.ledger",
+    "cathrt.runtime.models",
     "cathrt.runtime.models.keyframe",
     "cathrt.runtime.line.pace",
     "cathrt.runtime.line.pipeline",
@@ -56,9 +70,14 @@ LIGHT = [
     "cathrt.runtime.ports",
     "cathrt.runtime.preprocess",
     "cathrt.runtime.line.replay",
+    "cathrt.runtime.line.live_runs",
+    "cathrt.runtime.processes.live",
+    "cathrt.runtime.processes.supervisor",
+    "cathrt.runtime.sources.capture.open_tap",
 ]
-HEAVY = ["openvino", "onnxruntime", "cuda", "pydicom", "imagecodecs", "av", "PIL", "torch", "onnx", "typer", "rich",
-         "pydantic", "cryptography", "scipy", "cv2"]  # fmt: skip
+HEAVY = ["openvino", "onnxruntime", "cuda", "pydicom", "pynetdicom", "imagecodecs", "av", "PIL", "torch", "onnx",
+         "typer", "rich", "starlette", "uvicorn", "pyigtl", "pydantic", "cryptography", "scipy", "cv2",
+         "pyarrow", "transformers", "peft", "safetensors", "tokenizers", "llguidance"]  # fmt: skip
 
 
 def sources(*folders: str) -> list[Path]:
@@ -105,6 +124,8 @@ SWALLOWING = {
     "runtime/line/pace.py": "the thread that takes the frames raises it",
     "runtime/children/parent.py": "the thread that wants the child raises it",
     "runtime/engines/device_thread.py": "the thread that waits for the device raises it",
+    "runtime/sources/capture/tap_thread.py": "the thread that takes the pictures raises it",
+    "runtime/processes/live.py": "the main thread raises it",
     "kernels/cuda/driver.py": "translate() raises it",
     "kernels/cuda/driver_calls.py": "translate() raises it",
 }
@@ -127,9 +148,11 @@ def test_only_the_judge_takes_every_exception_and_goes_on() -> None:
     assert found == SWALLOWING.keys()
 
 
-# Rooms on the top two levels today. Raise it in the commit that adds one (processes, web, another model).
-MOST_ROOMS = {"runtime": 27, "export": 11}
-MOST_FLOORS = 8
+# Rooms on the top two levels today, and floors: above the line are the study, the processes and the commands. A model
+# that writes runs its networks itself, so it stands above the engines. Raise them in the commit that adds one (web,
+# another model).
+MOST_ROOMS = {"runtime": 36, "export": 15}
+MOST_FLOORS = 12
 
 
 @pytest.mark.parametrize("package", sorted(MOST_ROOMS))
@@ -159,6 +182,7 @@ def test_the_line_and_its_nouns_load_no_vendor() -> None:
     assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
 
 
+@pytest.mark.alone
 def test_importing_the_runtime_takes_less_than_three_tenths_of_a_second() -> None:
     # CPU seconds, which another process's load does not stretch; the nouns and ports come along
     code = (

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from annotated_types import Ge
 
 from cathrt.runtime.commands.doctor import effective_config
-from cathrt.runtime.config import Config, Policy, TrustConfig, config_from_document
+from cathrt.runtime.config import Config, Policy, SourceConfig, TrustConfig, config_from_document
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import load_config, policies
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -52,7 +53,8 @@ BOTH: dict[str, type[Policy]] = {**policies(), "sharpness": SharpnessPolicy}
 def test_another_kind_of_model_has_a_table_of_its_own(tmp_path: Path) -> None:
     document = {"policy": {"sharpness": {"least": 1, "wanted": ["a"]}}}
     config = config_from_document(document, BOTH, origin="here")
-    assert config.policy == {"keyframe": KeyframePolicyConfig(), "sharpness": SharpnessPolicy(1.0, ("a",))}
+    shipped = {kind: made() for kind, made in policies().items()}
+    assert config.policy == {**shipped, "sharpness": SharpnessPolicy(1.0, ("a",))}
     assert config_from_document({}, BOTH, origin="here").policy["sharpness"] == SharpnessPolicy()
     with pytest.raises(ConfigError, match=r"policy\.'sharpness': unknown kind of model, expected one of keyframe"):
         config_from_document(document, policies(), origin="here")
@@ -143,16 +145,23 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 
 def settings_by_key() -> dict[str, object]:
     """Every key of the configuration with its default."""
-    sections = {made.name: getattr(Config(), made.name) for made in fields(Config) if made.name != "policy"}
+    single = [made.name for made in fields(Config) if made.name not in ("policy", "sources")]
+    sections = {name: getattr(Config(), name) for name in single}
     sections |= {f"policy.{kind}": policy for kind, policy in load_config(None).policy.items()}
     return {f"{section}.{key}": value for section, made in sections.items() for key, value in asdict(made).items()}
+
+
+def settings_of_a_source() -> dict[str, Any]:
+    """Those with a default; `name` and `kind` have none."""
+    given = SourceConfig(name="A", kind="phantom")
+    return {f"sources.{key}": value for key, value in asdict(given).items() if key not in ("name", "kind")}
 
 
 def test_every_key_has_a_heading_in_the_documentation() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     headings = re.findall(r"^### `([^`]+)`", text, flags=re.MULTILINE)
     assert len(set(headings)) == len(headings)
-    assert set(headings) == set(settings_by_key())
+    assert set(headings) == {*settings_by_key(), *settings_of_a_source(), "sources.name", "sources.kind"}
 
 
 def test_every_key_stands_under_the_heading_of_its_section() -> None:
@@ -168,8 +177,9 @@ def test_every_key_stands_under_the_heading_of_its_section() -> None:
 def test_the_documentation_gives_the_true_defaults() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^### `([^`]+)`\n\nDefault `([^`]*)`", text, flags=re.MULTILINE))
+    defaults = settings_by_key() | settings_of_a_source()
     true_defaults = {
-        key: json.dumps(list(value) if isinstance(value, tuple) else value) for key, value in settings_by_key().items()
+        key: json.dumps(list(value) if isinstance(value, tuple) else value) for key, value in defaults.items()
     }
     assert documented == true_defaults
 
@@ -184,3 +194,52 @@ def test_the_effective_configuration_has_every_key_with_its_value() -> None:
     assert shown == {
         key: json.dumps(list(value) if isinstance(value, tuple) else value) for key, value in settings_by_key().items()
     }
+
+
+SOURCE = {"name": "A", "kind": "phantom"}
+
+
+def sources_of(*tables: dict[str, object]) -> tuple[SourceConfig, ...]:
+    return config_from_document({"sources": list(tables)}, policies(), origin="test").sources
+
+
+def test_live_sources_are_read_in_their_order_and_printed_as_they_were_given() -> None:
+    given = sources_of(SOURCE | {"region": [1, 2, 30, 40]}, SOURCE | {"name": "B", "kind": "video"})
+    assert [source.name for source in given] == ["A", "B"]
+    assert given[0].region == (1, 2, 30, 40)
+    shown = tomllib.loads(effective_config(replace(load_config(None), sources=given)))
+    assert config_from_document(shown, policies(), origin="test").sources == given
+
+
+@pytest.mark.parametrize("region", [[1], [1, 2, 3], [1, 2, 0, 4], [-1, 2, 3, 4], [1, 2, 3, 4, 5]])
+def test_a_region_that_is_none_is_refused(region: list[int]) -> None:
+    with pytest.raises(ConfigError, match="region"):
+        sources_of(SOURCE | {"region": region})
+
+
+def test_two_sources_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'A' twice"):
+        sources_of(SOURCE, SOURCE)
+
+
+@pytest.mark.parametrize("supervisor_s", [9.0, 10.0])
+def test_a_gateway_that_would_be_killed_while_it_drains_is_refused(supervisor_s: float) -> None:
+    document = {"listener": {"drain_s": 10.0}, "supervisor": {"drain_s": supervisor_s}}
+    with pytest.raises(ConfigError, match=r"supervisor\.drain_s.*more than listener\.drain_s"):
+        config_from_document(document, policies(), origin="test")
+    document["supervisor"]["drain_s"] = 10.5
+    assert config_from_document(document, policies(), origin="test").supervisor.drain_s == 10.5
+
+
+@pytest.mark.parametrize("missing", ["name", "kind"])
+def test_a_source_without_name_or_kind_is_refused(missing: str) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        sources_of({key: value for key, value in SOURCE.items() if key != missing})
+
+
+@pytest.mark.parametrize(
+    ("budget", "rate", "expected"), [(0.0, 0.0, 1000 / 15), (0.0, 30.0, 1000 / 30), (80.0, 30.0, 80.0)]
+)
+def test_the_budget_is_one_frame_period_unless_it_is_given(budget: float, rate: float, expected: float) -> None:
+    source = SourceConfig(name="A", kind="phantom", rate_hz=rate, budget_ms=budget)
+    assert source.frame_budget_ms == pytest.approx(expected)

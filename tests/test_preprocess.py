@@ -15,10 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from cathrt.kernels.reference import ingest as reference
+from cathrt.runtime import preprocess as preprocess_module
 from cathrt.runtime.bundle.manifest import History, Preprocessing
 from cathrt.runtime.errors import ManifestError, SourceError
 from cathrt.runtime.frame import Grayscale, LookupTable, Rescale, Run, Timing, VoiWindow
-from cathrt.runtime.preprocess import Preprocessor
+from cathrt.runtime.preprocess import Preprocessor, plan_ingest
 
 SPEC = Preprocessing(
     input="image",
@@ -282,6 +283,54 @@ def test_two_runs_remember_nothing_of_each_other():
         other(pixels[0], out)
         one(frame, out)
         np.testing.assert_array_equal(out, expected)
+
+
+def changing_run() -> Run:
+    """Nine grey scales: three windows, each under three exposed areas."""
+    first, *others = (
+        Grayscale(12, voi=voi, exposed=exposed)
+        for voi in (VoiWindow(2000.0, 3000.0), VoiWindow(1500.0, 800.0, "SIGMOID"), TABLE)
+        for exposed in (None, SPANS, SPANS // 2)
+    )
+    return replace(run_of(first), other_grayscales=tuple(others))
+
+
+def test_each_frame_has_the_tensor_of_its_own_grey_scale():
+    run, out = changing_run(), np.empty(SPEC.shape, np.float32)
+    preprocess = Preprocessor(run, SPEC)
+    for place in (0, 4, 8, 1, 1, 0, 5):
+        assert preprocess(PIXELS, out, place)
+        np.testing.assert_array_equal(out, tensor_of(run.grayscales[place]))
+
+
+def test_tables_are_built_once_for_each_grey_scale_and_never_on_the_line(monkeypatch):
+    built: list[Any] = []
+    window_of = preprocess_module._window
+
+    def counted(grayscale: Grayscale, spec: Preprocessing) -> Any:
+        built.append(grayscale)
+        return window_of(grayscale, spec)
+
+    monkeypatch.setattr(preprocess_module, "_window", counted)
+    run, out = changing_run(), np.empty(SPEC.shape, np.float32)
+    preprocess = Preprocessor(run, SPEC)
+    assert len(built) == 3  # one for each window: the exposed areas share them
+    for index in range(50):
+        preprocess(PIXELS, out, index % 9)
+    assert len(built) == 3
+
+
+def test_what_two_grey_scales_have_in_common_is_given_to_the_kernels_as_one_object():
+    (exposed, window), *others = plan_ingest(changing_run(), SPEC, "float32", lambda *plan: [plan[2:4], *plan[5]])
+    views = [(exposed, window), *others]
+    assert len({id(spans) for spans, _ in views}) == 3
+    assert len({id(one) for _, one in views}) == 3
+
+
+def test_grey_scales_of_two_depths_are_a_source_error():
+    run = replace(run_of(Grayscale(12)), other_grayscales=(Grayscale(10),))
+    with pytest.raises(SourceError, match="grey scales of 12 and of 10 bits stored: expected one depth"):
+        Preprocessor(run, SPEC)
 
 
 def test_without_a_history_each_frame_stands_alone():

@@ -28,7 +28,10 @@ def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(whe
     tops = {tuple(name.split("/")[:2]) for name in names if name.startswith("cathrt/")}
     assert tops == {("cathrt", "runtime"), ("cathrt", "export"), ("cathrt", "kernels")}
     assert not [name for name in names if name.endswith((".cpp", ".hpp", ".cu", ".h"))]
-    for needed in ("py.typed", "demonstration/model.onnx", "demonstration/manifest.sig", "demonstration.pub"):
+    bundle = ("demonstration/model.onnx", "demonstration/manifest.sig", "demonstration.pub")
+    bundle += ("demonstration_drafts/decoder.onnx", "demonstration_drafts/manifest.sig", "demonstration_drafts.pub")
+    page = ("page/page.css", "page/page.js", "page/cathrt-japanese.otf", "page/OFL.txt")
+    for needed in ("py.typed", *bundle, *page):
         assert any(name.endswith(needed) for name in names), needed
 
 

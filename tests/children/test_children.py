@@ -51,8 +51,10 @@ tensorrt.build_plan(relu(), request(ADA), program=("-c", child))
     "engine measured alone": """
 import threading
 import psutil
+def has_loaded(child):  # between fork and exec it has the maps of its parent, and its command line
+    return "spawn_main" in " ".join(child.cmdline()) and any("onnxruntime" in map_.path for map_ in child.memory_maps())
 def touch_when_loaded():
-    while not any("onnxruntime" in map_.path for child in psutil.Process().children() for map_ in child.memory_maps()):
+    while not any(map(has_loaded, psutil.Process().children())):
         time.sleep(0.05)
     ready.touch()
 if __name__ == "__main__":  # or the worker would load the engine with this script, before it is asked
@@ -110,8 +112,12 @@ def alive(process: psutil.Process) -> bool:
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """The children that do the work; multiprocessing's own tracker ends when they and the parent are gone."""
-    found = psutil.Process(pid).children(recursive=True)
+    """The children that do the work; multiprocessing's own tracker ends when they and the parent are gone.
+
+    Without their children: a library may run a command for a moment (onnxruntime asks `file` for the architecture);
+    stopped in that moment it would stay, and no worker of ours would be the reason.
+    """
+    found = psutil.Process(pid).children()
     return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
 
 

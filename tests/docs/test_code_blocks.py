@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 
 from cathrt.export.models.keyframe.semantics import semantics_from_toml
+from cathrt.export.models.report.prompts_file import prompts_from
 from cathrt.runtime.config import Config
 from cathrt.runtime.models import load_config
+from cathrt.runtime.models.report.section import ReportPrompts
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks_of
 from tests.docs.commands_named import commands_in, faults_of_command
 from tests.e2e import commands
@@ -75,8 +77,11 @@ def test_a_command_that_is_not_run_exists_with_all_its_flags(block: Block) -> No
 def test_a_toml_example_loads(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "example.toml"
     path.write_text(block.text, encoding="utf-8")
-    if set(tomllib.loads(block.text)) <= {section.name for section in fields(Config)}:
+    keys = set(tomllib.loads(block.text))
+    if keys <= {section.name for section in fields(Config)}:
         load_config(path)
+    elif keys == {one.name for one in fields(ReportPrompts)}:
+        prompts_from(path, pictures=True)
     else:
         semantics_from_toml(path)
 

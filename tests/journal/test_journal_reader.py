@@ -336,3 +336,45 @@ def test_a_first_note_cut_anywhere_is_no_note(tmp_path: Path, cut: int) -> None:
     place = ReaderPlace(file)
     assert place.place == START
     place.close()
+
+
+def test_the_place_of_a_row_is_found_by_its_number(path: Path, reader: JournalReader) -> None:
+    assert (reader.place_at(0), reader.place_at(1)) == (START, None)  # there is no journal yet
+    write(path, RECORDS)
+
+    for followed in everything(reader):
+        assert reader.place_at(followed.place.seq) == followed.place
+    assert reader.place_at(len(RECORDS) + 1) is None
+
+
+def test_the_place_of_a_row_beyond_the_note_is_found_since_the_note_may_lag(path: Path, reader: JournalReader) -> None:
+    write(path, RECORDS[:10])
+    noted = head_path(path).read_bytes()
+    write(path, RECORDS)
+    head_path(path).write_bytes(noted)
+
+    place = reader.place_at(12)
+    assert place is not None
+    assert reader.read(place) == []
+
+
+def test_the_end_is_behind_the_last_row_that_is_noted(path: Path, reader: JournalReader) -> None:
+    assert reader.end() == START
+    for count in (10, len(RECORDS)):
+        write(path, RECORDS[:count])
+        assert reader.end() == noted_head(path)
+        assert reader.end().seq == count
+        assert reader.read(reader.end()) == []
+
+
+def test_looking_for_a_place_holds_no_transaction(path: Path, reader: JournalReader) -> None:
+    with Journal(path, AT_ONCE) as journal:
+        for count, record in enumerate(RECORDS, 1):
+            journal.append(record)
+            journal.sync()
+            assert reader.place_at(count) == reader.end()
+        connection = sqlite3.connect(path)
+        busy, frames, copied = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        connection.close()
+    assert (busy, frames) == (0, copied)
+    assert frames > 0

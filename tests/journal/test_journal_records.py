@@ -28,12 +28,16 @@ from cathrt.runtime.alert import (
     RunResult,
     RunSummary,
     StageTimes,
+    Struck,
+    StudyDraft,
     Verdict,
 )
 from cathrt.runtime.journal.records import RecordParts, body_from_record, record_from_body
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
-from tests.passes import alert, refusal, result, start, summary, verdict
+from cathrt.runtime.models.report.facts import Artery, Dominance, Facts, KeyFrame, Lesion
+from cathrt.runtime.models.report.records import AnswerTimes, ReportDraft
+from tests.passes import alert, draft, refusal, result, start, summary, verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 scores = st.floats(0.0, 1.0)
@@ -116,7 +120,50 @@ def summaries(draw: st.DrawFn) -> RunSummary:
     )
 
 
-records = starts | judged | unjudged | failed | alerts | summaries() | st.builds(Refusal, ids, texts, texts, texts)
+written = st.text(st.characters(exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1, max_size=20)
+times = st.none() | st.builds(
+    AnswerTimes, counts, counts, numbers, counts, numbers, st.sampled_from(["end", "length", "time"])
+)
+facts = st.builds(
+    Facts,
+    st.sampled_from([(), ("left",), ("right",), ("left", "right")]),
+    st.lists(st.builds(Lesion, st.sampled_from(get_args(Artery)), st.none(), st.none()), max_size=3).map(tuple),
+    st.none() | st.sampled_from(get_args(Dominance)),
+    st.none() | st.integers(0, 9),
+)
+seen = st.builds(KeyFrame, st.integers(1, 9), ids, ids, counts, st.none() | st.sampled_from(["left", "right"]), scores)
+
+
+@st.composite
+def drafts(draw: st.DrawFn) -> StudyDraft:
+    withheld = draw(st.none() | written)
+    made = ReportDraft(
+        bundle=draw(texts),
+        manifest_sha256=draw(texts),
+        engine=draw(texts),
+        text=draw(written) if withheld is None else None,
+        text_ja=draw(written) if withheld is None else None,
+        struck=tuple(
+            draw(st.lists(st.builds(Struck, language=st.just("ja"), reason=texts, detail=texts, sentence=texts)))
+        ),
+        omitted=tuple(draw(st.lists(texts, max_size=3))),
+        withheld=withheld,
+        key_frames=tuple(draw(st.lists(seen, max_size=3))),
+        facts=draw(st.none() | facts),
+        facts_times=draw(times),
+        text_times=draw(times),
+        text_ja_times=draw(times),
+        findings_sha256=draw(texts),
+        prompt_sha256=draw(st.none() | texts),
+    )
+    return StudyDraft(
+        draw(ids), draw(ids), draw(st.integers(1, 9)), (draw(ids),), draw(counts), draw(st.none() | numbers), made
+    )
+
+
+records = (
+    drafts() | starts | judged | unjudged | failed | alerts | summaries() | st.builds(Refusal, ids, texts, texts, texts)
+)
 
 
 GONE = object()
@@ -130,6 +177,8 @@ ONE_OF_EACH = [
     alert(9),
     summary([verdict(0)]),
     refusal(),
+    draft(),
+    draft(withheld="no run shows a side"),
 ]
 
 
@@ -170,6 +219,7 @@ BOTH = RecordParts(
     findings=(*record_parts().findings, Sharpness),
     news=(*record_parts().news, BlurNews),
     results=(*record_parts().results, SharpnessResult),
+    drafts=record_parts().drafts,
 )
 
 
@@ -219,7 +269,8 @@ def test_every_record_survives_the_way_to_json_and_back(record: Record) -> None:
 def test_every_record_has_its_type_first_its_fields_and_the_notice_last(record: Record) -> None:
     document = json.loads(body_from_record(record))
 
-    assert list(document) == [*(field.name for field in fields(record)), "notice"]
+    assert list(document) == [field.name for field in fields(record)]
+    assert list(document)[-1] == "notice"
     assert next(iter(document)) == "type"
     assert (document["type"], document["notice"]) == (record.type, NOTICE)
 
@@ -262,7 +313,11 @@ def test_no_text_stops_a_record(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "to", "match"),
     [
-        (("type",), "rumour", "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal'$"),
+        (
+            ("type",),
+            "rumour",
+            "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft'$",
+        ),
         (("type",), None, "^type: found 'None', expected one of"),
         (("notice",), "approved", "found .*approved.*, expected the notice 'Research use only"),
         (("extra",), 1, "^verdict.extra: unknown key: remove it$"),
@@ -291,7 +346,7 @@ def test_no_text_stops_a_record(text: str) -> None:
         (("retry",), None, "^verdict.retry: found None, expected a valid boolean$"),
         (("findings", 0), [], r"^verdict.findings.0: found \[\], expected"),
         (("findings", 0), None, "^verdict.findings.0: found None, expected"),
-        (("findings", 0, "kind"), "hearsay", "^verdict.findings.0.kind: found 'hearsay', expected one of 'keyframe'$"),
+        (("findings", 0, "kind"), "hearsay", "^verdict.findings.0.kind: found 'hearsay', expected one of 'keyframe'"),
         (("findings", 0, "laterality"), "both", "^verdict.findings.0.keyframe.laterality: found 'both', expected 'lef"),
         (("findings", 0, "extra"), 1, "^verdict.findings.0.keyframe.extra: unknown key: remove it$"),
         (
@@ -339,6 +394,26 @@ def test_a_body_that_is_no_record_is_refused_by_key(path: tuple[str, ...], to: A
         (start(), ("models", 0, "engine"), None, "^pass.models.0.engine: found None, expected a valid string$"),
         (start(), ("models", 0, "extra"), 1, "^pass.models.0.extra: unknown key: remove it$"),
         (start(), ("engine",), "fake", "^pass.engine: unknown key: remove it$"),
+        (draft(), ("draft",), None, "^draft.draft: found None, expected"),
+        (draft(), ("draft", "kind"), "keyframe", "^draft.draft.kind: found 'keyframe', expected one of 'report'$"),
+        (draft(), ("draft", "extra"), 1, "^draft.draft.report.extra: unknown key: remove it$"),
+        (draft(), ("draft", "facts", "sides"), ["upper"], "^draft.draft.report.facts.sides.0: found 'upper', expected"),
+        (draft(), ("draft", "facts", "lesions", 0, "percent"), 101, "percent: found 101, expected less than or equal"),
+        (draft(), ("draft", "text"), None, "^text: found .*, expected a text in both languages$"),
+        (draft(), ("draft", "text_ja"), " ", "^text: found .*, expected a text in both languages$"),
+        (draft(), ("draft", "withheld"), "why", "^text: found .*, expected none of a draft that is withheld$"),
+        (
+            draft(withheld="why"),
+            ("draft", "withheld"),
+            "",
+            "^text: found .*, expected none of a draft that is withheld",
+        ),
+        (draft(), ("preliminary",), False, "^draft.preliminary: found False, expected True$"),
+        (draft(), ("watermark",), "Final report", "^draft.watermark: found 'Final report', expected"),
+        (draft(), ("watermark_ja",), "最終報告", "^draft.watermark_ja: found '最終報告', expected"),
+        (draft(), ("revision",), 0, "^draft.revision: found 0, expected greater than or equal to 1$"),
+        (draft(), ("after_study_s",), float("nan"), "^draft.after_study_s: found nan, expected a finite number$"),
+        (draft(), ("study",), "a\nb", "^draft.study: found .*, expected text for which str.isprintable holds$"),
     ],
 )
 def test_what_a_model_did_not_put_there_is_refused_by_key(
@@ -368,7 +443,7 @@ LATER = {"outside", "best_readability", "best_is_poor", "vesselness", "change", 
 
 @pytest.mark.parametrize(("record", "key"), [(record, key) for record, key in KEYS if key[-1] not in LATER])
 def test_no_key_may_be_missing(record: Record, key: tuple[str | int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"{key[-1]}: missing|the notice"):
+    with pytest.raises(ValueError, match=f"{key[-1]}: missing|the notice|draft: a key is missing"):
         record_from_body(changed(record, *key, to=GONE), record_parts())
 
 
@@ -471,7 +546,7 @@ def test_what_another_model_says_takes_no_change_here(said: str) -> None:
 
     assert read == record
     assert body_from_record(read) == body
-    expected = r"kind: found '(sharpness|blur)', expected one of '(keyframe|key_frame)'$"
+    expected = r"kind: found '(sharpness|blur)', expected one of ('keyframe', 'generic'|'key_frame')$"
     with pytest.raises(ValueError, match=expected):
         record_from_body(body, record_parts())
     with pytest.raises(ValueError, match=r"findings|news|results"):

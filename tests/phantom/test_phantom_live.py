@@ -23,25 +23,13 @@ from cathrt.runtime.phantom.output import pedal_openings
 from cathrt.runtime.phantom.renderer_process import RendererProcess
 from cathrt.runtime.phantom.study import Press, SceneRecipe, draw_study
 from cathrt.runtime.ports import Source
+from tests.clocks import ManualClock
 from tests.lines import SIZE, ListJournal, line, picture
 from tests.sources.reading import LIMITS
 
 MS = 1_000_000
 PERIOD_MS = 40  # 25 frames a second
 RECIPE = SceneRecipe(1, matrix=64, frame_rate_hz=1e8, most_frames=9)
-
-
-@dataclass
-class FakeClock:
-    """Time that passes only when somebody waits for it."""
-
-    now: int = 0
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def wait_until(self, deadline_ns: int) -> None:
-        self.now = max(self.now, deadline_ns)
 
 
 @dataclass
@@ -52,7 +40,7 @@ class SlowRenderer:
     finished.
     """
 
-    clock: FakeClock
+    clock: ManualClock
     cost_ms: float
     frames: int = 100
     slow: dict[int, float] = field(default_factory=dict)
@@ -117,7 +105,7 @@ def delivered(items: list[Frame | LostFrame]) -> list[int]:
 
 
 def test_each_frame_comes_when_it_is_due_and_carries_that_time() -> None:
-    clock = FakeClock(now=7 * MS)
+    clock = ManualClock(now=7 * MS)
     renderer = SlowRenderer(clock, cost_ms=0.0, frames=20)
     seen = [(item, clock.now_ns()) for item in LiveSource(renderer, clock).frames()]
     for index, (item, now_ns) in enumerate(seen):
@@ -127,7 +115,7 @@ def test_each_frame_comes_when_it_is_due_and_carries_that_time() -> None:
 
 
 def test_the_renderer_is_never_more_than_its_lead_ahead() -> None:
-    renderer = SlowRenderer(FakeClock(), cost_ms=1.0, frames=20)
+    renderer = SlowRenderer(ManualClock(), cost_ms=1.0, frames=20)
     walk(renderer)
     assert renderer.asked[0] == (0, LEAD_FRAMES)
     assert renderer.asked[1:] == [(index, index + LEAD_FRAMES) for index in range(1, 21)]
@@ -135,7 +123,7 @@ def test_the_renderer_is_never_more_than_its_lead_ahead() -> None:
 
 @pytest.mark.parametrize("share", [1.1, 1.3, 1.9, 3.0, 5.0])
 def test_a_renderer_too_slow_costs_frames_and_every_one_is_accounted_for(share: float) -> None:
-    items = walk(SlowRenderer(FakeClock(), cost_ms=share * PERIOD_MS, frames=200))
+    items = walk(SlowRenderer(ManualClock(), cost_ms=share * PERIOD_MS, frames=200))
     assert [item.index for item in items] == list(range(200))
     start_ns = items[0].acquired_ns
     assert [item.acquired_ns - start_ns for item in items] == [index * PERIOD_MS * MS for index in range(200)]
@@ -151,7 +139,7 @@ def test_a_renderer_too_slow_costs_frames_and_every_one_is_accounted_for(share: 
 
 
 def test_one_slow_frame_costs_some_frames_and_then_all_is_well_again() -> None:
-    items = walk(SlowRenderer(FakeClock(), cost_ms=5.0, slow={10: 12.0 * PERIOD_MS}))
+    items = walk(SlowRenderer(ManualClock(), cost_ms=5.0, slow={10: 12.0 * PERIOD_MS}))
     lost = sorted(set(range(100)) - set(delivered(items)))
     assert lost[0] == 10
     assert lost == list(range(10, lost[-1] + 1)), "in one piece"
@@ -159,7 +147,7 @@ def test_one_slow_frame_costs_some_frames_and_then_all_is_well_again() -> None:
 
 
 def test_the_line_ends_what_the_renderer_missed_as_dropped_with_the_reason() -> None:
-    clock = FakeClock()
+    clock = ManualClock()
     renderer = SlowRenderer(clock, cost_ms=1.5 * PERIOD_MS)
     journal = ListJournal()
     summary = watch(pressed(renderer), line(clock=clock), journal)
@@ -171,7 +159,7 @@ def test_the_line_ends_what_the_renderer_missed_as_dropped_with_the_reason() -> 
 
 
 def test_a_renderer_that_died_fails_the_frames_it_still_owes() -> None:
-    items = walk(SlowRenderer(FakeClock(), cost_ms=1.0, frames=20, dies_at=8))
+    items = walk(SlowRenderer(ManualClock(), cost_ms=1.0, frames=20, dies_at=8))
     assert delivered(items) == list(range(8))
     owed = items[8:]
     assert all(isinstance(item, LostFrame) and item.failed and item.ours for item in owed)
@@ -211,7 +199,7 @@ def test_the_renderer_gives_way_to_the_line() -> None:
 
 
 def test_a_killed_renderer_fails_its_frames_and_says_so() -> None:
-    clock = FakeClock()
+    clock = ManualClock()
     renderer = RendererProcess(replace(RECIPE, frame_rate_hz=15.0), LIMITS)
     source = LiveSource(renderer, clock)
     assert renderer.settle(LIMITS.first_frame_s)
@@ -236,7 +224,7 @@ def test_a_recipe_that_is_none_ends_in_the_renderers_last_word() -> None:
 
 
 def test_open_live_comes_back_with_the_first_frames_rendered() -> None:
-    clock = FakeClock()
+    clock = ManualClock()
     source = open_live(replace(RECIPE, most_frames=LEAD_FRAMES), LIMITS, clock)
     assert delivered(list(source.frames())) == list(range(LEAD_FRAMES))
     source.close()
@@ -292,7 +280,7 @@ def test_a_forced_rate_keeps_the_length_of_the_run(rate_hz: float) -> None:
 def test_the_pedal_is_pressed_when_the_pause_is_over_and_the_first_frames_are_there(
     opening_s: float, expected_s: list[float]
 ) -> None:
-    clock = FakeClock()
+    clock = ManualClock()
 
     def opened(recipe: SceneRecipe, limits: object, clock_: object) -> Source:
         clock.now += round(opening_s * 1e9)
@@ -310,7 +298,7 @@ def test_the_pedal_is_pressed_when_the_pause_is_over_and_the_first_frames_are_th
 
 
 def test_a_pause_cut_short_stops_the_renderer() -> None:
-    class Interrupted(FakeClock):
+    class Interrupted(ManualClock):
         def wait_until(self, deadline_ns: int) -> None:  # noqa: ARG002
             raise KeyboardInterrupt
 

@@ -91,7 +91,8 @@ def test_two_pictures_to_a_vector_become_a_signed_bundle_for_each_engine(tmp_pat
         assert ("int8" in manifest.provenance) == (precision == "int8")
         page = (done.report / "qualification.html").read_text(encoding="utf-8")
         assert "12 pictures kept" in page
-        assert "Passed" in page
+        assert "Fidelity: passed" in page
+        assert "Worth: not stated" in page
         network = open_engine(engine, bundle, kind.ROLE, CONFIG.engine)
         draw = np.random.default_rng(3)
         feeds = {name: draw.normal(size=(1, 3, *size)).astype(np.float32) for name, size in kind.SIZES.items()}
@@ -119,8 +120,9 @@ def test_a_bundle_of_it_is_qualified_against_its_own_graph_and_two_engines_join(
     (reference,) = references_for(both, port, None).values()
     criteria, qualifying = port.criteria[kind.ROLE], Qualifying(noise_runs(2, 3), CONFIG, alone_calls=0)
     candidate = Candidate(both, kind.ROLE, "openvino")
-    found = qualification_of(candidate, criteria, reference, qualifying, lambda done, total: None)
-    assert write_report(tmp_path / "report", Qualified(found, criteria, criteria.gates["float32"]), "") == ()
+    gate = criteria.gates["float32"]
+    found = qualification_of(candidate, criteria, gate, reference, qualifying, lambda done, total: None)
+    assert write_report(tmp_path / "report", Qualified(found, criteria, gate), "") == ()
     report = json.loads((tmp_path / "report" / "qualification.json").read_text(encoding="utf-8"))
     assert report["reference"] == "onnxruntime.model.onnx itself, in float32 in ONNX Runtime"
     assert report["vector_error"] <= 1e-4

@@ -16,7 +16,7 @@ from cathrt.runtime.alert import Finding, News, RunResult
 from cathrt.runtime.bundle.manifest import Manifest, Section
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import Policy
-from cathrt.runtime.frame import Run
+from cathrt.runtime.frame import Frame, Run
 from cathrt.runtime.model_kind import Judged, ModelKind, OnFrames, Raised
 
 READER = "reader"
@@ -74,6 +74,10 @@ class VectorOnFrames:
     def identity(self) -> Mapping[str, str | int | float]:
         return {"loud": float(self.policy.loud)}
 
+    @property
+    def score_threshold(self) -> float | None:
+        return self.policy.loud
+
     def begin(self, run: Run) -> VectorRun:  # noqa: ARG002 (it needs nothing of the run)
         return VectorRun(self)
 
@@ -85,11 +89,11 @@ class VectorRun:
         self._model = model
         self._judged: list[Judged] = []
 
-    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, pixels: Any) -> VectorFinding:  # noqa: ARG002
+    def finding(self, outputs: Mapping[str, NDArray[Any]], engine: str, frame: Frame) -> VectorFinding:  # noqa: ARG002
         values = tuple(float(value) for value in outputs[self._model.output].reshape(-1))
         return VectorFinding(values, engine=engine, score=min(max(*values, 0.0), 1.0))
 
-    def remember(self, pixels: Any) -> None:
+    def remember(self, frame: Frame) -> None:
         """Nothing here is measured between frames."""
 
     def observe(self, judged: Judged) -> Sequence[Raised]:
