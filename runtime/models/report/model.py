@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Self
 
@@ -190,7 +190,9 @@ def open_report_model(
         engines: dict[str, SizedEngine] = {}
         for role in (VISION, EMBEDDING, DECODER, PREFILL):
             if role in bundle.manifest.networks:
-                engines[role] = open_sized_engine(engine, bundle, role, config)
+                # An embedding is a lookup: further threads of it would only spin beside the decoder's.
+                own = replace(config, threads=1) if role == EMBEDDING else config
+                engines[role] = open_sized_engine(engine, bundle, role, own)
                 opened.callback(engines[role].close)
         logits = next(tensor for tensor in engines[DECODER].outputs if tensor.name == LOGITS)
         vocabulary = logits.in_bucket(engines[DECODER].buckets[0]).shape[-1]

@@ -5,7 +5,6 @@ The variants with 8-bit activations run where the CPU has them; the tests say wh
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from cathrt.export.models.report.graphs.networks import write_networks
 from cathrt.export.models.report.graphs.settings import GraphSettings
 from cathrt.export.models.report.graphs.weight_forms import quantise
-from cathrt.export.models.report.shape import GemmaShape
 from cathrt.export.models.report.stored_decoder import Bits, packed_scales, packed_weights, write_stored_decoder
 from cathrt.kernels._decoder import Decoder, Linear, widest_variant
 from cathrt.runtime.engines.stored_file import StoredDecoder, read_stored
 from cathrt.runtime.errors import EngineError
+from tests.export.models.report.dequantised import Dequantised, dequantised
 from tests.export.models.report.graph_runs import Decoding, Networks, Run
 from tests.export.models.report.model_weights import ModelWeights
 from tests.export.models.report.tiny_gemma import Tiny, TinyModel, pixels, prompt_tokens, tiny_vlm
@@ -28,33 +27,6 @@ from tests.export.models.report.tiny_gemma import Tiny, TinyModel, pixels, promp
 CONTEXT, BLOCK = 128, 32
 VARIANTS = ("plain", "vnni", "amx")
 ROUNDING = {"plain": 2e-5, "vnni": 0.06, "amx": 0.06}  # of logits, beside the largest one
-
-
-class Dequantised:
-    """Weights (shape.Weights) as they are after they were stored in `bits`."""
-
-    def __init__(self, weights: ModelWeights, bits: Bits) -> None:
-        self.weights, self.bits = weights, bits
-
-    @property
-    def shape(self) -> GemmaShape:
-        return self.weights.shape
-
-    @property
-    def names(self) -> Collection[str]:
-        return self.weights.names
-
-    def tensor(self, name: str) -> NDArray[Any]:
-        values = self.weights.tensor(name)
-        if name.endswith("_proj.weight") or "embed_tokens" in name:
-            return dequantised(values, self.bits, BLOCK)
-        return values
-
-
-def dequantised(values: NDArray[np.float32], bits: Bits, block: int) -> NDArray[np.float32]:
-    stored, scales = quantise(values, "int4" if bits == 4 else "int8", block, "float16")
-    blocks = stored.reshape(len(values), -1, block) * scales[..., None]
-    return blocks.reshape(values.shape).astype(np.float32)
 
 
 def need(variant: str) -> None:
@@ -105,7 +77,7 @@ def as_run(file: StoredDecoder, variant: str, threads: int = 2) -> Run:
 def test_it_computes_what_the_onnx_decoder_does(bits: Bits, variant: str, model: TinyModel, tmp_path: Path) -> None:
     need(variant)
     weights = ModelWeights(model)
-    write_networks(Dequantised(weights, bits), GraphSettings("float32", CONTEXT, (64,)), tmp_path / "graphs")
+    write_networks(Dequantised(weights, bits, BLOCK), GraphSettings("float32", CONTEXT, (64,)), tmp_path / "graphs")
     networks = Networks.opened(weights, tmp_path / "graphs", "onnxruntime")
     ours = Decoding(as_run(stored(weights, bits, tmp_path), variant), weights.shape, CONTEXT, fill=np.nan)
     theirs = networks.decoding(CONTEXT)
