@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cathrt.kernels.cuda.driver import DriverStream
-from cathrt.kernels.cuda.stream import CudaError, DeviceLostError
-from cathrt.runtime.errors import EngineError, EngineLostError
+from cathrt.kernels.cuda.stream import CudaError, DeviceHungError, DeviceLostError
+from cathrt.runtime.errors import EngineError, EngineHungError, EngineLostError
 from cathrt.runtime.tensor import TensorSpec
 
 
@@ -31,5 +31,6 @@ def pinned_tensor(stream: DriverStream, spec: TensorSpec) -> NDArray[Any]:
 def engine_error(name: str, exc: CudaError) -> EngineError:
     """What the driver refused, as the error of the engine of that name."""
     if isinstance(exc, DeviceLostError):
-        return EngineLostError(f"{name}: the device is lost: {exc}")
+        error = EngineHungError if isinstance(exc, DeviceHungError) else EngineLostError
+        return error(f"{name}: the device is lost: {exc}")
     return EngineError(f"{name}: {exc}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cathrt.kernels.cuda.waiting import never_free
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.engines.device_thread import DeviceThread
-from cathrt.runtime.errors import EngineError, EngineLostError
+from cathrt.runtime.errors import EngineError, EngineHungError, EngineLostError
 from cathrt.runtime.frame import Run
 from cathrt.runtime.frame_step import FrameStep, NowNs, Stepped, any_history
 from cathrt.runtime.ports import Engine
@@ -41,7 +41,7 @@ class GuardedEngine:
     """The engine that `open_engine` opens, with a deadline on every call. Fits Engine, FrameEngine and WarmEngine.
 
     wait_ms: for a frame, infer() and keep_warm(). Preparing for a run and closing may take five times as long, opening
-    two minutes. Raises EngineLostError where a call takes longer, and from then on at once.
+    two minutes. Raises EngineHungError where a call takes longer, and from then on at once.
     """
 
     def __init__(self, name: str, open_engine: Callable[[], DeviceEngine], wait_ms: float) -> None:
@@ -74,6 +74,11 @@ class GuardedEngine:
     def input_buffers(self) -> Mapping[str, NDArray[Any]]:
         return self._input_buffers
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a call has not returned in time. It counts as hung for good."""
+        return bool(self._lost)
+
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         return self.call("inference", lambda: self._engine.infer(feeds), self.frame_within_ms)
 
@@ -104,11 +109,11 @@ class GuardedEngine:
         return self._wait_ms + _GRACE_MS
 
     def call(self, doing: str, work: Callable[[], T], within_ms: float) -> T:
-        """What `work` returns or raises, done on the engine's thread. Raises EngineLostError after `within_ms`."""
+        """What `work` returns or raises, done on the engine's thread. Raises EngineHungError after `within_ms`."""
         if self._closed:
             raise EngineError(f"{self._name}: the engine is closed: open it again")
         if self._lost:
-            raise EngineLostError(self._lost)
+            raise EngineHungError(self._lost)
         try:
             return self._thread.call(work, within_ms)
         except TimeoutError as exc:
@@ -117,7 +122,7 @@ class GuardedEngine:
                 f"{self._name}: the device does not answer: {doing} has not ended within {within_ms:g} ms: look at "
                 "nvidia-smi and dmesg (lines with Xid)"
             )
-            raise EngineLostError(self._lost) from exc
+            raise EngineHungError(self._lost) from exc
 
 
 class _GuardedStep:

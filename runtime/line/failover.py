@@ -1,7 +1,8 @@
-"""An engine and its fallback as one engine. If the first loses its device, the second takes over with the next frame.
+"""Engines of one bundle as one engine. If the first loses its device, the next takes over with the next frame.
 
-Only an engine.fallback of the configuration ever takes over. Every verdict and alert names the engine that computed it.
-Not for: engines that merely fail on a frame: that frame is FAILED and the same engine judges the next one.
+Only an engine that the configuration names ever takes over. Every verdict and alert names the engine that computed it.
+An engine that merely fails on a frame stays: that frame is FAILED. Whoever thinks otherwise sets it aside
+(live_ladder.py). Not for: another bundle, which takes over with the next run, or coming back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from cathrt.runtime.frame_step import Begin, FrameStep, NowNs, Stepped, any_hist
 from cathrt.runtime.ports import Engine
 from cathrt.runtime.tensor import TensorSpec
 
+Told = Callable[[Engine, EngineLostError], None]  # hears of an engine that is lost
+
+_NONE_LEFT = "no engine is left to judge what follows: name one as engine.fallback, or start again"
 _log = logging.getLogger(__name__)
 
 
@@ -35,26 +39,37 @@ class WarmEngine(Protocol):
 
 
 class FailoverEngine:
-    """The first of `engines` that is not lost; the others stand by, loaded and warm. Fits Engine and FrameEngine.
+    """The first of `engines` that is left; the others stand by, loaded and warm. Fits Engine and FrameEngine.
 
-    instead_of: the engine that could not even be opened, for which the first of these already stands in.
+    instead_of: the engine for which the first of these already stands in, since it could not be opened or was lost
+    before; without any engine, the one that is named all the same. told: hears of each loss. none_left: what errors say
+    where every engine is gone.
     A frame on which an engine is lost is not judged again: the error says who judges the next one. Lost engines are
     closed together with the others, in close().
     """
 
-    def __init__(self, engines: Sequence[Engine], instead_of: str | None = None) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        instead_of: str | None = None,
+        *,
+        told: Told = lambda engine, exc: None,
+        none_left: str = _NONE_LEFT,
+    ) -> None:
         self._all = tuple(engines)
         self._alive = list(engines)
         self._primary = None if instead_of else engines[0]
         self._first = instead_of or engines[0].name
-        self._last = engines[0]  # to be lost; the first while there are any
+        self._last = next(iter(engines), None)  # to be lost; the first while there are any
         self._not_warmed: list[Engine] = []
-        self._no_engine = ""
+        self._told = told
+        self._none_left = self._no_engine = none_left
 
     @property
     def name(self) -> str:
         """Of the engine in force; after the last one was lost, of that one."""
-        return self.label(self._alive[0] if self._alive else self._last)
+        last = self._alive[0] if self._alive else self._last
+        return self._first if last is None else self.label(last)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -129,19 +144,28 @@ class FailoverEngine:
         """Strike this engine off, whichever it is; returns the error with what follows from it."""
         if not any(engine is other for other in self._alive):
             return EngineLostError(str(exc))  # the second frame that it was lost on
+        follows = self._strike_off(engine, str(exc))
+        _log.error("engine %s is lost: %s", engine.name, follows)
+        self._told(engine, exc)
+        return EngineLostError(follows)
+
+    def set_aside(self, engine: Engine, why: str) -> None:
+        """Let the next one judge from the next frame on, though this engine answers. It may be lost already."""
+        if any(engine is other for other in self._alive):
+            _log.warning("engine %s is set aside: %s", engine.name, self._strike_off(engine, why))
+
+    def _strike_off(self, engine: Engine, why: str) -> str:
+        """Returns what follows from it, in words."""
         in_force = self._alive[0]
         self._alive = [other for other in self._alive if other is not engine]
         if not self._alive:
             self._last = engine
-            told = f"{exc}; no engine is left to judge what follows: name one as engine.fallback, or start again"
-            self._no_engine = told
-        elif engine is in_force:
-            told = f"{exc}; {self._alive[0].name} takes over with the next frame"
-        else:
-            standing_by = ", ".join(other.name for other in self._alive[1:]) or "none"
-            told = f"{exc}; {self._alive[0].name} goes on, engines still standing by: {standing_by}"
-        _log.error("engine %s is lost: %s", engine.name, told)
-        return EngineLostError(told)
+            self._no_engine = f"{why}; {self._none_left}"
+            return self._no_engine
+        if engine is in_force:
+            return f"{why}; {self._alive[0].name} takes over with the next frame"
+        standing_by = ", ".join(other.name for other in self._alive[1:]) or "none"
+        return f"{why}; {self._alive[0].name} goes on, engines still standing by: {standing_by}"
 
     @property
     def _in_force(self) -> Engine:

@@ -15,12 +15,14 @@ import numpy as np
 
 from cathrt.kernels._kernels import same_pixels
 from cathrt.runtime.alert import JUDGED, Finding, Outcome, StageTimes, Verdict
+from cathrt.runtime.errors import EngineLostError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.frame import Frame, LostFrame
 from cathrt.runtime.frame_step import FrameStep, Stepped, begin_of, in_flight
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.model_kind import ModelRun
 
+COVERED = "no exposed pixel: shutter and collimator cover the frame"  # why such a frame is DROPPED
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +57,7 @@ class Judge:
         self._now_ns = now_ns
         self._seen: Frame | None = None  # the newest picture, if it was judged; the first of its repeats
         self._begun: Frame | None = None  # the newest picture, while it has no verdict
+        self._loss = ""  # of an engine, logged last
         self._gaps: set[str] = set()  # kinds of models that a stored frame could not be shown to
 
     @property
@@ -146,14 +149,13 @@ class Judge:
                 stepped = step()
                 preprocess_ms, infer_ms = preprocess_ms + stepped.preprocess_ms, infer_ms + stepped.infer_ms
                 if stepped.outputs is None:
-                    reason = "no exposed pixel: shutter and collimator cover the frame"
-                    return self._unjudged(frame, waited_ms, Outcome.DROPPED, reason)
+                    return self._unjudged(frame, waited_ms, Outcome.DROPPED, COVERED)
                 inferred = self._now_ns()
                 failpoint("line.inferred")
                 findings.append(model.part.finding(stepped.outputs, stepped.engine, frame))
                 postprocess_ms += _ms(inferred, self._now_ns())
             except Exception as exc:  # one model's fault must not cost the answers of the others
-                _log.exception("frame %d of run %s failed in model %s", frame.index, self._run_id, model.kind)
+                self._log_fault(frame, model.kind, exc)
                 named = f"{model.kind}: " if len(self._models) > 1 else ""
                 faults.append(f"{named}{type(exc).__name__}: {exc}")
         if not findings:
@@ -171,7 +173,15 @@ class Judge:
             findings=tuple(findings),
             latency_ms=times,
             retry=bool(faults),
+            acquired_ns=frame.acquired_ns,
         )
+
+    def _log_fault(self, frame: Frame, kind: str, exc: Exception) -> None:
+        """With its traceback. A loss that every later frame meets too is logged once a run."""
+        if not isinstance(exc, EngineLostError) or str(exc) != self._loss:
+            _log.error("frame %d of run %s failed in model %s", frame.index, self._run_id, kind, exc_info=exc)
+        if isinstance(exc, EngineLostError):
+            self._loss = str(exc)
 
     def _unjudged(
         self, item: Frame | LostFrame, waited_ms: float, outcome: Outcome, reason: str, *, retry: bool = False
@@ -187,6 +197,7 @@ class Judge:
             findings=(),
             latency_ms=StageTimes(waited_ms, preprocess=0.0, infer=0.0, postprocess=0.0, end_to_end=end_to_end),
             retry=retry,
+            acquired_ns=item.acquired_ns,
         )
 
     def _id(self, item: Frame | LostFrame) -> str:

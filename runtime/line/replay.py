@@ -123,12 +123,13 @@ def refusal_of(name: str, exc: CathrtError) -> Refusal:
 def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterator[Line]:
     """A line of these bundles: engines, and fallbacks where named, loaded and warm; closed on the way out.
 
-    Every line that shows results is opened here. At rate "max" engines are opened for throughput, else for latency.
+    Every line that shows results is opened here, but for the live process's (ladder_opening.py). At rate "max" engines
+    are opened for throughput, else for latency.
     Raises ConfigError for two bundles of one kind, or a kind that judges no single frames, ManifestError for weights
     that were drawn and never trained, and EngineLostError at the end where an engine was lost on the way and every
     later frame has FAILED.
     """
-    rows = [_row(bundle, bundles) for bundle in bundles]
+    rows = [row_of(bundle, bundles) for bundle in bundles]
     clock, every_ms = MonotonicClock(), config.engine.keep_warm_ms
     with ExitStack() as stack:
         engines: list[FailoverEngine] = []
@@ -145,15 +146,14 @@ def opened_line(bundles: Sequence[Bundle], config: Config, rate: Rate) -> Iterat
             for engine in resting:
                 engine.keep_warm()
 
-        # The live process warms what it judges with by itself, with or without a GPU: its health rests on it.
-        keep_warm = KeepWarm(warm, every_ms, clock) if every_ms and resting and rate != "live" else None
+        keep_warm = KeepWarm(warm, every_ms, clock) if every_ms and resting else None
         yield Line(tuple(served), record_parts(), config, clock, rate, keep_warm)
         for engine in engines:
             engine.require_alive()
 
 
-def _row(bundle: Bundle, bundles: Sequence[Bundle]) -> OnFrames:
-    """How the bundle's kind takes part in the line."""
+def row_of(bundle: Bundle, bundles: Sequence[Bundle]) -> OnFrames:
+    """How the bundle's kind takes part in a line of these bundles. Raises ManifestError, ConfigError."""
     manifest = bundle.manifest
     if manifest.random_init:
         raise ManifestError(

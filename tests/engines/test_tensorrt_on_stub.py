@@ -91,3 +91,8 @@ def test_the_fake_stream_takes_what_the_driver_s_stream_takes() -> None:
     assert {"capture", "replay", "record", "elapsed_ms", "wait_for", "pinned", "synchronise"} <= shared
     for name in shared:
         assert parameters(FakeStream, name) == parameters(DriverStream, name), name
+
+
+def test_a_gpu_that_is_lost_or_hangs_leads_to_the_next_rung_of_the_live_ladder() -> None:
+    child = run_under_stub("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/stub_driver/ladder_checks.py")
+    assert child.returncode == 0, child.stdout + child.stderr

@@ -86,7 +86,7 @@ def became(journal: ListJournal) -> list[Record]:
     """The records in order, without their times."""
     untimed = StageTimes(0.0, 0.0, 0.0, 0.0, 0.0)
     return [
-        replace(record, latency_ms=untimed)
+        replace(record, latency_ms=untimed, acquired_ns=None)
         if isinstance(record, Verdict)
         else replace(record, latency_ms={})
         if isinstance(record, RunSummary)

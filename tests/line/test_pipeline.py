@@ -129,8 +129,10 @@ NO_TIMES = StageTimes(0.0, 0.0, 0.0, 0.0, 0.0)
 def untimed(journal: ListJournal) -> list[Record]:
     """Its records without the times that were measured."""
     return [
-        replace(record, latency_ms=NO_TIMES if isinstance(record, Verdict) else {})
-        if isinstance(record, Verdict | RunSummary)
+        replace(record, latency_ms=NO_TIMES, acquired_ns=None)
+        if isinstance(record, Verdict)
+        else replace(record, latency_ms={})
+        if isinstance(record, RunSummary)
         else record
         for record in journal.records.values()
     ]
