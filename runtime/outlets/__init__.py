@@ -1,0 +1,1 @@
+"""Outlets: what the journals hold is delivered to receivers outside: webhook, MQTT, syslog."""

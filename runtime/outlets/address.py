@@ -1,0 +1,69 @@
+"""Where an outlet delivers to: its address, taken apart and checked. It comes from the configuration and nowhere else.
+
+Not for: connecting.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cathrt.runtime.config import OutletConfig
+from cathrt.runtime.errors import ConfigError
+
+_SCHEMES = {
+    "webhook": {"https": 443, "http": 80},
+    "mqtt": {"mqtts": 8883, "mqtt": 1883},
+    "syslog": {"syslog+tls": 6514, "syslog+tcp": 514, "syslog+udp": 514},
+}
+_ENCRYPTED = ("https", "mqtts", "syslog+tls")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """path: with its query, for webhooks; "" else."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the connection has TLS."""
+        return self.scheme in _ENCRYPTED
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is sent there stays on this machine, by an address that no other machine can have."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def address_of(outlet: OutletConfig) -> Address:
+    """The address of an outlet. Raises ConfigError naming its key."""
+    schemes = _SCHEMES[outlet.kind]
+    expected = f"expected {' or '.join(f'{scheme}://HOST:PORT' for scheme in schemes)} for a {outlet.kind}"
+    key = f"outlets.{outlet.name}.address"
+    try:
+        parts = urlsplit(outlet.address)
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"{key}: {exc}, {expected}") from exc
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{key}: found a user or a password in it: give `user`, and the password in `secret_file`")
+    if parts.scheme not in schemes or not parts.hostname or parts.fragment:
+        raise ConfigError(f"{key}: found {outlet.address!r}, {expected}")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if outlet.kind == "webhook":
+        path = path if path.startswith("/") else f"/{path}"
+        if not path.isascii() or " " in path:
+            raise ConfigError(f"{key}: found the path {path!r}, expected it percent-encoded")
+    elif path.strip("/"):
+        raise ConfigError(f"{key}: found the path {path!r}, {expected}")
+    else:
+        path = ""
+    return Address(parts.scheme, parts.hostname, port or schemes[parts.scheme], path)
