@@ -29,7 +29,9 @@ class LimitedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # any byte that the system does not take pauses the writer
+        # Any byte that the system does not take pauses the writer. Over TLS it is one that does not fit into the 64 KiB
+        # of asyncio's plain transport below, and `high` is the size at which, not above which, it pauses.
+        transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
         if len(self.connections) > self._most:
             transport.abort()
             return
@@ -39,6 +41,14 @@ class LimitedConnection(H11Protocol):
         super().handle_events()
         if self.cycle is not None and not self.flow.write_paused:
             self._let_go_on()  # the request is there
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn answers what is no request with 400, also while it still answers the request before."""
+        if self.cycle is None or self.cycle.response_complete:
+            super().send_400_response(msg)
+            return
+        self.cycle.disconnected = True  # or it would go on writing, which h11 does not allow any more
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,6 +1,6 @@
-"""The feed: every journal of the box over HTTP, on this machine alone. Builds it from settings and runs it in a thread.
+"""The gateway's HTTP: the journals as a feed, health and metrics. Builds it from settings and runs it in a thread.
 
-Not for: what is answered (app.py, stream.py); other machines, since there is neither token nor TLS.
+Not for: what is answered (app.py, stream.py), who gets in (doors.py).
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,14 +21,17 @@ from typing import Any
 import uvicorn
 
 from cathrt.runtime.config import FeedConfig
-from cathrt.runtime.errors import CathrtError, ConfigError
+from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.gateway.app import feed_app
 from cathrt.runtime.gateway.connection import REQUEST_BYTES, REQUEST_S, TAKE_S, LimitedConnection
+from cathrt.runtime.gateway.doors import doors_from
 from cathrt.runtime.gateway.journal_feed import JournalFeed
 from cathrt.runtime.gateway.stream import Streams
 from cathrt.runtime.journal.reader import POLL_MS
+from cathrt.runtime.metrics.family import Family
 
 _SPARE_CONNECTIONS = 16  # beside the readers: for the page, health, and readers that are refused
+_GOODBYE_S = 1.0  # for a peer to answer the end of TLS; many never do
 _SEND_BUFFER_BYTES = 256 << 10  # of the system, for each connection: what a reader that stands still can hold
 
 
@@ -52,14 +56,24 @@ class FeedStatus:
 
 
 Health = Callable[[FeedStatus], Mapping[str, Any]]
+Metrics = Callable[[FeedStatus], Sequence[Family]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is shown beside the journals, made of the feed's own status. metrics: families of /metrics."""
+
+    health: Health
+    metrics: Metrics = lambda _status: ()
 
 
 class Feed:
     """A running feed. close() gives the readers the last events first."""
 
-    def __init__(self, settings: FeedConfig, journals: Mapping[str, Path], health: Health, limits: FeedLimits) -> None:
+    def __init__(self, settings: FeedConfig, journals: Mapping[str, Path], pages: Pages, limits: FeedLimits) -> None:
         """Raises as opened_feed() does."""
-        self._settings, self._journals, self._health, self._limits = settings, journals, health, limits
+        self._settings, self._journals, self._pages, self._limits = settings, journals, pages, limits
+        self._doors = doors_from(settings)
         listening = _listening(settings)
         self.port = int(listening.getsockname()[1])
         self._feeds: dict[str, JournalFeed] = {}
@@ -76,7 +90,7 @@ class Feed:
     def url(self) -> str:
         """Where the feed is."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"http://{host}:{self.port}/"
+        return f"{'https' if self._doors.tls else 'http'}://{host}:{self.port}/"
 
     @property
     def is_running(self) -> bool:
@@ -104,7 +118,7 @@ class Feed:
                 name: JournalFeed(path, one_thread, self._limits.poll_ms) for name, path in self._journals.items()
             }
             streams = Streams(self._feeds, self._settings.max_readers, self._limits.heartbeat_s)
-            server = uvicorn.Server(self._uvicorn(streams))
+            server = _Server(self._uvicorn(streams), self._doors.tls, self._limits.request_s)
             self._loop, self._stop, self._streams = asyncio.get_running_loop(), asyncio.Event(), streams
             for feed in self._feeds.values():
                 feed.tail.start()
@@ -132,7 +146,13 @@ class Feed:
             take_s=self._limits.take_s,
         )
         return uvicorn.Config(
-            feed_app(streams, self._journals, lambda: self._health(self.status())),
+            feed_app(
+                streams,
+                self._journals,
+                lambda: self._pages.health(self.status()),
+                lambda: self._pages.metrics(self.status()),
+                self._doors,
+            ),
             http=connection,  # type: ignore[arg-type]  # any callable that makes a protocol will do
             ws="none",
             lifespan="off",
@@ -145,16 +165,40 @@ class Feed:
         )
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, with limits on how long a peer may take to begin and end TLS: uvicorn leaves 60 and 30 s."""
+
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, handshake_s: float) -> None:
+        super().__init__(config)
+        self._tls, self._handshake_s = tls, handshake_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        connection = partial(made, config=self.config, server_state=self.server_state, app_state={})
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connection,
+                sock=listening,
+                backlog=self.config.backlog,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_s if self._tls else None,
+                ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
+
+
 @contextmanager
 def opened_feed(
-    settings: FeedConfig, journals: Mapping[str, Path], health: Health, limits: FeedLimits | None = None
+    settings: FeedConfig, journals: Mapping[str, Path], pages: Pages | Health, limits: FeedLimits | None = None
 ) -> Iterator[Feed]:
     """Serve the journals, each under its name, until the end of the block. None of them need exist yet.
 
-    health: makes of the feed's own status what /health shows (feed_app). Raises ConfigError for an address of other
-    machines, CathrtError for one that is taken.
+    pages: or /health alone. Raises ConfigError for an address of other machines without token and TLS, and for token or
+    TLS files that cannot be used; CathrtError for an address that is taken.
     """
-    feed = Feed(settings, journals, health, limits or FeedLimits())
+    feed = Feed(settings, journals, pages if isinstance(pages, Pages) else Pages(pages), limits or FeedLimits())
     try:
         yield feed
     finally:
@@ -163,16 +207,8 @@ def opened_feed(
 
 def _listening(settings: FeedConfig) -> socket.socket:
     """A socket that accepts connections already; they wait until the server runs."""
-    try:
-        address = ipaddress.ip_address(settings.host)
-    except ValueError as exc:
-        raise ConfigError(f"feed.host: found {settings.host!r}, expected an address such as 127.0.0.1") from exc
-    if not address.is_loopback:
-        raise ConfigError(
-            f"feed.host: found {settings.host}, expected an address of this machine alone (127.0.0.1 or ::1), since "
-            "the feed asks for no token and is not encrypted: let readers on other machines come through ssh -L"
-        )
-    listening = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
+    version = ipaddress.ip_address(settings.host).version
+    listening = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.gateway.events import RECORD_TYPES, claimed_place, heartbeat, opening, pieces, wanted_types
 from cathrt.runtime.gateway.journal_feed import JournalFeed
+from cathrt.runtime.journal.errors import PrunedError
 from cathrt.runtime.journal.head import Head
 from cathrt.runtime.journal.reader import Followed
 
@@ -90,6 +91,8 @@ class Streams:
         try:
             place = await _place(request, feed)
             return _Asked(feed, wanted, place, await feed.rows_after(place))
+        except PrunedError as exc:
+            raise RefusedError(409, str(exc)) from exc
         except JournalError as exc:
             raise RefusedError(503, str(exc)) from exc
 

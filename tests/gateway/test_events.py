@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cathrt.runtime.gateway import events
 from cathrt.runtime.gateway.events import RECORD_TYPES, claimed_place, event_id, pieces, wanted_types
 from cathrt.runtime.journal.head import Head
+from cathrt.runtime.journal.process_start import process_start
 from cathrt.runtime.journal.reader import Followed
 from tests.gateway.reading import RECORDS
 from tests.passes import draft, refusal, start, stored
@@ -49,7 +50,8 @@ def test_what_the_feed_never_sent_is_refused(text: str) -> None:
 
 
 def test_the_types_are_those_of_all_records() -> None:
-    assert {record.type for record in [start(), refusal(), draft(), *RECORDS]} == set(RECORD_TYPES)
+    others = [start(), refusal(), draft(), process_start("live")]
+    assert {record.type for record in [*others, *RECORDS]} | {"engine"} == set(RECORD_TYPES)
     assert wanted_types("alert,run") == {"alert", "run"}
 
 

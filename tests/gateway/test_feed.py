@@ -18,6 +18,7 @@ from cathrt.runtime.journal.lateness import boot
 from cathrt.runtime.journal.records import body_from_record
 from cathrt.runtime.journal.writer import Journal
 from tests.gateway.reading import NAMES, RECORDS, bodies, serving
+from tests.journal.pruned import PASS_ROWS, first_row, of_run, until
 from tests.passes import AT_ONCE, alert, tampered, whole_pass, write
 
 MANY = whole_pass(400)  # more than one batch
@@ -246,3 +247,23 @@ def _move_away(journal: Path) -> Path:
 def _move_back(away: Path, journal: Path) -> None:
     for path in sorted(away.iterdir(), reverse=True):
         shutil.move(path, journal.with_name(path.name))
+
+
+def test_a_reader_whose_rows_were_pruned_is_told_so_and_one_without_a_place_begins_with_the_oldest(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as served:
+        write(served.journal(), [record for name in "abc" for record in of_run(f"run {name}")])
+        with served.reader() as before:
+            early, *_, last_pruned = before.take(2 * PASS_ROWS)
+        with Journal(served.journal(), AT_ONCE) as journal:
+            journal.prune(2 * PASS_ROWS)
+            until(lambda: first_row(served.journal()) == 2 * PASS_ROWS + 1)
+
+    with serving(tmp_path) as served:  # the one before has the newest rows in memory
+        with served.reader(last_id=early.id) as late:
+            assert late.status == 409
+            assert "rows 2 to 44 were pruned before this reader" in late.error()
+        for last_id in (last_pruned.id, None):
+            with served.reader(last_id=last_id) as reader:
+                assert [event.seq for event in reader.take(3)] == [45, 46, 47]

@@ -16,7 +16,7 @@ import pytest
 
 from cathrt.runtime.config import FeedConfig
 from cathrt.runtime.errors import CathrtError, ConfigError
-from cathrt.runtime.gateway.app import is_loopback_host
+from cathrt.runtime.gateway.doors import is_loopback_host
 from cathrt.runtime.gateway.feed import FeedLimits, opened_feed
 from cathrt.runtime.journal.writer import Journal
 from tests.gateway.reading import PATIENCE_S, QUICK, RECORDS, Serving, bodies, serving
@@ -65,7 +65,7 @@ def assert_serves(served: Serving) -> None:
         ("POST", "/feeds/live", {}, 405, "expected GET"),
         ("HEAD", "/feeds/live", {}, 405, ""),
         ("OPTIONS", "/feeds/live", {"Origin": "http://evil.example"}, 405, "expected GET"),
-        ("GET", "/feeds/live/", {}, 404, "expected /, /health or /feeds/NAME"),
+        ("GET", "/feeds/live/", {}, 404, "expected /, /health, /metrics or /feeds/NAME"),
         ("GET", "/feeds/../../etc/passwd", {}, 404, "expected /"),
         ("GET", "/feeds/%2e%2e", {}, 404, "expected one of live"),
         ("GET", "/feeds/live?types=alarm", {}, 400, "found the record type 'alarm'"),
@@ -127,6 +127,19 @@ def test_what_is_no_request_ends_the_connection(busy: Serving, octets: bytes) ->
         connection.sendall(octets)
         assert b" 200 OK" not in answer(connection)
     assert_serves(busy)
+
+
+@pytest.mark.parametrize("path", ["/feeds/live", "/health"])
+def test_a_body_that_is_none_ends_the_connection_without_a_traceback(
+    busy: Serving, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for body in ("zz\r\n\r\n", "1\r\nabc\r\n"):
+        with raw(busy) as connection:
+            connection.sendall(f"{head}{body}".encode())
+            answer(connection)
+    assert_serves(busy)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /feeds/live HTTP/1.1\r\nHost: localhost\r\nX: "])
@@ -240,7 +253,7 @@ def test_readers_that_come_and_go_leave_nothing_behind(busy: Serving) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7"])
 def test_an_address_of_other_machines_is_refused_by_name(tmp_path: Path, host: str) -> None:
-    with pytest.raises(ConfigError, match=r"feed\.host: found .*expected an address of this machine alone"):
+    with pytest.raises(ConfigError, match=r"feed\.host: found .*, which other machines reach, and no feed\.token_file"):
         with opened_feed(FeedConfig(host=host, port=0), {}, lambda _status: {}):
             pass
 
