@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests at a time; each may take a GiB.
 WORKERS ?= 2
-CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp runtime/sources/src/*.*pp tests/kernels/*.cpp tests/sources/*.cpp tests/sources/capture/*.c)
-NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* runtime/phantom/src/* runtime/sources/src/*)
+CPP := $(wildcard kernels/src/*.cpp kernels/src/*.hpp kernels/src/*.cu kernels/src/*.cuh kernels/decoder/*.cpp kernels/decoder/*.hpp tests/emulation/*.*pp tests/emulation/samples/*.cu tests/stub_driver/*.[ch] runtime/phantom/src/*.*pp runtime/sources/src/*.*pp tests/kernels/*.cpp tests/sources/*.cpp tests/sources/capture/*.c)
+NATIVE := CMakeLists.txt kernels/fatbin.cmake pyproject.toml $(wildcard kernels/src/* kernels/decoder/* runtime/phantom/src/* runtime/sources/src/*)
 
-.PHONY: demo test test-slow gpu-check check format native bench clean help
+.PHONY: demo test test-slow gpu-check check format native wheelhouse release clean help
 help:
 	@echo "make demo    generated angiogram through the whole line, under a minute"
 	@echo "make test    every test but the slow ones; make test-slow runs those"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make gpu-check  kernels and engine on the NVIDIA GPU of this machine: right, and how fast"
+	@echo "make wheelhouse all wheels for a machine without a network, in build/wheelhouse"
+	@echo "make release    checks, tests, sdist, wheels, bill of materials, checksums, in dist/"
 
 $(VENV)/pyvenv.cfg:
 	@command -v $(PYTHON) >/dev/null || { echo "cathrt needs Python >= 3.11: $(PYTHON) was not found. Install it, or set PYTHON=/path/to/python3"; exit 1; }
@@ -64,6 +66,18 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(CPP)
+
+# What a machine without a network installs from (docs/operations.md): the lock's wheels, for this Python and processor.
+wheelhouse: $(VENV)/.core
+	rm -rf build/wheelhouse && mkdir -p build/wheelhouse
+	$(BIN)/python -m pip download --quiet --require-hashes --no-deps --only-binary :all: --dest build/wheelhouse -r deploy/requirements.lock
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheelhouse .
+	cp deploy/requirements.lock build/wheelhouse
+	cd build/wheelhouse && sha256sum * > SHA256SUMS
+
+# RELEASE: options of python -m release.recipe, such as --rehearse.
+release: $(VENV)/.check
+	$(BIN)/python -m release.recipe $(RELEASE)
 
 clean:
 	rm -rf build dist $(VENV)
