@@ -2,7 +2,10 @@
 
    A line is "pid <tab> call <tab> path <tab> first bytes written". A change is noted before it is made, a sync after it has succeeded, so that
    "synced, then shown" in the notes was so in truth, across processes too. Nothing is noted or changed until
-   calls_note is called. Which file a descriptor is: /proc/self/fd. */
+   calls_note is called. Which file a descriptor is: /proc/self/fd.
+
+   A process that is started with CATHRT_TEST_WEATHER=FILE meets the weather in that file (weather.py), which may change
+   at any moment: disks that fail or dawdle, and a wall clock that steps or drifts. */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,8 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
@@ -29,6 +34,47 @@ static char rule_suffix[256];      /* "" for any file */
 static char rule_action;           /* k: SIGKILL before the call; s: SIGSTOP before it; f: it fails with EIO */
 static atomic_long rule_left = 0;  /* calls that fit the rule until the one that is struck; 0: none */
 static atomic_long space = -1;     /* bytes by which files may still grow; below 0: no limit */
+
+/* One page that other processes write while this one runs; 0 for what is as ever. Errors are numbers of errno. */
+struct weather {
+  atomic_long write_error, sync_error, create_error; /* of files whose path begins as `below` */
+  atomic_long slow_syncs, sync_ms;                   /* so many of their syncs take so long */
+  atomic_long step_ns, drift_ppm, drift_from_ns;     /* of the wall clock; drift since that monotonic time */
+  char below[PATH_BYTES / 2];
+};
+
+static struct weather *weather = NULL;
+
+__attribute__((constructor)) static void look_at_the_weather(void) {
+  const char *path = getenv("CATHRT_TEST_WEATHER");
+  if (path == NULL) return;
+  int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) abort();
+  void *page = mmap(NULL, sizeof *weather, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED) abort();
+  syscall(SYS_close, fd);
+  weather = page;
+}
+
+/* Whether files matter at all: a confined process may not ask what a descriptor is. */
+static int watching(void) {
+  return notes >= 0 || (weather != NULL && (atomic_load(&weather->write_error) || atomic_load(&weather->sync_error) ||
+                                            atomic_load(&weather->create_error) || atomic_load(&weather->slow_syncs)));
+}
+
+/* 0, or the errno with which a call on that path has to fail. */
+static int stormy(const char *path, atomic_long *error) {
+  if (weather == NULL || strncmp(path, weather->below, strlen(weather->below)) != 0) return 0;
+  return (int)atomic_load(error);
+}
+
+static void dawdle(const char *path) {
+  if (weather == NULL || strncmp(path, weather->below, strlen(weather->below)) != 0) return;
+  if (atomic_load(&weather->slow_syncs) <= 0 || atomic_fetch_sub(&weather->slow_syncs, 1) <= 0) return;
+  long ms = atomic_load(&weather->sync_ms);
+  struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+  while (nanosleep(&left, &left) != 0) continue;
+}
 
 static void *real(const char *name) {
   void *found = dlsym(RTLD_NEXT, name);
@@ -119,8 +165,10 @@ PUBLIC void calls_space(long bytes) { atomic_store(&space, bytes); }
 
 static ssize_t noted_pwrite(int fd, const void *bytes, size_t count, off_t offset) {
   char buffer[PATH_BYTES];
+  if (!watching()) return syscall(SYS_pwrite64, fd, bytes, count, offset);
   const char *path = path_of(fd, buffer);
   if (strike("write", path)) return errno = EIO, -1;
+  if (weather != NULL && (errno = stormy(path, &weather->write_error)) != 0) return -1;
   note("write", path, bytes, count);
   ssize_t fits = fitting(fd, path, count, offset + (off_t)count);
   return fits < 0 ? -1 : syscall(SYS_pwrite64, fd, bytes, (size_t)fits, offset);
@@ -135,8 +183,10 @@ PUBLIC ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
 
 PUBLIC ssize_t write(int fd, const void *bytes, size_t count) {
   char buffer[PATH_BYTES];
+  if (!watching()) return syscall(SYS_write, fd, bytes, count);
   const char *path = path_of(fd, buffer);
   if (strike("write", path)) return errno = EIO, -1;
+  if (weather != NULL && (errno = stormy(path, &weather->write_error)) != 0) return -1;
   note("write", path, bytes, count);
   struct stat found;
   off_t at = 0;
@@ -148,8 +198,11 @@ PUBLIC ssize_t write(int fd, const void *bytes, size_t count) {
 
 static int synced(long number, int fd) {
   char buffer[PATH_BYTES];
+  if (!watching()) return (int)syscall(number, fd);
   const char *path = path_of(fd, buffer);
   if (strike("sync", path)) return errno = EIO, -1;
+  dawdle(path);
+  if (weather != NULL && (errno = stormy(path, &weather->sync_error)) != 0) return -1;
   int result = (int)syscall(number, fd);
   if (result == 0) note("sync", path, NULL, 0);
   return result;
@@ -160,6 +213,7 @@ PUBLIC int fdatasync(int fd) { return synced(SYS_fdatasync, fd); }
 
 static int truncated(int fd, off_t size) {
   char buffer[PATH_BYTES];
+  if (!watching()) return (int)syscall(SYS_ftruncate, fd, size);
   const char *path = path_of(fd, buffer);
   if (strike("truncate", path)) return errno = EIO, -1;
   note("truncate", path, NULL, 0);
@@ -190,9 +244,32 @@ static int created(int folder, const char *name, int flags, mode_t mode) {
   if (folder == AT_FDCWD && flags & O_CREAT && syscall(SYS_faccessat, AT_FDCWD, name, F_OK) != 0) {
     const char *path = absolute(name, buffer);
     if (strike("create", path)) return errno = EIO, -1;
+    if (weather != NULL && (errno = stormy(path, &weather->create_error)) != 0) return -1;
     note("create", path, NULL, 0);
   }
   return (int)syscall(SYS_openat, folder, name, flags, mode);
+}
+
+PUBLIC int mkdir(const char *name, mode_t mode) {
+  char buffer[PATH_BYTES];
+  if (weather != NULL && syscall(SYS_faccessat, AT_FDCWD, name, F_OK) != 0 &&
+      (errno = stormy(absolute(name, buffer), &weather->create_error)) != 0)
+    return -1;
+  return REAL(mkdir)(name, mode);
+}
+
+/* The wall clock of the weather. Asked of the kernel, not of the real function, which may not be found yet. */
+PUBLIC int clock_gettime(clockid_t clock, struct timespec *now) {
+  int result = (int)syscall(SYS_clock_gettime, clock, now);
+  if (result != 0 || clock != CLOCK_REALTIME || weather == NULL) return result;
+  struct timespec steady;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &steady);
+  long long drifted = (steady.tv_sec * 1000000000LL + steady.tv_nsec - atomic_load(&weather->drift_from_ns)) *
+                      atomic_load(&weather->drift_ppm) / 1000000;
+  long long at = now->tv_sec * 1000000000LL + now->tv_nsec + atomic_load(&weather->step_ns) + drifted;
+  now->tv_sec = at / 1000000000;
+  now->tv_nsec = at % 1000000000;
+  return 0;
 }
 
 #define WITH_MODE                                        \
