@@ -1,4 +1,4 @@
-"""The records: how each frame ended, alerts to the operator, the summary of a run, drafts of studies.
+"""The records: how each frame ended, alerts to the operator, summaries of runs, drafts of studies, engine changes.
 
 Every frame ends as exactly one Verdict. Alerts are information signals, not IEC 60601-1-8 alarms.
 Every record carries a notice: NOTICE, or what its bundles' manifests ask for. The annotations are the rules that
@@ -188,6 +188,7 @@ class Verdict(Generic[FindingT]):
     findings: one of each model when outcome is MET or LATE; what the others found where one model FAILED; else none.
     retry: True where it FAILED for a reason of ours (engine, decoder process, memory) and the picture may be whole: a
         later replay judges the run again, in a new pass.
+    acquired_ns: reading of the monotonic clock from which end_to_end counts; None in journals of earlier builds.
     """
 
     type: Literal["verdict"] = field(default="verdict", kw_only=True)
@@ -200,6 +201,7 @@ class Verdict(Generic[FindingT]):
     findings: tuple[FindingT, ...]
     latency_ms: StageTimes
     retry: bool
+    acquired_ns: int | None = field(default=None, kw_only=True)
     notice: Notice = field(default=NOTICE, kw_only=True)
 
 
@@ -312,7 +314,64 @@ class StudyDraft(Generic[DraftT]):
     notice: Notice = field(default=NOTICE, kw_only=True)
 
 
-Record = PassStart | Verdict | Alert | RunSummary | Refusal | StudyDraft
+EngineWhat = Literal[
+    "started", "down", "up", "off", "loaded", "compared", "swapped", "kept", "rolled_back", "refused"
+]  # fmt: skip
+EngineReason = Literal[
+    "start", "lost", "hung", "errors", "overload", "heat", "healthy", "asked", "agreed", "disagreed", "bundle", "slow",
+    "no_frames", "restart",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChange:
+    """What judges a live source has changed, or a bundle that was to be swapped in has come one step further.
+
+    source: name of the live source. kind: of the model. what: "started" on the best rung of the ladder; "down" to a
+    lower one, "up" to a better one, "off": no live AI; of a swap: "loaded", "compared", "swapped" in, "kept" for good,
+    "rolled_back", "refused".
+    from_*, to_*: engine and bundle before and after; None where there is none. rung: 0 for the best, None for no live
+    AI; of `rungs`. live_ai: whether frames are judged from now on. took_ms: from the first sign until this record.
+    detail: one line for a person.
+    """
+
+    type: Literal["engine"] = field(default="engine", kw_only=True)
+    id: Identifier
+    source: Identifier
+    kind: Identifier
+    what: EngineWhat
+    reason: EngineReason
+    from_engine: str | None
+    from_manifest_sha256: str | None
+    to_engine: str | None
+    to_manifest_sha256: str | None
+    rung: Count | None
+    rungs: Count
+    live_ai: bool
+    took_ms: Annotated[float, Ge(0.0)]
+    detail: str
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStart:
+    """A process of `cathrt run` begins to write its journal. From here on, its rows are of this start of the machine.
+
+    boot, monotonic_ns, utc: one moment by the clock that processes of a machine share, and by the wall clock (ISO
+    8601).
+    """
+
+    type: Literal["start"] = field(default="start", kw_only=True)
+    id: Identifier
+    process: Identifier
+    version: Identifier
+    boot: Identifier
+    monotonic_ns: int
+    utc: Identifier
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+Record = PassStart | Verdict | Alert | RunSummary | Refusal | StudyDraft | EngineChange | ProcessStart
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class EngineConfig:
     threads: Annotated[int, Ge(0), Le(256)] = 0
     fallback: str = ""
     keep_warm_ms: Annotated[float, Ge(0.0), Le(10_000.0)] = 50.0
-    device_wait_ms: Annotated[float, Ge(10.0), Le(60_000.0)] = 1000.0
+    device_wait_ms: Annotated[float, Ge(10.0), Le(60_000.0)] = 800.0
     provider: Literal["cpu", "cuda", "tensorrt", "nv_tensorrt_rtx"] = "cpu"
     provider_options: tuple[str, ...] = ()
     provider_library: str = ""
@@ -170,12 +170,83 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """The gateway's feed of records over HTTP. port 0: any that is free."""
+    """The gateway's HTTP: the feed of records, health and metrics. port 0: any that is free.
+
+    token_file: holds what a request must show as its bearer token. tls_*: PEM files, both or none. An address that
+    other machines reach needs all three.
+    """
 
     __pydantic_config__ = _STRICT
     host: str = "127.0.0.1"
     port: Annotated[int, Ge(0), Le(65535)] = 8732
     max_readers: Annotated[int, Ge(1), Le(256)] = 32
+    token_file: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where the gateway sends its figures by OpenTelemetry, beside /metrics, which is always there.
+
+    otlp_endpoint: of an OTLP receiver over HTTP; "": nothing is sent. otlp_interval_s: between two sendings. otlp_ca:
+    PEM file of the authorities that may sign the receiver's certificate; "": those of the system.
+    otlp_token_file: holds the bearer token for the receiver.
+    """
+
+    __pydantic_config__ = _STRICT
+    otlp_endpoint: str = ""
+    otlp_interval_s: Annotated[float, Ge(1.0), Le(3600.0)] = 15.0
+    otlp_ca: str = ""
+    otlp_token_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How the processes of `cathrt run` write their messages to standard error: lines for a person, or JSON."""
+
+    __pydantic_config__ = _STRICT
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class OutletConfig:
+    """One receiver of records (docs/outlets.md): `[[outlets]]`.
+
+    address: scheme://host:port, as the kind asks for. types: of records; () for all but pass and verdict. mandatory:
+    nothing is deleted before it was delivered here. begin: of an outlet that is new: with the first record of each
+    journal, or with those that come from now on. names: whether what files are called may leave this machine.
+    rate_per_minute: alerts and verdicts of one run and kind; 0: no limit. refusals: answers that refuse a record
+    before it is a dead letter. secret_file: signs webhooks; the password of user. tls_*: PEM files. topic: of MQTT.
+    facility: of syslog. timeout_s: of one attempt. first_wait_s: after the first that failed, doubled each time up to
+    most_wait_s.
+    drain_s: for a last try at the stop. lag_s: how long it may be behind before health says so.
+    """
+
+    __pydantic_config__ = _STRICT
+    name: Annotated[str, MinLen(1), MaxLen(32), Predicate(str.isprintable)]
+    kind: Literal["webhook", "mqtt", "syslog"]
+    address: Annotated[str, MinLen(1), MaxLen(2048), Predicate(str.isprintable)]
+    types: tuple[str, ...] = ()
+    mandatory: bool = False
+    begin: Literal["first", "now"] = "first"
+    names: bool = False
+    rate_per_minute: Annotated[int, Ge(0), Le(100_000)] = 60
+    refusals: Annotated[int, Ge(1), Le(100)] = 3
+    secret_file: str = ""
+    user: str = ""
+    tls_ca: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    topic: Annotated[str, MinLen(1), MaxLen(200), Predicate(str.isprintable)] = "cathrt"
+    facility: Literal["daemon", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"] = (
+        "local0"
+    )
+    timeout_s: Annotated[float, Gt(0.0), Le(300.0)] = 10.0
+    first_wait_s: Annotated[float, Gt(0.0), Le(3600.0)] = 1.0
+    most_wait_s: Annotated[float, Gt(0.0), Le(3600.0)] = 60.0
+    drain_s: Annotated[float, Ge(0.0), Le(60.0)] = 3.0
+    lag_s: Annotated[float, Gt(0.0)] = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +283,78 @@ class StudyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RungConfig:
+    """One more rung of the live process's ladder, below engine.name and engine.fallback; the list is in order.
+
+    provider: of ONNX Runtime. bundle: folder of another bundle of the same kind; "": those of the command line.
+    """
+
+    __pydantic_config__ = _STRICT
+    engine: Annotated[str, MinLen(1)]
+    provider: Literal["cpu", "cuda", "tensorrt", "nv_tensorrt_rtx"] = "cpu"
+    bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LadderConfig:
+    """When the live process changes the rung. errors, missed_share and heat count only where [[rungs]] are named.
+
+    hang_ms: longest inference of a CPU engine; then it hangs. errors: FAILED frames within errors_s. missed_share: of
+    the frames of the last missed_s, LATE or overrun. heat: whether throttling counts. back_after_s: how long a rung
+    must be well before it judges again, doubled each time that it falls again, at most most_back_s.
+    """
+
+    __pydantic_config__ = _STRICT
+    hang_ms: Annotated[float, Ge(50.0), Le(60_000.0)] = 800.0
+    errors: Annotated[int, Ge(1), Le(1000)] = 3
+    errors_s: Annotated[float, Gt(0.0)] = 5.0
+    missed_share: Annotated[float, Gt(0.0), Le(1.0)] = 0.5
+    missed_s: Annotated[float, Ge(0.2), Le(60.0)] = 0.8
+    heat: bool = True
+    back_after_s: Annotated[float, Gt(0.0)] = 10.0
+    most_back_s: Annotated[float, Gt(0.0)] = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SwapConfig:
+    """How a bundle comes into the running live process.
+
+    shadow_frames: live frames that both bundles judge before the new one may. shadow_s: longest time for these.
+    agreement: share of them on which the scores must be no more than score_difference apart. watch_frames: frames of
+    the new bundle within which it may be rolled back.
+    """
+
+    __pydantic_config__ = _STRICT
+    shadow_frames: Annotated[int, Ge(1), Le(100_000)] = 60
+    shadow_s: Annotated[float, Gt(0.0)] = 1800.0
+    agreement: Annotated[float, Ge(0.0), Le(1.0)] = 0.9
+    score_difference: Annotated[float, Ge(0.0), Le(1.0)] = 0.25
+    watch_frames: Annotated[int, Ge(1), Le(100_000)] = 150
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long and how much is kept; 0 for no limit. What is not delivered, or not judged, is kept in any case.
+
+    live, study: their journals. store: received objects. books: what is known of studies and files that are gone.
+    keep_hours: nothing younger is removed, whatever the disk says. free_mib: with less free, the oldest of what may go
+    goes before its time: objects below it, journals' rows below the half. log_mib: of a journal's log, for health.
+    """
+
+    __pydantic_config__ = _STRICT
+    live_days: Annotated[float, Ge(0.0)] = 90.0
+    live_mib: Annotated[int, Ge(0)] = 1024
+    study_days: Annotated[float, Ge(0.0)] = 365.0
+    study_mib: Annotated[int, Ge(0)] = 4096
+    store_days: Annotated[float, Ge(0.0)] = 30.0
+    store_mib: Annotated[int, Ge(0)] = 0
+    books_days: Annotated[float, Ge(0.0)] = 400.0
+    keep_hours: Annotated[float, Ge(0.0)] = 24.0
+    free_mib: Annotated[int, Ge(1)] = 4096
+    log_mib: Annotated[int, Ge(16)] = 256
+
+
+@dataclass(frozen=True, slots=True)
 class TrustConfig:
     """keys: ed25519 public keys (64 hex digits) that may sign bundles, beside that of the shipped demonstration."""
 
@@ -227,14 +370,21 @@ class Config:
     line: LineConfig = field(default_factory=LineConfig)
     policy: Mapping[str, Policy] = field(default_factory=dict)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    rungs: tuple[RungConfig, ...] = ()
+    ladder: LadderConfig = field(default_factory=LadderConfig)
+    swap: SwapConfig = field(default_factory=SwapConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     listener: ListenerConfig = field(default_factory=ListenerConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     sources: tuple[SourceConfig, ...] = ()
     feed: FeedConfig = field(default_factory=FeedConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    outlets: tuple[OutletConfig, ...] = ()
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
 
 
 def load_config(path: Path | None, policies: Mapping[str, type[Policy]]) -> Config:
@@ -278,9 +428,10 @@ def config_from_document(document: dict[str, Any], policies: Mapping[str, type[P
     except ValidationError as exc:
         faults += faults_of(exc)
     else:
-        names = [source.name for source in config.sources]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            faults.append(f"sources: found the name {shown(twice[0])} twice, expected each once")
+        for key, made_of in (("sources", config.sources), ("outlets", config.outlets)):
+            names = [table.name for table in made_of]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                faults.append(f"{key}: found the name {shown(twice[0])} twice, expected each once")
         if config.supervisor.drain_s <= config.listener.drain_s:
             faults.append(
                 f"supervisor.drain_s: found {config.supervisor.drain_s:g}, expected more than listener.drain_s "

@@ -41,6 +41,10 @@ class EngineLostError(EngineError):
     """The engine's device is gone and the engine with it: no later frame can be judged on it."""
 
 
+class EngineHungError(EngineLostError):
+    """A call into the engine has not returned in time. Its thread is left behind with all that the call was given."""
+
+
 class JournalError(CathrtError):
     """The journal cannot be written or does not add up. Nothing unjournalled is shown."""
 

@@ -13,6 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+PRUNING_POINTS = (
+    "journal.anchor_moved",  # writer, pruning: the anchor is moved, its rows are there, no commit
+    "journal.front_removed",  # writer, pruning: the rows are removed, no commit
+    "journal.pruned",  # writer, pruning: committed, and not synced
+    "journal.given_back",  # writer, pruning: free pages are given back, and not synced
+)
 JOURNAL_POINTS = (
     "journal.enqueue",  # line's thread, before the record is queued
     "journal.before_insert",  # writer, transaction begun, nothing inserted
@@ -43,7 +49,34 @@ DRAFT_POINTS = (
     "study.drafted",  # study's thread, the draft is written, its record not handed in
     "study.draft_durable",  # study's thread, the record is durable, the intake book does not know it
 )
-POINTS = frozenset(JOURNAL_POINTS + READER_POINTS + LINE_POINTS + DRAFT_POINTS)
+OUTLET_POINTS = (
+    "outlet.sending",  # outlet's thread, before the receiver is given a record
+    "outlet.acknowledged",  # the receiver has it, the place is not moved
+    "outlet.saving",  # the place has moved in memory
+    "outlet.saved",  # the place is durable
+    "outlet.burying",  # in the transaction of a dead letter, the place is not moved
+    "outlet.buried",  # dead letter and place are durable
+)
+BACKUP_POINTS = (
+    "backup.databases",  # backup, databases are copied
+    "backup.objects",  # backup, objects too
+    "backup.written",  # backup, all of it with its manifest, under a name that does not count
+    "backup.counts",  # backup, it counts, older ones are there
+    "restore.begun",  # restore, the folder is marked
+    "restore.files",  # restore, all but the objects
+    "restore.objects",  # restore, all of it, the folder still marked
+)
+STORE_POINTS = ("store.forgotten",)  # gateway, an object is out of the index, its file is there
+POINTS = frozenset(
+    STORE_POINTS
+    + BACKUP_POINTS
+    + JOURNAL_POINTS
+    + PRUNING_POINTS
+    + READER_POINTS
+    + LINE_POINTS
+    + DRAFT_POINTS
+    + OUTLET_POINTS
+)
 
 
 @dataclass(slots=True)

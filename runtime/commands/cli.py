@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.commands.backup import backup_command, restore_command
 from cathrt.runtime.commands.health import health_command
 from cathrt.runtime.commands.help import HELP_SETTINGS, GroupWithWholeSummaries
 from cathrt.runtime.commands.key import key_app
@@ -40,11 +41,14 @@ from cathrt.runtime.commands.options import (
     show_json,
     stdout_sink,
 )
+from cathrt.runtime.commands.outbox import outbox_app
 from cathrt.runtime.commands.phantom import phantom_command
 from cathrt.runtime.commands.report import report_command
 from cathrt.runtime.commands.run import run_command
 from cathrt.runtime.commands.standard_streams import drop_output, prepare_standard_streams
 from cathrt.runtime.commands.stop_signals import STOPPED, stop_on_signals
+from cathrt.runtime.commands.swap import swap_command
+from cathrt.runtime.commands.trace import trace_command
 from cathrt.runtime.commands.warn_once import WarnOnce
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.errors import CathrtError, SinkError
@@ -202,7 +206,12 @@ app.command("phantom")(phantom_command)
 app.command("listen")(listen_command)
 app.command("run")(run_command)
 app.command("health")(health_command)
+app.command("trace")(trace_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
+app.command("swap")(swap_command)
 app.add_typer(key_app)
+app.add_typer(outbox_app)
 
 
 @app.command("doctor")
@@ -278,6 +287,9 @@ def verify_command(
         report = {
             "type": "journal",
             "rows": journal.rows,
+            "pruned": journal.pruned,
+            "anchor": journal.anchor,
+            "anchor_noted": journal.anchor_noted,
             "head": journal.head,
             "head_noted": journal.head_noted,
             "passes": len(journal.passes),
@@ -285,6 +297,8 @@ def verify_command(
             "anomalies": [text for books in journal.passes for text in books.anomalies],
             "refusals": journal.refusals,
             "drafts": journal.drafts,
+            "engine_changes": journal.engine_changes,
+            "starts": journal.starts,
             "sound": journal.sound,
             "notice": NOTICE,
         }

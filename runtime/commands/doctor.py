@@ -66,10 +66,11 @@ def examine(config: Config, folder: Path, bundle: Path | None = None) -> Iterato
 def effective_config(config: Config) -> str:
     """The configuration as the TOML that would give it."""
     lines: list[str] = []
-    single = [section.name for section in fields(config) if section.name not in ("policy", "sources")]
-    tables: list[tuple[str, Any]] = [(f"[{name}]", getattr(config, name)) for name in single]
+    sections = {section.name: getattr(config, section.name) for section in fields(config) if section.name != "policy"}
+    lists = {name: section for name, section in sections.items() if isinstance(section, tuple)}
+    tables: list[tuple[str, Any]] = [(f"[{name}]", section) for name, section in sections.items() if name not in lists]
     tables += [(f"[policy.{kind}]", policy) for kind, policy in config.policy.items()]
-    tables += [("[[sources]]", source) for source in config.sources]
+    tables += [(f"[[{name}]]", table) for name, given in lists.items() for table in given]
     for heading, table in tables:
         lines.append(heading)
         for key, value in asdict(table).items():

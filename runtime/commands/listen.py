@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ import typer
 
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.commands.options import ConfigOption, JsonOption, say, show, show_json
+from cathrt.runtime.commands.standard_streams import limit_output_wait
+from cathrt.runtime.commands.teller import Teller
 from cathrt.runtime.errors import CathrtError, SinkError
 from cathrt.runtime.models import load_config
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from cathrt.runtime.listener.object_store import Arrival, Placed
     from cathrt.runtime.listener.study_end import StudyEnd
 
+_LAST_WAIT_S = 5.0  # for a reader who takes nothing, once the listener has ended
 _LOOK_S = 1.0  # between two looks at whether the listener is well
 
 
@@ -68,14 +72,28 @@ def listen_command(
         ) from exc
     finally:
         opened.close()
+        shown.finish()
+    if shown.failure is not None:
+        raise shown.failure
 
 
 class _Shown:
-    """Prints what happens, one line at a time; called from threads of the listener."""
+    """Prints what happens, one line at a time; called from threads of the listener, which no reader holds up.
+
+    failure: why standard output takes no more; then nothing more is printed, and the listener goes on.
+    """
 
     def __init__(self, as_json: bool) -> None:
+        self.failure: SinkError | None = None
         self._as_json = as_json
-        self._lock = threading.Lock()
+        self._teller = Teller("cathrt-listen-told")
+        self._teller.start()
+
+    def finish(self) -> None:
+        """Print what waits, for as long as there is a reader."""
+        limit_output_wait(_LAST_WAIT_S)
+        if left_out := self._teller.finish():
+            say(f"{left_out} lines were not shown, since nobody read those before them: see the store")
 
     def received(self, arrival: Arrival, placed: Placed) -> None:
         uid = arrival.sop_instance_uid
@@ -112,11 +130,19 @@ class _Shown:
         self._show(row, f"{'commitment':12}{commitment.transaction_uid} {told}")
 
     def _show(self, row: dict[str, Any], line: str) -> None:
-        with self._lock:
+        self._teller.tell(partial(self._print, row, line))
+
+    def _print(self, row: dict[str, Any], line: str) -> None:
+        if self.failure is not None:
+            return
+        try:
             if self._as_json:
                 show_json({**row, "notice": NOTICE})
             else:
                 show(line)
+        except SinkError as exc:
+            self.failure = exc
+            say(f"{exc} [the listener goes on; what it receives is in its store]")
 
 
 def _end_study(store: Path, study_instance_uid: str) -> None:

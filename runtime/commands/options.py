@@ -5,6 +5,7 @@ Not for: the commands themselves (cli.py, commands/phantom.py).
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +23,12 @@ from cathrt.runtime.errors import ConfigError, EngineError, EngineLostError, Man
 from cathrt.runtime.models import load_config, record_parts, trusted_bundle, trusted_bundles
 from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
+from cathrt.runtime.processes.log_lines import writes_json
 
 if TYPE_CHECKING:
     from cathrt.runtime.line.replay import Replayed
+
+_log = logging.getLogger(__name__)
 
 _EXIT_CODES = {refused.__name__: refused.exit_code for refused in (ManifestError, EngineError, EngineLostError)}
 _LINE_EVERY_S = 10.0
@@ -151,5 +155,8 @@ def show_json(document: dict[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user something that is no result: one line on standard error, with our name."""
-    print(f"cathrt: {shown(text)}", file=sys.stderr, flush=True)
+    """Tell the user something that is no result: one line on standard error, with our name; JSON where logs are."""
+    if writes_json():
+        _log.info("%s", text)
+    else:
+        print(f"cathrt: {shown(text)}", file=sys.stderr, flush=True)

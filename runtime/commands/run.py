@@ -41,33 +41,43 @@ def run_command(
     frames in hand end as verdicts first. `cathrt health STATE` tells how it is.
     """
     from cathrt.runtime.commands.shown_journals import ShownJournals
+    from cathrt.runtime.line.ladder_opening import check_rungs
+    from cathrt.runtime.outlets.opening import require_outlets
     from cathrt.runtime.processes.child import ProcessArguments, command_of
     from cathrt.runtime.processes.counts_file import read_counts
     from cathrt.runtime.processes.health import CONFIGURED
+    from cathrt.runtime.processes.log_lines import set_up_log
     from cathrt.runtime.processes.restarts import ProcessEvent
-    from cathrt.runtime.processes.state_folder import StateFolder
+    from cathrt.runtime.processes.service_manager import service_manager
+    from cathrt.runtime.processes.state_folder import GIVEN, StateFolder
     from cathrt.runtime.processes.stop_event import stopped_by_signals
     from cathrt.runtime.processes.supervisor import PROCESSES, Supervisor
     from cathrt.runtime.sources.capture.open_tap import tap_opening
 
+    manager = service_manager(os.environ, os.getpid())
     settings = settings_from(config, None)
     given = given_bundles(bundle or (), settings)  # what is refused is refused here, before anything is started
+    check_rungs(given.on_frames, settings)
     if given.writer is not None:
         open_writer(given.writer, settings)
     for source in settings.sources:
         tap_opening(source, settings.limits)
+    require_outlets(settings.outlets)
+    if settings.log.format == "json":
+        set_up_log("run", settings.log)
     folder = StateFolder(state)
     with ExitStack() as stack:
         stack.enter_context(folder.supervised())
         folder.make()
         folder.require_room(settings.supervisor.reserve_mib)
         folder.write_report(CONFIGURED, asdict(settings))
+        given_config = None if config is None else str(config.absolute())
+        folder.write_report(GIVEN, {"config": given_config, "bundles": [str(path.absolute()) for path in bundle or ()]})
         stopped = stack.enter_context(stopped_by_signals())
         shown = stack.enter_context(ShownJournals(folder, json_=json_))
 
         def told(event: ProcessEvent) -> None:
-            shown.show_document({"type": "process", **asdict(event), "notice": NOTICE})
-            say(event.text)
+            shown.tell({"type": "process", **asdict(event), "notice": NOTICE}, event.text)
 
         arguments = ProcessArguments(folder, config, tuple(bundle or ()), os.getpid())
         commands = {name: command_of(name, arguments) for name in PROCESSES}
@@ -76,7 +86,9 @@ def run_command(
             timer.daemon = True
             timer.start()
             stack.callback(timer.cancel)
-        code = Supervisor(commands, folder, settings.supervisor, told).run(stopped)
+        code = Supervisor(commands, folder, settings.supervisor, told, manager=manager).run(stopped)
+        if manager.failure:
+            say(manager.failure)
         shown.finish()
         for source in settings.sources:
             if (counts := read_counts(folder.counts(source.name))) is not None:

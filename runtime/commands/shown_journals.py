@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, Self
 
 from cathrt.runtime.alert import NOTICE, StoredRecord
 from cathrt.runtime.commands.options import say, show, show_json
-from cathrt.runtime.commands.standard_streams import styled
+from cathrt.runtime.commands.standard_streams import limit_output_wait, styled
+from cathrt.runtime.commands.teller import Teller
 from cathrt.runtime.errors import CathrtError, JournalError, SinkError
 from cathrt.runtime.journal.head import Head, noted_head
 from cathrt.runtime.journal.lateness import as_shown
@@ -29,11 +30,14 @@ from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.sinks.console import ConsoleSink
 from cathrt.runtime.sinks.jsonl import JsonlSink
 
+_LAST_WAIT_S = 5.0  # for a reader who takes nothing, once all has ended
+
 
 class ShownJournals:
     """Follows the live and the study journal from where they stand, each in a thread, until finish().
 
     Where standard output takes no more, it says so and shows no more: the records are in the journals, and the feed.
+    A reader who takes nothing for a time holds up nobody but this: what waits is shown when he reads on.
     """
 
     def __init__(self, state: StateFolder, *, json_: bool) -> None:
@@ -52,16 +56,24 @@ class ShownJournals:
             )
             for result, path in (("live", state.live_journal), ("confirmed", state.study_journal))
         ]
+        self._teller = Teller("cathrt-show-told")
 
     def __enter__(self) -> Self:
-        if not self._json:
-            self._out(lambda: show(NOTICE))
-        for thread in self._threads:
-            thread.start()
+        self._teller.tell(self._begin)
+        self._teller.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.finish()
+
+    def tell(self, document: dict[str, Any], text: str) -> None:
+        """Show a line that is no record, and say it on standard error. Returns at once, whoever reads."""
+
+        def show_and_say() -> None:
+            self.show_document(document)
+            say(text)
+
+        self._teller.tell(show_and_say)
 
     def show_document(self, document: dict[str, Any]) -> None:
         """With --json: a line that is no record."""
@@ -74,10 +86,22 @@ class ShownJournals:
             self._out(lambda: show(text))
 
     def finish(self) -> None:
-        """Show what is durable by now, and no more. To be called when the writers have ended."""
+        """Show what is durable by now, and no more. To be called when the writers have ended. Idempotent."""
+        if self._ended.is_set():
+            return
+        limit_output_wait(_LAST_WAIT_S)
         self._ended.set()
+        if left_out := self._teller.finish():
+            say(f"{left_out} lines about processes were not shown, since nobody read those before them")
         for thread in self._threads:
             thread.join()
+
+    def _begin(self) -> None:
+        """The notice, ahead of all else; then the journals, each in its thread."""
+        if not self._json:
+            self._out(lambda: show(NOTICE))
+        for thread in self._threads:
+            thread.start()
 
     def _follow(self, path: Path, after: Head, sink: Sink) -> None:
         with closing(JournalReader(path)) as reader:

@@ -10,7 +10,8 @@ import io
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, TextIO, TypeVar
+import time
+from typing import TYPE_CHECKING, ClassVar, TextIO, TypeVar
 
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.outside.plain_text import shown_lines
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _Text = TypeVar("_Text", bound=io.TextIOWrapper)
 _INPUT, _OUTPUT, _ERROR = 0, 1, 2
+_LOOK_MS = 200  # how often a writer that waits looks whether it is to wait any longer
 
 
 def prepare_standard_streams() -> None:
@@ -57,19 +59,42 @@ def drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)
 
 
+def limit_output_wait(seconds: float) -> None:
+    """From now on a reader of standard output that takes nothing for so long counts as gone."""
+    _Output.patience_s = seconds
+
+
 class _Output(io.FileIO):
-    """Standard output. Whoever writes what cannot be written gets a SinkError."""
+    """Standard output. Whoever writes what cannot be written gets a SinkError.
+
+    patience_s: how long it waits for its reader; None: for ever. Written in pieces that a pipe with any room takes at
+    once, so that it never waits where it could not be told to stop.
+    """
+
+    patience_s: ClassVar[float | None] = None
 
     def write(self, data: ReadableBuffer, /) -> int:
+        piece = memoryview(data).cast("B")[: select.PIPE_BUF]
         try:
-            while (count := super().write(data)) is None:  # not blocking, and full for now
-                select.select([], [self], [])
+            self._await_reader()
+            while (count := super().write(piece)) is None:  # not blocking, and full for now
+                self._await_reader()
         except BrokenPipeError as exc:
             raise SinkError("standard output: the reader has closed the pipe: nothing more is written to it") from exc
         except OSError as exc:
             why = "it is closed" if exc.errno == errno.EBADF else exc.strerror
             raise SinkError(f"standard output cannot be written ({why}): check where it goes") from exc
         return count
+
+    def _await_reader(self) -> None:
+        """Until there is room. Raises SinkError; OSError where the descriptor is none."""
+        waiting, began_s = select.poll(), time.monotonic()
+        waiting.register(self.fileno(), select.POLLOUT)
+        while not waiting.poll(_LOOK_MS):
+            if self.patience_s is not None and time.monotonic() - began_s > self.patience_s:
+                raise SinkError(
+                    f"standard output: its reader has taken nothing for {self.patience_s:g} s: nothing more is written"
+                )
 
 
 class _Messages(io.FileIO):

@@ -1,20 +1,23 @@
-"""The rows of a journal that is open for writing: one transaction for each group, and lookups of stored rows.
+"""The rows of a journal that is open for writing: one transaction for each group, marks of time, lookups of rows.
 
-Not for: queue, threads and sinks (journal/writer.py), opening the file (journal/file.py).
+Not for: queue, threads and sinks (journal/writer.py), opening the file (journal/file.py), removing rows at its front
+(journal/pruning.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cathrt.runtime.alert import PassStart, Record, StoredRecord, Verdict
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.file import OpenJournal, open_for_reading
+from cathrt.runtime.journal.pruning import Pruner
 
 CHECKPOINT_ROWS = 1000  # rows between checkpoints; each is made after showing, so that no alert waits for it
+MARK_EVERY_S = 60.0  # of rows that come: by these marks the age of a row is known
 _ROWS = "SELECT seq, id, kind, body FROM record"
 
 
@@ -48,8 +51,11 @@ class Committed:
 class Books:
     """The open file as the journal's writer thread uses it. Not thread-safe, but for of_pass()."""
 
-    def __init__(self, opened: OpenJournal) -> None:
+    def __init__(self, opened: OpenJournal, wall: Callable[[], float] = time.time) -> None:
+        """wall: seconds since 1970."""
         self._opened, self._connection, self._head = opened, opened.connection, opened.head
+        self._wall, self._marked_s = wall, 0.0
+        self.pruner = Pruner(opened.connection, opened.anchor)
         self._shown_again: set[int] = set()
         self._rows_since_checkpoint = 0
 
@@ -75,6 +81,10 @@ class Books:
         with translated(self._opened.path):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._rows_since_checkpoint = 0
+
+    def prune(self) -> None:
+        """Do one slice of what the pruner was asked for."""
+        self._rows_since_checkpoint += self.pruner.slice()
 
     def close(self) -> None:
         """Close the file and give its locks back."""
@@ -104,6 +114,9 @@ class Books:
             self._connection.execute("ROLLBACK")
             return Committed(to_show)
         self._connection.execute("UPDATE meta SET head_seq = ?, head_chain = ?", (head.seq, head.chain))
+        if abs((now_s := self._wall()) - self._marked_s) >= MARK_EVERY_S:
+            self._connection.execute("INSERT INTO mark VALUES (?, ?)", (head.seq, int(now_s)))
+            self._marked_s = now_s
         failpoint("journal.before_commit")
         inserted_at = time.perf_counter_ns()
         self._connection.execute("COMMIT")

@@ -1,6 +1,6 @@
 """Translates errors of SQLite and the system into JournalError with advice.
 
-Not for: what the journal finds itself, such as a changed row (journal/file.py).
+Not for: what the journal finds itself, such as a changed row (journal/check.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ _ADVICE = {
     "SQLITE_CANTOPEN": "it cannot be opened: check the path and the permissions of file and folder",
     "SQLITE_PERM": "permission denied: change the permissions of file and folder",
 }
+
+
+class PrunedError(JournalError):
+    """The rows behind a reader's place were pruned: they are gone, and what follows them is there."""
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A head: a row's number and the hash over it and all rows before it; and the files that hold one.
 
-A journal notes its last row so (`<journal>-head`), a reader the last row that it has taken (journal/reader.py).
-Not for: checking rows against it (journal/file.py).
+A journal notes its last row so (`<journal>-head`) and up to where it may be pruned (`<journal>-anchor`), a reader the
+last row that it has taken (journal/reader.py).
+Not for: checking rows against it (journal/check.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.lock import Lock, lock_exclusively
+from cathrt.runtime.outside.disk import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,38 @@ def head_file(journal: Path) -> HeadFile:
 
 def noted_head(journal: Path) -> Head | None:
     """What the head file says, or None if nothing. Raises JournalError if it says nothing readable."""
-    path = head_path(journal)
+    return _noted(journal, head_path(journal))
+
+
+def anchor_path(journal: Path) -> Path:
+    """Where it is noted up to which row `journal` may be pruned."""
+    return journal.with_name(journal.name + "-anchor")
+
+
+def note_anchor(journal: Path, anchor: Head) -> None:
+    """Note, durably, that rows up to `anchor` may be pruned. To be called before the first of them is.
+
+    So a journal whose front was cut off by somebody else lacks rows that the note does not allow for. Raises
+    JournalError: it cannot be written, or another process prunes.
+    """
+    path = anchor_path(journal)
+    noting = HeadFile(path, lock=Lock("writer", journal))
+    try:
+        with translated(path):
+            if noting.noted is None or noting.noted.seq < anchor.seq:
+                noting.write(anchor)
+            noting.sync()
+            sync_folder(path.parent)
+    finally:
+        noting.close()
+
+
+def noted_anchor(journal: Path) -> Head | None:
+    """Up to where rows may be pruned, or None if nothing is noted. Raises JournalError if it says nothing readable."""
+    return _noted(journal, anchor_path(journal))
+
+
+def _noted(journal: Path, path: Path) -> Head | None:
     with translated(journal):
         try:
             noted, again = path.read_bytes(), path.read_bytes()

@@ -5,7 +5,7 @@ Not for: whole books (report.py), following a journal (reader.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from cathrt.runtime.journal.books import stored_from_row
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.file import open_for_reading
 
+LAST = (1 << 63) - 1  # no journal has a row after this one
 SEARCHED_ROWS = 200_000  # newest rows among which unfinished passes are looked for: three hours of one source
 _UNFINISHED = """SELECT seq, id, kind, body FROM record WHERE seq > :after AND kind = 'pass' AND pass_id NOT IN
     (SELECT pass_id FROM record WHERE seq > :after AND kind = 'run') ORDER BY seq"""
 # Counted before the runs' names are looked up: once for each pass, not for each row.
 _OUTCOMES = """SELECT json_extract(start.body, '$.source'), outcome, number FROM
     (SELECT pass_id, json_extract(body, '$.outcome') AS outcome, COUNT(*) AS number FROM record
-        WHERE seq > ? AND kind = 'verdict' GROUP BY 1, 2) AS counted
+        WHERE seq > ? AND seq <= ? AND kind = 'verdict' GROUP BY 1, 2) AS counted
     JOIN record AS start ON start.pass_id = counted.pass_id AND start.kind = 'pass'"""
+
+_PASSES_AND_VERDICTS = """SELECT seq, id, kind, body FROM record WHERE kind IN ('pass', 'verdict') AND pass_id IN
+    (SELECT pass_id FROM record WHERE seq > :after AND kind = 'verdict') ORDER BY seq"""
 
 
 def last_seq(path: Path) -> int:
@@ -35,18 +39,35 @@ def unfinished_passes(path: Path) -> tuple[StoredRecord, ...]:
     return tuple(map(stored_from_row, _rows(path, _UNFINISHED, {"after": last_seq(path) - SEARCHED_ROWS})))
 
 
+def passes_and_verdicts_after(path: Path, seq: int) -> tuple[StoredRecord, ...]:
+    """Of every pass that has a verdict after row `seq`: its start and all its verdicts. Raises JournalError."""
+    return tuple(map(stored_from_row, _rows(path, _PASSES_AND_VERDICTS, {"after": seq})))
+
+
+def records_of_type(path: Path, type_: str) -> tuple[StoredRecord, ...]:
+    """All records of a type, oldest first. For types of which there are few. Raises JournalError."""
+    query = "SELECT seq, id, kind, body FROM record WHERE kind = ? ORDER BY seq"
+    return tuple(map(stored_from_row, _rows(path, query, (type_,))))
+
+
 def stored_record(path: Path, id_: str) -> StoredRecord | None:
     """The durable record of that id; None where there is none. Raises JournalError."""
     rows = _rows(path, "SELECT seq, id, kind, body FROM record WHERE id = ?", (id_,))
     return stored_from_row(rows[0]) if rows else None
 
 
-def outcomes_after(path: Path, seq: int) -> tuple[tuple[str, str, int], ...]:
-    """Of the verdicts after row `seq`, pass by pass: what the run is called, outcome, and how many.
+def first_row_of(path: Path, passes: Iterable[str]) -> int | None:
+    """The first row of any of these passes; None where the journal has none of them. Raises JournalError."""
+    found = [_rows(path, "SELECT min(seq) FROM record WHERE pass_id = ?", (pass_id,))[0][0] for pass_id in passes]
+    return min((int(seq) for seq in found if seq is not None), default=None)
+
+
+def outcomes_after(path: Path, seq: int, through: int = LAST) -> tuple[tuple[str, str, int], ...]:
+    """Of the verdicts after row `seq`, up to `through`, pass by pass: what the run is called, outcome, and how many.
 
     Raises JournalError.
     """
-    found = _rows(path, _OUTCOMES, (seq,))
+    found = _rows(path, _OUTCOMES, (seq, through))
     return tuple((source.decode(), outcome.decode(), count) for source, outcome, count in found)
 
 

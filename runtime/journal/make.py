@@ -13,9 +13,11 @@ from pathlib import Path
 from cathrt.runtime.journal.head import Head
 from cathrt.runtime.outside.disk import sync_folder
 
-SCHEMA_VERSION = 4  # 4: findings name their kind, passes have a start, verdicts say retry, readers keep their places
+# 4: findings name their kind, passes have a start, verdicts say retry, readers keep their places
+# 5: rows at the front may be pruned: an anchor, marks of time, pages that can be given back
+SCHEMA_VERSION = 5
 APPLICATION_ID = int.from_bytes(b"cath", "big")
-SCHEMA = (
+_RECORD = (
     """CREATE TABLE record (
   seq INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
@@ -28,6 +30,9 @@ SCHEMA = (
     "CREATE INDEX record_of_pass ON record (pass_id)",
     """CREATE TRIGGER record_is_never_changed BEFORE UPDATE ON record
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+)
+SCHEMA_4 = (
+    *_RECORD,
     """CREATE TRIGGER record_is_never_removed BEFORE DELETE ON record
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
     """CREATE TABLE meta (
@@ -36,6 +41,22 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
   head_chain BLOB NOT NULL
 ) STRICT""",
 )
+# What version 5 has that 4 has not. anchor: the last row that was pruned, and its chain; 0 while none was. mark: a row
+# that was stored at that second of the wall clock, now and then one.
+CHANGED_IN_5 = (
+    """CREATE TRIGGER record_is_never_removed BEFORE DELETE ON record
+WHEN OLD.seq > (SELECT anchor_seq FROM meta)
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only, and pruned behind its anchor alone'); END""",
+    """CREATE TABLE meta (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  head_seq INTEGER NOT NULL,
+  head_chain BLOB NOT NULL,
+  anchor_seq INTEGER NOT NULL,
+  anchor_chain BLOB NOT NULL
+) STRICT""",
+    "CREATE TABLE mark (seq INTEGER PRIMARY KEY, at_s INTEGER NOT NULL) STRICT",
+)
+SCHEMA = (*_RECORD, *CHANGED_IN_5)
 _WAL_MODE = b"\2\2"  # the file's write and read version, bytes 18 and 19 (https://www.sqlite.org/fileformat.html, 1.3)
 
 
@@ -62,12 +83,13 @@ def _empty_journal() -> bytes:
     """The bytes of a journal of no row."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first; free pages can be given back in small steps
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         for statement in SCHEMA:
             connection.execute(statement)
         empty = Head()
-        connection.execute("INSERT INTO meta VALUES (1, ?, ?)", (empty.seq, empty.chain))
+        connection.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?)", (empty.seq, empty.chain, empty.seq, empty.chain))
         content = connection.serialize()
     finally:
         connection.close()

@@ -15,8 +15,9 @@ from pathlib import Path
 from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.failpoints import failpoint
-from cathrt.runtime.journal.errors import translated
-from cathrt.runtime.journal.file import Row, open_for_reading, real_path
+from cathrt.runtime.journal.check import Row, anchor_in
+from cathrt.runtime.journal.errors import PrunedError, translated
+from cathrt.runtime.journal.file import open_for_reading, real_path
 from cathrt.runtime.journal.head import Head, HeadFile, head_path, link, noted_head
 from cathrt.runtime.journal.lateness import as_shown
 from cathrt.runtime.journal.lock import HoldingConnection, Lock
@@ -50,7 +51,8 @@ class JournalReader:
     def follow(self, after: Head, stop: threading.Event, poll_ms: float = POLL_MS) -> Iterator[Followed]:
         """Yield each durable row after the place `after`, in order, and wait for more.
 
-        Ends once `stop` is set and what is durable has been yielded. Raises JournalError as read() does.
+        Ends once `stop` is set and what is durable has been yielded. Raises JournalError as read() does. From the start
+        on (row 0), the first row is the oldest that is there: those before it may have been pruned.
         """
         place = after
         while True:
@@ -69,7 +71,7 @@ class JournalReader:
         """The durable rows after the place `after`, at most BATCH_ROWS; none if nothing is new or no journal is there.
 
         Raises JournalError: `after` is a place in another journal, a row is not what was written, rows that were
-        durable are gone, the file is no journal or cannot be read.
+        durable are gone, the file is no journal or cannot be read. PrunedError: rows behind `after` were pruned.
         """
         with translated(self.path):
             try:
@@ -83,6 +85,7 @@ class JournalReader:
 
         For readers that keep a row's number, or its number and a part of its hash: they compare. The row may be one
         that is not noted as durable: after a power cut the note lags. Raises JournalError: no journal, unreadable.
+        PrunedError: it was pruned, and rows behind it too.
         """
         if seq == 0:
             return Head()
@@ -91,7 +94,17 @@ class JournalReader:
             if connection is None:
                 return None
             found = connection.execute("SELECT chain FROM record WHERE seq = ?", (seq,)).fetchall()
+            anchor = anchor_in(connection)
+        if not found and anchor.seq >= seq:
+            self._require_unpruned(seq, anchor)
+            return anchor
         return Head(seq, found[0][0]) if found else None
+
+    def start(self) -> Head:
+        """The place before the oldest row that is there: behind what was pruned. Raises JournalError as end() does."""
+        with translated(self.path):
+            connection = self._connected(Head())
+            return Head() if connection is None else anchor_in(connection)
 
     def end(self) -> Head:
         """The place behind the last row that is noted as durable; the start if there is none, or no journal yet.
@@ -141,19 +154,20 @@ class JournalReader:
         failpoint("reader.noted")
         if connection is None or noted is None or noted == after:
             return []
-        chains, rows = _in_one_transaction(connection, after, noted)
+        chains, rows, anchor = _in_one_transaction(connection, after, noted)
         failpoint("reader.fetched")
         if chains.get(noted.seq) != noted.chain:
             raise _NotedRowMissingError(
                 f"{self.path}: row {noted.seq}: {head_path(self.path).name} notes it as durable, and the file lacks it "
                 "or holds another one: keep the files for examination and start a new journal"
             )
+        self._require_unpruned(after.seq, anchor)
         if chains.get(after.seq) != after.chain:
             raise JournalError(
                 f"{self.path}: row {after.seq} is not the one that this reader has read: another journal is in its "
                 "place: put the old one back, or let the reader start from the first row"
             )
-        place, followed = after, []
+        place, followed = after if after.seq else anchor, []
         for row in rows:  # none where the note lags behind what was read: a power cut, and no writer since
             if (row.seq, row.chain) != (place.seq + 1, link(place.chain, row.kind, row.id, row.body)):
                 raise JournalError(
@@ -163,6 +177,15 @@ class JournalReader:
             place = Head(row.seq, row.chain)
             followed.append(Followed(StoredRecord(row.seq, row.id.decode(), row.kind.decode(), row.body), place))
         return followed
+
+    def _require_unpruned(self, seq: int, anchor: Head) -> None:
+        """Whoever has read nothing yet begins with the oldest row; whoever goes on must not skip any unawares."""
+        if 0 < seq < anchor.seq:
+            raise PrunedError(
+                f"{self.path}: rows {seq + 1} to {anchor.seq} were pruned before this reader, which has read up to row "
+                f"{seq}, took them: begin without a place for the oldest row there is, or with the newest; a backup "
+                "may have them"
+            )
 
 
 class _NotedRowMissingError(JournalError):
@@ -208,12 +231,15 @@ def deliver(
         failpoint("reader.moved")
 
 
-def _in_one_transaction(connection: HoldingConnection, after: Head, noted: Head) -> tuple[dict[int, bytes], list[Row]]:
-    """The chains of the two rows `after` and `noted`, and a batch of rows between them, as of one moment."""
+def _in_one_transaction(
+    connection: HoldingConnection, after: Head, noted: Head
+) -> tuple[dict[int, bytes], list[Row], Head]:
+    """The chains of rows `after` and `noted`, a batch of rows between them, and the anchor, as of one moment."""
     connection.execute("BEGIN")
     try:
         vouched = connection.execute("SELECT seq, chain FROM record WHERE seq IN (?, ?)", (after.seq, noted.seq))
-        chains = {0: Head().chain, **dict(vouched.fetchall())}
+        anchor = anchor_in(connection)
+        chains = {0: Head().chain, anchor.seq: anchor.chain, **dict(vouched.fetchall())}
         failpoint("reader.in_transaction")
         rows = connection.execute(
             "SELECT seq, id, kind, body, chain FROM record WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
@@ -221,4 +247,4 @@ def _in_one_transaction(connection: HoldingConnection, after: Head, noted: Head)
         ).fetchall()
     finally:
         connection.execute("ROLLBACK")
-    return chains, [Row(*row) for row in rows]
+    return chains, [Row(*row) for row in rows], anchor

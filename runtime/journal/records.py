@@ -18,10 +18,12 @@ from cathrt.runtime.alert import (
     NOTICES,
     Alert,
     Draft,
+    EngineChange,
     Finding,
     News,
     Outcome,
     PassStart,
+    ProcessStart,
     Record,
     Refusal,
     RunResult,
@@ -128,6 +130,8 @@ def _checked(body: bytes, parts: RecordParts) -> Record:
         _check_summary(record)
     elif isinstance(record, StudyDraft):
         _check_draft(record, body)
+    elif isinstance(record, EngineChange) and record.live_ai is (record.rung is None):
+        raise ValueError(f"rung: found {record.rung}, live_ai {record.live_ai}, expected a rung where there is live AI")
     elif isinstance(record, PassStart):
         _check_one_each("models", [model.kind for model in record.models])
     elif isinstance(record, Alert) and record.late is False and record.live_until is None:
@@ -220,6 +224,8 @@ def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
         run[tagged(parts.results)],
         Refusal,
         draft[tagged(parts.drafts)],
+        EngineChange,
+        ProcessStart,
     ]
     made: Any = Annotated[union, Discriminator("type")]
     return TypeAdapter(made, config=strict)

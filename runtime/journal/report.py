@@ -10,11 +10,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cathrt.runtime.alert import Alert, Outcome, PassStart, Rate, Record, Refusal, RunSummary, StudyDraft, Verdict
+from cathrt.runtime.alert import (
+    Alert,
+    EngineChange,
+    Outcome,
+    PassStart,
+    ProcessStart,
+    Rate,
+    Record,
+    Refusal,
+    RunSummary,
+    StudyDraft,
+    Verdict,
+)
 from cathrt.runtime.errors import JournalError
+from cathrt.runtime.journal.check import Row, anchor_in, checked_rows
 from cathrt.runtime.journal.errors import translated
-from cathrt.runtime.journal.file import Row, checked_rows, open_for_reading, real_path, sync_found
-from cathrt.runtime.journal.head import noted_head
+from cathrt.runtime.journal.file import open_for_reading, real_path, sync_found
+from cathrt.runtime.journal.head import Head, noted_anchor, noted_head
 from cathrt.runtime.journal.lock import HoldingConnection
 from cathrt.runtime.journal.records import RecordParts, record_from_body
 
@@ -57,16 +70,23 @@ class PassBooks:
 class JournalReport:
     """A whole journal. head: sha256 (hex) that vouches for all rows; write it down elsewhere to anchor them.
 
-    head_noted: the file `<journal>-head` was there to compare with.
+    rows: that are there. pruned: rows before them that were pruned. anchor: the sha256 (hex) of the last of those.
+    Passes whose rows are about to be pruned are not added up: a part of one may be gone.
+    head_noted, anchor_noted: the file `<journal>-head`, `<journal>-anchor` was there to compare with.
     """
 
     path: str
     rows: int
+    pruned: int
+    anchor: str
+    anchor_noted: bool
     head: str
     head_noted: bool
     passes: tuple[PassBooks, ...]
     refusals: int
     drafts: int
+    engine_changes: int
+    starts: int
 
     @property
     def incomplete(self) -> tuple[PassBooks, ...]:
@@ -93,18 +113,26 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
     path = real_path(path)
     connection = open_for_reading(path)
     passes: dict[str, _OpenBooks] = {}
-    rows, refusals, drafts, head = 0, 0, 0, bytes(32)
+    refusals, drafts, engine_changes, starts = 0, 0, 0, 0
     try:
         noted = noted_head(path)
         with translated(path):
             connection.execute("BEGIN")
+            anchor = head = anchor_in(connection)
+            going = (noted_anchor(path) or anchor).seq  # a pruning that was cut short goes on at the next start
             for row in checked_rows(connection, path, noted):
-                rows, head = row.seq, row.chain
+                head = Head(row.seq, row.chain)
+                if row.seq <= going:
+                    continue
                 record = _record(path, row, parts)
                 if isinstance(record, Refusal):
                     refusals += 1
                 elif isinstance(record, StudyDraft):
                     drafts += 1
+                elif isinstance(record, EngineChange):
+                    engine_changes += 1
+                elif isinstance(record, ProcessStart):
+                    starts += 1
                 else:
                     passes.setdefault(record.pass_id, _OpenBooks(record.pass_id, record.run_id)).enter(record)
             connection.execute("COMMIT")
@@ -113,12 +141,17 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
         connection.close()
     return JournalReport(
         path=str(path),
-        rows=rows,
-        head=head.hex(),
+        rows=head.seq - anchor.seq,
+        pruned=anchor.seq,
+        anchor=anchor.chain.hex(),
+        anchor_noted=noted_anchor(path) is not None,
+        head=head.chain.hex(),
         head_noted=noted is not None,
         passes=tuple(books.closed() for books in passes.values()),
         refusals=refusals,
         drafts=drafts,
+        engine_changes=engine_changes,
+        starts=starts,
     )
 
 

@@ -15,7 +15,7 @@ from cathrt.runtime.ports import Sink
 
 
 @dataclass(slots=True)
-class Outlet:
+class ShownSink:
     """One sink. failure: why it takes no more until the journal is opened again; None while it does."""
 
     name: str

@@ -1,8 +1,8 @@
 """The journal: the one durable truth. A record is on the disk before any sink sees it.
 
 The line appends without waiting; one writer thread commits in groups, then shows each group to the sinks in order.
-Not for: the transactions (journal/books.py), the file and its checks (journal/file.py), reading it in another process
-(journal/reader.py) or afterwards (journal/report.py).
+Not for: the transactions (journal/books.py), the file and its checks (journal/file.py, check.py), reading it in
+another process (journal/reader.py) or afterwards (journal/report.py).
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import Record, Refusal, StoredRecord, StudyDraft
+from cathrt.runtime.alert import EngineChange, ProcessStart, Record, Refusal, StoredRecord, StudyDraft
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.journal.books import Books, Entry
-from cathrt.runtime.journal.file import open_for_writing
-from cathrt.runtime.journal.outlets import Outlet
+from cathrt.runtime.journal.errors import translated
+from cathrt.runtime.journal.file import open_for_reading, open_for_writing, real_path
+from cathrt.runtime.journal.head import Head, note_anchor
+from cathrt.runtime.journal.shown_sinks import ShownSink
 from cathrt.runtime.journal.records import RecordParts, body_from_record, prepare_records
 from cathrt.runtime.journal.stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
@@ -59,7 +61,7 @@ class Journal:
         self._queue_records = queue_records
         self._now_ns = now_ns
         self._books = Books(open_for_writing(path))
-        self._outlets = [Outlet(type(sink).__name__, sink) for sink in sinks]
+        self._sinks = [ShownSink(type(sink).__name__, sink) for sink in sinks]
 
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # the writer waits for it
@@ -122,6 +124,30 @@ class Journal:
             self._refuse_if_stopped()
         return self._books.of_pass(pass_id)
 
+    def prune(self, through: int) -> None:
+        """Remove the rows up to number `through`, in slices, while nothing waits to be committed. Returns at once.
+
+        That they may go is noted, durably and in the caller's thread, before the first of them goes. The last row
+        stays. Raises JournalError: no such row, or it cannot be noted.
+        """
+        anchor = self._anchor_at(through)
+        if anchor is not None:
+            note_anchor(real_path(self.path), anchor)
+        with self._lock:
+            self._refuse_if_stopped()
+            self._books.pruner.ask(through)
+            self._work.notify()
+
+    @property
+    def pruned(self) -> int:
+        """Rows that this object has removed."""
+        return self._books.pruner.removed
+
+    @property
+    def prune_failure(self) -> str:
+        """Why the last pruning stopped before its end; empty if it did not."""
+        return self._books.pruner.failure
+
     def stats(self) -> JournalStats:
         """Counts and times so far."""
         with self._lock:
@@ -157,6 +183,21 @@ class Journal:
         except (JournalError, SinkError) as second:
             error.add_note(f"closing the journal also failed: {second}")
 
+    # The caller's side.
+
+    def _anchor_at(self, through: int) -> Head | None:
+        """The row up to which is pruned; None if it is pruned already."""
+        connection = open_for_reading(self.path)
+        try:
+            with translated(self.path):
+                (last,) = connection.execute("SELECT max(seq) FROM record").fetchone()
+                found = connection.execute("SELECT chain FROM record WHERE seq = ?", (through,)).fetchone()
+        finally:
+            connection.close()
+        if last is None or through >= last:
+            raise JournalError(f"{self.path}: asked to prune up to row {through}, expected one before the last, {last}")
+        return None if found is None else Head(through, found[0])
+
     # The caller's side, with the lock held.
 
     def _wait_for_room(self) -> None:
@@ -182,16 +223,20 @@ class Journal:
         ) from cause
 
     def _raise_sink_failures(self) -> None:
-        failed = [outlet for outlet in self._outlets if outlet.failure is not None]
+        failed = [sink for sink in self._sinks if sink.failure is not None]
         if failed:
-            listed = "; ".join(f"{outlet.name}: {outlet.failure}" for outlet in failed)
+            listed = "; ".join(f"{sink.name}: {sink.failure}" for sink in failed)
             raise SinkError(f"{listed} (every record is in the journal {self.path})") from failed[0].failure
 
     # The writer's side: everything below runs in the writer's thread.
 
     def _write(self) -> None:
         try:
-            while group := self._next_group():
+            while (group := self._next_group()) != []:
+                if group is None:
+                    self._books.prune()
+                    self._books.checkpoint_if_due()
+                    continue
                 committed = self._books.commit(group)
                 if committed.rows:
                     with self._lock:
@@ -207,17 +252,26 @@ class Journal:
                 self._stopped = True
                 self._progress.notify_all()
 
-    def _next_group(self) -> list[Entry]:
-        """Wait until a group is due and take it; empty once the journal is closing and all is written."""
+    def _next_group(self) -> list[Entry] | None:
+        """Wait until a group is due and take it; empty once the journal is closing and all is written.
+
+        None: nothing is due yet, and a slice of pruning is.
+        """
         with self._lock:
             while not self._queue and not self._closing:
                 self._commit_now = False
-                self._work.wait()
+                rest_s = self._books.pruner.wait_s
+                if rest_s == 0.0:
+                    return None
+                self._work.wait(rest_s)
             while not (self._commit_now or self._closing or len(self._queue) >= self._queue_records):
                 left_ns = self._queue[0].appended_ns + self._group_ns - time.monotonic_ns()
                 if left_ns <= 0:
                     break
-                self._work.wait(left_ns / 1e9)
+                rest_s = self._books.pruner.wait_s
+                if rest_s == 0.0:
+                    return None
+                self._work.wait(left_ns / 1e9 if rest_s is None else min(left_ns / 1e9, rest_s))
             self._group = group = list(self._queue)
             self._queue.clear()
             self._commit_now = False
@@ -226,10 +280,10 @@ class Journal:
 
     def _show(self, group: Sequence[Entry], to_show: Sequence[StoredRecord]) -> None:
         failpoint("journal.before_emit")
-        for number, outlet in enumerate(self._outlets):
+        for number, shown in enumerate(self._sinks):
             if number:
                 failpoint("journal.between_sinks")
-            outlet.deliver(to_show, self._now_ns)
+            shown.deliver(to_show, self._now_ns)
         failpoint("journal.after_emit")
         shown_ns = time.monotonic_ns()
         with self._lock:
@@ -240,4 +294,4 @@ class Journal:
 
 
 def _is_of(record: Record, pass_id: str) -> bool:
-    return not isinstance(record, Refusal | StudyDraft) and record.pass_id == pass_id
+    return not isinstance(record, Refusal | StudyDraft | EngineChange | ProcessStart) and record.pass_id == pass_id

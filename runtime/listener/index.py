@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cathrt.runtime.errors import CathrtError
+from cathrt.runtime.outside.disk import transaction
 
 VERSION = 2
 NAME = "index.db"
@@ -94,14 +95,8 @@ class Index:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of the block's changes or none, on the disk once it ends. Raises sqlite3.Error. May not be nested."""
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._lock, transaction(self._database):
+            yield self._database
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows of a query. Raises sqlite3.Error."""

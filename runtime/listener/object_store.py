@@ -19,6 +19,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
+from cathrt.runtime.failpoints import failpoint
 from cathrt.runtime.listener.index import OBJECT_COLUMNS, Index, StoreError
 from cathrt.runtime.listener.spool import Spool, SpoolFile, SpoolLimits
 from cathrt.runtime.outside.disk import sync_folder
@@ -127,6 +128,36 @@ class ObjectStore:
         sync_folder(path.parent)
         if new:
             sync_folder(path.parent.parent)
+
+    def remove(self, objects: Sequence[Received]) -> None:
+        """Take objects out of the index, then away from the disk. Nothing is received meanwhile.
+
+        A process that is killed in between leaves files that the index does not know: remove_unknown(). An object of
+        the same UID that comes later is a new one. Raises OSError, sqlite3.Error.
+        """
+        with self._lock:
+            with self.index.transaction() as rows:
+                rows.executemany("DELETE FROM objects WHERE seq = ?", [(received.seq,) for received in objects])
+            failpoint("store.forgotten")
+            for received in objects:
+                self._unlink_if_unknown(received.state, received.content_sha256)
+
+    def remove_unknown(self) -> int:
+        """Remove files of objects that the index does not know. Returns how many. Raises OSError, sqlite3.Error."""
+        removed = 0
+        for state in State:
+            for path in object_path(self._folder, state, "00").parent.parent.glob("*/*.dcm"):
+                with self._lock:
+                    removed += self._unlink_if_unknown(state, path.stem)
+        return removed
+
+    def _unlink_if_unknown(self, state: State, digest: str) -> bool:
+        """With the lock held: an object has its file before it has its row."""
+        query = "SELECT 1 FROM objects WHERE content_sha256 = ? AND state = ? LIMIT 1"
+        if self.index.rows(query, (digest, state)):
+            return False
+        self.path_of(state, digest).unlink(missing_ok=True)
+        return True
 
     def path_of(self, state: State, digest: str) -> Path:
         """Where an object of this state and content is."""

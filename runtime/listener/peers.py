@@ -12,6 +12,7 @@ from typing import Any
 
 from cathrt.runtime.listener import statuses
 from cathrt.runtime.listener.data_sets import DataSetError
+from cathrt.runtime.outside.disk import takes_no_more
 from cathrt.runtime.sources.syntax import printable
 
 _log = logging.getLogger(__name__)
@@ -50,5 +51,6 @@ def answered(act: Callable[[], None], peer: Any, what: str) -> int:
     except DataSetError as exc:
         return refused(statuses.PROCESSING_FAILURE, peer, what, str(exc))
     except (OSError, sqlite3.Error) as exc:
-        return refused(statuses.PROCESSING_FAILURE, peer, what, f"cannot be made durable ({exc})")
+        status = statuses.RESOURCE_LIMITATION if takes_no_more(exc) else statuses.PROCESSING_FAILURE
+        return refused(status, peer, what, f"cannot be made durable ({exc})")
     return statuses.SUCCESS

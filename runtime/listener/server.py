@@ -21,6 +21,7 @@ from io import BytesIO
 from typing import Any
 
 from pynetdicom import AE
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
@@ -29,6 +30,9 @@ from cathrt.runtime.sources.dicom.attributes import CONVERSION_ERRORS
 _REQUEST_BYTES = 1 << 18  # of an A-ASSOCIATE-RQ: 128 presentation contexts with 38 transfer syntaxes each take less
 _MESSAGE_BYTES = 1 << 20  # of what is held in memory: command sets, and data sets of anything but C-STORE
 _HEADER = 6  # type and length of a PDU
+
+# What pynetdicom raises of a message that contradicts itself, or that comes when it may not.
+_UNREADABLE = (*CONVERSION_ERRORS, EOFError, InvalidEventError)
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +149,7 @@ class _Handler(RequestHandler):
         association: Any = super()._create_association()
         limit_reading(association, self.server.limits)
         provider = association.dul
+        association.run = partial(_negotiate_to_the_end, association, association.run)
         provider.run = partial(_run_to_the_end, association, provider.run, self.request)
         self.server.hooks.joined(association)
         return association
@@ -163,9 +168,8 @@ def _run_to_the_end(association: Any, run: Callable[[], None], connection: socke
     """
     try:
         run()
-    except (*CONVERSION_ERRORS, EOFError) as exc:
-        address = association.requestor.address
-        _log.warning("connection from %s ended: a message that cannot be read (%s)", address, type(exc).__name__)
+    except _UNREADABLE as exc:
+        _say_ended(association, exc)
     finally:
         association.is_established = False
         association._kill = True
@@ -173,6 +177,24 @@ def _run_to_the_end(association: Any, run: Callable[[], None], connection: socke
         association.dul.socket.close()
         connection.close()
         association.dul.to_user_queue.put(None)  # as if the time for a request were up
+
+
+def _negotiate_to_the_end(association: Any, run: Callable[[], None]) -> None:
+    """The thread that answers the peer.
+
+    By itself it dies of a request that it can read and not agree on, such as a context without a transfer syntax. The
+    connection then stays open until its time is up.
+    """
+    try:
+        run()
+    except _UNREADABLE as exc:
+        _say_ended(association, exc)
+        association.dul.kill_dul()  # whose thread closes the connection
+
+
+def _say_ended(association: Any, exc: Exception) -> None:
+    address = association.requestor.address
+    _log.warning("connection from %s ended: a message that cannot be read (%s)", address, type(exc).__name__)
 
 
 class _LimitedReader:

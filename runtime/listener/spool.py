@@ -13,11 +13,12 @@ import os
 import struct
 import threading
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError
-from cathrt.runtime.outside.disk import NO_ROOM
+from cathrt.runtime.outside.disk import takes_no_more
 
 _GROUP_LENGTH_END = 128 + 4 + 12  # preamble, DICM, and the element that says how long the meta information is
 
@@ -54,7 +55,11 @@ class SpoolFile:
         self._limits = limits
         self._head: bytearray | None = bytearray()  # until the end of the file meta information is known
         self._digest = hashlib.sha256()
-        self._file = path.open("xb", buffering=0)
+        self._file: FileIO | None = None
+        try:
+            self._file = FileIO(path, "xb")
+        except OSError as exc:  # no inode, say: the peer is told when it has sent the whole object
+            self.failed = _no_room(exc) or exc
 
     @property
     def file(self) -> SpoolFile:
@@ -67,13 +72,14 @@ class SpoolFile:
     def write(self, data: bytes) -> int:
         """Keep these bytes, or from the first that cannot be kept on none: see failed."""
         self.size += len(data)
-        if self.failed is None:
+        if self.failed is None and self._file is not None:
             self._hash(data)
             try:
-                self._keep(data)
+                self._keep(data, self._file)
             except (OSError, NoRoomError) as exc:
                 self.failed = exc
-                os.ftruncate(self._file.fileno(), 0)  # the room is given back at once
+                with contextlib.suppress(OSError):  # a disk that fails may do so again
+                    self._file.truncate(0)  # the room is given back at once
         return len(data)
 
     def sync(self) -> str:
@@ -83,12 +89,14 @@ class SpoolFile:
         """
         if self.failed is not None:
             raise self.failed
+        assert self._file is not None, "a file that could not be opened has failed"
         os.fsync(self._file.fileno())
         return self._digest.hexdigest()
 
     def close(self) -> None:
         """Close the file; it stays where it is. Idempotent."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def discard(self) -> None:
         """Close the file and remove it, where it still is. Idempotent."""
@@ -109,13 +117,13 @@ class SpoolFile:
             data, self._head = bytes(self._head[start:]), None
         self._digest.update(data)
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, file: FileIO) -> None:
         if self.size > self._limits.max_object_bytes:
             raise NoRoomError(
                 f"an object of more than {self._limits.max_object_bytes >> 20} MiB (limits.max_file_mib): "
                 "raise it if this is meant"
             )
-        status = os.fstatvfs(self._file.fileno())
+        status = os.fstatvfs(file.fileno())
         free = status.f_bavail * status.f_frsize
         if free < self._limits.reserve_bytes + len(data):
             raise NoRoomError(
@@ -125,11 +133,16 @@ class SpoolFile:
         view = memoryview(data)
         try:
             while view:
-                view = view[self._file.write(view) :]
+                view = view[file.write(view) :]
         except OSError as exc:
-            if exc.errno in NO_ROOM:
-                raise NoRoomError(f"the disk takes no more ({exc.strerror}): make room") from exc
+            if (no_room := _no_room(exc)) is not None:
+                raise no_room from exc
             raise
+
+
+def _no_room(error: OSError) -> NoRoomError | None:
+    """The error as that of a disk that takes no more, if it is one."""
+    return NoRoomError(f"the disk takes no more ({error.strerror}): make room") if takes_no_more(error) else None
 
 
 class Spool:

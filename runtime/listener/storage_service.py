@@ -10,6 +10,7 @@ from cathrt.runtime.listener import statuses
 from cathrt.runtime.listener.object_store import Arrival, ObjectStore, Placed
 from cathrt.runtime.listener.peers import address_of, refused, title_of
 from cathrt.runtime.listener.spool import NoRoomError, SpoolFile
+from cathrt.runtime.outside.disk import takes_no_more
 from cathrt.runtime.sources.syntax import is_uid
 
 Told = Callable[[Arrival, Placed], None]
@@ -48,7 +49,8 @@ class StorageService:
         except NoRoomError as exc:
             return refused(statuses.OUT_OF_RESOURCES, peer, "object", str(exc))
         except (OSError, sqlite3.Error) as exc:
-            return refused(statuses.PROCESSING_FAILURE, peer, "object", f"cannot be made durable ({exc})")
+            status = statuses.OUT_OF_RESOURCES if takes_no_more(exc) else statuses.PROCESSING_FAILURE
+            return refused(status, peer, "object", f"cannot be made durable ({exc})")
         if placed is Placed.QUARANTINED:
             reason = f"{uid} is there with other content: kept in quarantine"
             return refused(statuses.DUPLICATE_INSTANCE, peer, "object", reason)

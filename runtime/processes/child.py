@@ -22,12 +22,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from cathrt.runtime.children.lifeline import die_with_parent
+from cathrt.runtime.config import LogConfig
 from cathrt.runtime.errors import CathrtError
-from cathrt.runtime.outside.plain_text import shown
+from cathrt.runtime.models import load_config
 from cathrt.runtime.processes.heartbeat import Heartbeat
+from cathrt.runtime.processes.log_lines import set_up_log
 from cathrt.runtime.processes.priority import Grants, Priority, make_real_time, take_priority
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.stop_event import stopped_by_signals
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,18 @@ def process_main(
     words: the command line's, sys.argv by default.
     """
     arguments = arguments_from(sys.argv[1:] if words is None else words)
-    logging.basicConfig(level=logging.WARNING, format=f"cathrt {name}: %(levelname)s: %(message)s", stream=sys.stderr)
+    set_up_log(name, _log_settings(arguments.config))
     try:
         with process(name, arguments.state, priority, arguments.supervisor_pid) as running:
             work(running, arguments)
     except CathrtError as exc:
-        print(f"cathrt {name}: error: {shown(str(exc))}", file=sys.stderr, flush=True)
+        _log.error("%s", exc, extra={"ends_process": True})
         sys.exit(exc.exit_code)
     sys.exit(0)
+
+
+def _log_settings(config: Path | None) -> LogConfig:
+    try:
+        return load_config(config).log
+    except CathrtError:  # the process says why, where it reads the configuration for itself
+        return LogConfig()

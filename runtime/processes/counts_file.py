@@ -36,11 +36,15 @@ _T = TypeVar("_T")
 
 _NAMES: tuple[Count | Moment, ...] = (*COUNTS, *MOMENTS)
 _PLACE = {name: place for place, name in enumerate(_NAMES)}
-# Words of eight bytes: layout, change, since_seq, length of the name; then the name; then the two sets of values.
-_LAYOUT, _CHANGE, _SINCE_SEQ, _NAME_BYTES, _NAME = range(5)
+# Behind these in a set: since_seq, and the verdicts up to that row, by outcome: the journal may not have them any more.
+_SINCE_SEQ = len(_NAMES)
+_BEFORE = {count: _SINCE_SEQ + 1 + place for place, count in enumerate(VERDICT_COUNTS)}
+_SET = _SINCE_SEQ + 1 + len(_BEFORE)
+# Words of eight bytes: layout, change, one that is not used, length of the name; then the name; then the two sets.
+_LAYOUT, _CHANGE, _UNUSED, _NAME_BYTES, _NAME = range(5)
 _SETS = 128
 _SIZE = 4096
-_LAYOUT_1 = int.from_bytes(b"counts01", sys.byteorder)
+_LAYOUT_2 = int.from_bytes(b"counts02", sys.byteorder)
 _MOST_NAME_BYTES = 8 * (_SETS - _NAME)
 _MOST_LOOKS = 1000
 
@@ -109,7 +113,8 @@ class CountsFile:
     @property
     def since_seq(self) -> int:
         """Row of the live journal after which settle() wants the verdicts counted."""
-        return self._words[_SINCE_SEQ]
+        with self._lock:
+            return self._set(self._words[_CHANGE])[_SINCE_SEQ]
 
     def settle(self, durable: Mapping[Count, int]) -> int:
         """Close the books of the processes before this one: each frame of theirs without a durable verdict is lost.
@@ -121,7 +126,7 @@ class CountsFile:
 
         def change(values: memoryview[int]) -> int:
             for count in VERDICT_COUNTS:
-                values[_PLACE[count]] = durable.get(count, 0)
+                values[_PLACE[count]] = values[_BEFORE[count]] + durable.get(count, 0)
             frames = values[_PLACE["received"]] - values[_PLACE["held"]]
             before = values[_PLACE["lost"]]
             values[_PLACE["frames"]], values[_PLACE["lost"]] = frames, 0
@@ -137,6 +142,20 @@ class CountsFile:
         newly = self._changed(change)
         self._settled = True
         return newly
+
+    def count_from(self, seq: int, before: Mapping[Count, int]) -> None:
+        """From now on settle() wants the verdicts after row `seq`: those up to it are about to leave the journal.
+
+        before: this source's verdicts between since_seq and that row, by outcome. No run goes on behind that row.
+        """
+
+        def change(values: memoryview[int]) -> None:
+            if seq > values[_SINCE_SEQ]:
+                values[_SINCE_SEQ] = seq
+                for count in VERDICT_COUNTS:
+                    values[_BEFORE[count]] += before.get(count, 0)
+
+        self._changed(change)
 
     def add(self, count: Count, by: int = 1) -> None:
         """Count some more. From any thread; waits for nothing."""
@@ -178,8 +197,8 @@ class CountsFile:
             return result
 
     def _set(self, number: int) -> memoryview[int]:
-        start = _SETS + (number % 2) * len(_NAMES)
-        return self._words[start : start + len(_NAMES)]
+        start = _SETS + (number % 2) * _SET
+        return self._words[start : start + _SET]
 
     def _mapped(self) -> mmap.mmap:
         try:
@@ -192,8 +211,9 @@ class CountsFile:
         name = self._source.encode()
         assert len(name) <= _MOST_NAME_BYTES
         self._map[8 * _NAME : 8 * _NAME + len(name)] = name
-        self._words[_NAME_BYTES], self._words[_SINCE_SEQ] = len(name), since_seq
-        self._words[_LAYOUT] = _LAYOUT_1  # last: a file without it is begun anew
+        self._words[_NAME_BYTES] = len(name)
+        self._set(self._words[_CHANGE])[_SINCE_SEQ] = since_seq
+        self._words[_LAYOUT] = _LAYOUT_2  # last: a file without it is begun anew
 
 
 def read_counts(path: Path) -> CountsRead | None:
@@ -204,7 +224,7 @@ def read_counts(path: Path) -> CountsRead | None:
             for _ in range(_MOST_LOOKS):
                 # A set is written two changes after it was whole: while the number stays, what was read was whole.
                 again = os.pread(file.fileno(), _SIZE, 0)
-                if page[8 * _CHANGE : 8 * _SINCE_SEQ] == again[8 * _CHANGE : 8 * _SINCE_SEQ]:
+                if page[8 * _CHANGE : 8 * _UNUSED] == again[8 * _CHANGE : 8 * _UNUSED]:
                     return _parsed(path, page) if any(page[:8]) else None
                 page = again
     except FileNotFoundError:
@@ -216,11 +236,12 @@ def read_counts(path: Path) -> CountsRead | None:
 
 def _parsed(path: Path, page: bytes) -> CountsRead:
     words = struct.unpack(f"={_SIZE // 8}q", page) if len(page) == _SIZE else (0,)
-    if words[_LAYOUT] != _LAYOUT_1:
+    if words[_LAYOUT] != _LAYOUT_2:
         raise JournalError(f"{path}: found {page[:8]!r}, expected counts of this version of cathrt: remove the file")
-    start = _SETS + (words[_CHANGE] % 2) * len(_NAMES)
+    start = _SETS + (words[_CHANGE] % 2) * _SET
     name = page[8 * _NAME : 8 * _NAME + words[_NAME_BYTES]].decode(errors="replace")
-    return CountsRead(name, words[_SINCE_SEQ], dict(zip(_NAMES, words[start : start + len(_NAMES)], strict=True)))
+    values = dict(zip(_NAMES, words[start : start + len(_NAMES)], strict=True))
+    return CountsRead(name, words[start + _SINCE_SEQ], values)
 
 
 def _refused(path: Path, exc: OSError) -> JournalError:

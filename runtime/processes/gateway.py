@@ -1,31 +1,40 @@
 """The gateway process of `cathrt run`: python -m cathrt.runtime.processes.gateway STATE [--config FILE]
 
-Receives objects by DICOM into STATE/store and serves the journals of all processes as a feed. It has no journal of its
-own yet: what was received is in the store's index. Not for: judging what was received (study.py).
+Receives objects by DICOM into STATE/store, serves the journals of all processes as a feed and delivers them to outlets.
+It has no journal of its own yet: what was received is in the store's index. Not for: judging it (study.py).
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cathrt.runtime.config import Config, ListenerConfig
 from cathrt.runtime.errors import CathrtError, SinkError
-from cathrt.runtime.gateway.feed import Feed, FeedStatus, opened_feed
+from cathrt.runtime.gateway.feed import Feed, FeedStatus, Pages, opened_feed
 from cathrt.runtime.listener.object_store import ObjectStore
 from cathrt.runtime.listener.scp import Listener, opened_listener
 from cathrt.runtime.listener.spool import spool_limits
+from cathrt.runtime.metrics.otlp import exporting
 from cathrt.runtime.models import load_config
+from cathrt.runtime.outlets.outlets import opened_outlets
+from cathrt.runtime.outlets.state import OUTLETS
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
+from cathrt.runtime.processes.figures import figures
 from cathrt.runtime.processes.health import health_of
+from cathrt.runtime.processes.retaining import gateway_keeper
 from cathrt.runtime.processes.state_folder import StateFolder
+from cathrt.runtime.retention.keeper import retaining
 
 _BEAT_S = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 def gateway(running: Process, arguments: ProcessArguments) -> None:
@@ -39,15 +48,21 @@ def gateway(running: Process, arguments: ProcessArguments) -> None:
     def health(feed: FeedStatus) -> Mapping[str, Any]:
         return health_with(feed, state, settings)
 
+    pages = Pages(health, lambda feed: figures(state, settings, feed))
+
     with (
         closing(_opened_store(state, settings)) as store,
-        opened_feed(settings.feed, journals, health) as feed,
+        opened_outlets(settings.outlets, journals, state.outbox, partial(state.write_report, OUTLETS)) as outlets,
+        opened_feed(settings.feed, journals, pages) as feed,
+        exporting(settings.metrics, lambda: pages.metrics(feed.status())),
         _receiving(settings.listener, store) as listener,
+        retaining(gateway_keeper(state, settings, store)),
     ):
         at = f"{settings.listener.ae_title} on {settings.listener.host}:{listener.port}"
-        print(f"cathrt gateway: listening as {at}, feed at {feed.url}", file=sys.stderr, flush=True)
+        _log.info("listening as %s, feed at %s", at, feed.url)
         while not running.stop.wait(_BEAT_S):
             require_well(listener, feed)
+            outlets.attend()
             running.beat()
 
 

@@ -14,9 +14,12 @@ from typing import Any, TypeVar
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.config import Config, Policy, SourceConfig, config_from_document
 from cathrt.runtime.errors import CathrtError
+from cathrt.runtime.outlets.state import OUTLETS, reasons_and_notes
 from cathrt.runtime.processes.counts_file import CountsRead, read_counts
+from cathrt.runtime.processes.engine_health import ENGINES, against_engines
 from cathrt.runtime.processes.heartbeat import last_beat_ns
 from cathrt.runtime.processes.restarts import patience_with
+from cathrt.runtime.processes.retention_said import retention_said
 from cathrt.runtime.processes.state_folder import StateFolder, disk_free_mib
 from cathrt.runtime.processes.supervisor import SUPERVISOR
 
@@ -126,8 +129,18 @@ def health_of(state: StateFolder, config: Config, now_ns: int) -> Health:
         reasons.append(f"disk: {free} MiB free, expected {config.supervisor.reserve_mib} (supervisor.reserve_mib)")
     reasons += [f"{process.name}: {reason}" for process in processes for reason in process.reasons]
     reasons += [f"source {source.name}: {reason}" for source in sources for reason in source.reasons]
+    outlet_reasons, outlet_notes = _of_outlets(config, _read(reasons, lambda: state.read_report(OUTLETS)))
+    reasons += outlet_reasons
+    kept = _read(reasons, lambda: retention_said(state, config.retention, now_ns)) or ([], [])
+    reasons += kept[0]
     notes = [f"{process.name}: {note}" for process in processes for note in process.notes]
     notes += [f"source {source.name}: {note}" for source in sources for note in source.notes]
+    notes += [*outlet_notes, *kept[1]]
+    engines = _read(reasons, lambda: state.read_report(ENGINES)) or {}
+    for source in sources:
+        against, more = against_engines(engines, source.name, now_ns)
+        reasons += [f"source {source.name}: {reason}" for reason in against]
+        notes += [f"source {source.name}: {note}" for note in more]
     return Health(tuple(reasons), tuple(notes), free, processes, sources)
 
 
@@ -191,6 +204,18 @@ def _process(state: StateFolder, told: Mapping[str, Any], now_ns: int) -> Proces
         told["name"], tuple(reasons), tuple(notes), told["state"], told["pid"], told["restarts"], age_s,
         tuple(own.get("granted", ())), tuple(own.get("refused", ())),
     )  # fmt: skip
+
+
+def _of_outlets(config: Config, report: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
+    """Reasons and notes of all outlets, each with its name. report: of the gateway, None where there is none."""
+    reasons: list[str] = []
+    notes: list[str] = []
+    told = {one["name"]: one for one in (report or {}).get("outlets", ())}
+    for outlet in config.outlets:
+        against, more = reasons_and_notes(outlet, told.get(outlet.name))
+        reasons += [f"outlet {outlet.name}: {reason}" for reason in against]
+        notes += [f"outlet {outlet.name}: {note}" for note in more]
+    return reasons, notes
 
 
 def _age_s(now_ns: int, at_ns: int | None) -> float | None:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cathrt.runtime.config import SupervisorConfig
-from cathrt.runtime.errors import ConfigError, ManifestError
+from cathrt.runtime.errors import ConfigError, JournalError, ManifestError, SinkError
 
 State = Literal["waiting", "starting", "running", "given up", "stopped"]
 What = Literal["started", "ready", "ended", "given up", "killed", "stopped"]
 
-_IDLE = ("study",)  # has the CPU only when nobody else wants it, which may be seldom
+IDLE = ("study",)  # has the CPU only when nobody else wants it, which may be seldom
 _LOOK_COUNTS_S = 1.0  # a machine that stood still for longer has held up the process as well as its supervisor
 # Ends that the next start would only repeat: wrong usage, a configuration or a bundle that is refused.
 _USAGE = 2
 _FOR_GOOD = (_USAGE, ConfigError.exit_code, ManifestError.exit_code)
+# Ends that say that the disk or the memory takes nothing. Room may be made at any time: these are never given up.
+_CANNOT_PERSIST = (JournalError.exit_code, SinkError.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Patience:
 
 def patience_with(process: str) -> Patience:
     """How long to wait for a process of that name."""
-    return Patience(hung_s=60.0, started_s=1800.0) if process in _IDLE else Patience()
+    return Patience(hung_s=60.0, started_s=1800.0) if process in IDLE else Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,15 @@ class Watched:
         self.why = self.last_end = ""
         self._due_s = self._looked_s = now_s
         self._ends_s: deque[float] = deque()
+        self._unwritten_s: deque[float] = deque()  # ends of _CANNOT_PERSIST
         self._beat_ns: int | None = None
         self._silent_s = 0.0
+        self._was_ready = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has worked once, or will not."""
+        return self._was_ready or self.state == "given up"
 
     @property
     def runs(self) -> bool:
@@ -87,7 +96,7 @@ class Watched:
 
     def looked(self, now_s: float, beat_ns: int | None) -> str | None:
         """Its last heartbeat was seen. Returns why it must be killed; None where it works."""
-        if beat_ns != self._beat_ns:
+        if beat_ns is not None and beat_ns != self._beat_ns:  # one that is not there any more is no beat
             self._beat_ns, self._silent_s = beat_ns, 0.0
         else:
             self._silent_s += min(now_s - self._looked_s, _LOOK_COUNTS_S)
@@ -102,24 +111,24 @@ class Watched:
         """What to say at its first heartbeat; None at any other time."""
         if self.state != "starting" or self._beat_ns is None:
             return None
-        self.state = "running"
+        self.state, self._was_ready = "running", True
         return self._event("ready", "ready")
 
     def ended(self, now_s: float, exit_code: int, how: str = "") -> ProcessEvent:
         """It has ended without being asked to. how: in words, where the exit code does not say it."""
         self.exit_code, self.well = exit_code, False
         self.last_end = how = how or f"ended {how_ended(exit_code)}"
-        while self._ends_s and now_s - self._ends_s[0] > self._config.restart_window_s:
-            self._ends_s.popleft()
         if exit_code in _FOR_GOOD:
             return self._given_up(f"{how}: given up, since another start would end the same way")
+        if exit_code in _CANNOT_PERSIST:
+            wait_s = self._waits(self._unwritten_s, now_s)
+            text = f"cannot persist ({how}): tried again in {wait_s:g} s, for as long as it takes"
+            return self._event("ended", text)
+        self._forget(self._ends_s, now_s)
         if len(self._ends_s) >= self._config.restarts:
             window = f"{self._config.restarts} restarts within {self._config.restart_window_s:g} s"
             return self._given_up(f"{how}: given up after {window}")
-        wait_s = min(self._config.backoff_s * 2.0 ** len(self._ends_s), self._config.most_backoff_s)
-        self._ends_s.append(now_s)
-        self.state, self._due_s = "waiting", now_s + wait_s
-        return self._event("ended", f"{how}: starts again in {wait_s:g} s")
+        return self._event("ended", f"{how}: starts again in {self._waits(self._ends_s, now_s):g} s")
 
     def stopped(self, exit_code: int, killed_for: str | None = None) -> ProcessEvent:
         """It has ended after SIGTERM. killed_for: why we killed it all the same."""
@@ -129,6 +138,18 @@ class Watched:
         if killed_for:
             return self._event("killed", f"killed, {killed_for}: what it had in hand is lost")
         return self._event("stopped", "ended" if self.well else f"ended {how_ended(exit_code)}, expected exit status 0")
+
+    def _waits(self, ends_s: deque[float], now_s: float) -> float:
+        """Wait before the next start, twice as long after each end of this kind within the window. Returns how long."""
+        self._forget(ends_s, now_s)
+        wait_s = min(self._config.backoff_s * 2.0 ** len(ends_s), self._config.most_backoff_s)
+        ends_s.append(now_s)
+        self.state, self._due_s = "waiting", now_s + wait_s
+        return wait_s
+
+    def _forget(self, ends_s: deque[float], now_s: float) -> None:
+        while ends_s and now_s - ends_s[0] > self._config.restart_window_s:
+            ends_s.popleft()
 
     def _given_up(self, text: str) -> ProcessEvent:
         self.state = "given up"

@@ -21,8 +21,10 @@ from typing import Any
 from cathrt.runtime.errors import CathrtError, SinkError
 from cathrt.runtime.outside.plain_text import json_line
 
+GIVEN = "given"  # a report: the configuration file and the bundles that `cathrt run` was started with
 SHARED_MEMORY = Path("/dev/shm")
-# Counts of each source, heartbeats and reports, a page each. Nothing else of ours is there: decoders use pipes.
+# Counts of each source, heartbeats and reports, a page each; stage times of each source, five pages. Nothing else of
+# ours is there: decoders use pipes.
 SHARED_MEMORY_MIB = 4
 _MIB = 1 << 20
 
@@ -36,11 +38,22 @@ class StateFolder:
         self.study_journal = path / "study.journal"
         self.gateway_journal = path / "gateway.journal"
         self.store = path / "store"  # of the DICOM listener: received objects
+        self.outbox = path / "outbox.db"  # of the outlets: how far each has delivered, and dead letters
+        self.intake = path / "study-intake.db"  # of the study process: where it goes on
+        self.backup_lock = path / "backup.lock"  # held while a backup is made, and while objects are removed
+        self.restoring = path / "restoring"  # there while a backup is being put back; left by one that was cut short
         self.memory = path / "memory"
+        self.swap_request = path / "swap-request.json"  # of bundles (swap_files.py)
+        self.swap_answer = path / "swap-answer.json"
+        self.swapped = path / "swapped.json"
 
     def counts(self, source: str) -> Path:
         """The counts of one live source (counts_file.py). source: its name, which need not be fit for a file's."""
         return self.memory / f"counts-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+
+    def times(self, source: str, process: str = "live") -> Path:
+        """The stage times of one source in one process (times_file.py)."""
+        return self.memory / f"times-{process}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
     def heartbeat(self, process: str) -> Path:
         """When a process last said that it works (heartbeat.py)."""
@@ -55,6 +68,10 @@ class StateFolder:
 
         The folder in shared memory outlives a kill, not a restart of the machine, nor `dismiss_memory`.
         """
+        if self.restoring.exists():
+            raise SinkError(
+                f"{self.path}: a restore into it was cut short: empty the folder, and run `cathrt restore` again"
+            )
         with _refused(self.path):
             for folder in (self.path, self.store):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from cathrt.runtime.config import Config
+from cathrt.runtime.journal.lookups import last_seq
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.line.replay import opened_line
@@ -21,9 +22,14 @@ from cathrt.runtime.listener.store_reader import StoreReader
 from cathrt.runtime.model_kind import Writer
 from cathrt.runtime.models import given_bundles, load_config, open_writer
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
+from cathrt.runtime.processes.retaining import study_keeper
 from cathrt.runtime.processes.state_folder import StateFolder
+from cathrt.runtime.processes.times_file import TimesFile
+from cathrt.runtime.processes.timings import RECEIVED, Timings, catch_up
+from cathrt.runtime.retention.keeper import retaining
 from cathrt.runtime.sources.decoder.sandbox import prepare_decoders
 from cathrt.runtime.sources.discover import Input, InputKind
+from cathrt.runtime.sources.input_names import private_name
 from cathrt.runtime.study.confirm import Confirming
 from cathrt.runtime.study.drafting import Drafts
 from cathrt.runtime.study.folder_watch import watching
@@ -35,7 +41,6 @@ from cathrt.runtime.study.study_ends import StudyEnds
 from cathrt.runtime.study.watched_folder import WatchedFolder
 from cathrt.runtime.study.writer_thread import WriterThread
 
-INTAKE_BOOK = "study-intake.db"
 _LOOK_S = 1.0  # longest between two looks at a watched folder
 
 
@@ -61,13 +66,19 @@ def confirm(
     writer: of drafts; None where ends of studies are not to be drafted.
     """
     settle_s, store = config.study.settle_s, StoreReader(state.store)
+    times: dict[str, TimesFile] = {}
     with (
-        closing(IntakeBook(state.path / INTAKE_BOOK)) as book,
-        Journal(state.study_journal, config.journal) as journal,
+        ExitStack() as opened,  # closed when the journal has shown its last record
+        closing(IntakeBook(state.intake)) as book,
+        Journal(state.study_journal, config.journal, (Timings(lambda _run: times.get(RECEIVED)),)) as journal,
         beating(running.beat) as patience,
         ExitStack() as stack,
     ):
-        folders = [WatchedFolder(Path(name), settle_s, book.is_judged) for name in config.study.watched_folders]
+        times[RECEIVED] = opened.enter_context(closing(_times(state)))
+        folders = [
+            WatchedFolder(Path(name), settle_s, book.is_judged, name_of=partial(private_name, Path(name), number))
+            for number, name in enumerate(config.study.watched_folders, 1)
+        ]
         queue = RunQueue(ReceivedRuns(store, book), folders, book)
         drafts = None
         if writer is not None:
@@ -82,7 +93,20 @@ def confirm(
             )
             stack.callback(drafts.close)
         watchers = stack.enter_context(watching(folders, queue.files, min(settle_s / 2, _LOOK_S)))
+        stack.enter_context(retaining(study_keeper(state, config, journal, book, store)))
         Confirming(queue, book, journal, config, running.stop, patience, watchers, drafts).run(open_line)
+
+
+def _times(state: StateFolder) -> TimesFile:
+    """Where the stage times of all received runs are counted, up to what is durable."""
+    journal = state.study_journal
+    times = TimesFile(state.times(RECEIVED, "study"), RECEIVED, since_seq=last_seq(journal))
+    try:
+        catch_up(times, journal, lambda _run: True)
+    except BaseException:
+        times.close()
+        raise
+    return times
 
 
 if __name__ == "__main__":

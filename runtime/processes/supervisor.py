@@ -25,7 +25,8 @@ from cathrt.runtime.errors import (
     SourceError,
 )
 from cathrt.runtime.processes.heartbeat import Heartbeat, forget_beats, last_beat_ns
-from cathrt.runtime.processes.restarts import ProcessEvent, State, Watched
+from cathrt.runtime.processes.restarts import IDLE, ProcessEvent, State, Watched
+from cathrt.runtime.processes.service_manager import ServiceManager
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.stop_event import Stopped
 
@@ -60,9 +61,14 @@ class Supervisor:
         config: SupervisorConfig,
         told: Callable[[ProcessEvent], None],
         now_s: Callable[[], float] = time.monotonic,
+        manager: ServiceManager | None = None,
     ) -> None:
-        """commands: of each process, what starts it. told: hears what happens, in the thread that runs."""
+        """commands: of each process, what starts it. told: hears what happens, in the thread that runs.
+
+        manager: who started this service; None: a person did.
+        """
         self._commands, self._state, self._config, self._told, self._now_s = commands, state, config, told, now_s
+        self._manager = manager or ServiceManager("", None)
         self._watched = [Watched(name, config, now_s()) for name in commands]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -71,19 +77,33 @@ class Supervisor:
 
         0: all ended well. Else the code of an error that ended one of them, or 1. `hurry`: what is left is killed.
         """
-        heartbeat = Heartbeat(self._state.heartbeat(SUPERVISOR))
+        path = self._state.heartbeat(SUPERVISOR)
+        heartbeat = Heartbeat(path)
         try:
             while not stopped.stop.is_set() and any(each.state != "given up" for each in self._watched):
+                if not path.exists() and path.parent.is_dir():  # shared memory was cleared, and a process made it anew
+                    heartbeat = Heartbeat(path)
                 heartbeat.beat()
                 for watched in self._watched:
                     self._attend(watched)
+                self._speak()
                 stopped.stop.wait(_LOOK_S)
+            self._manager.stopping()
             self._drain([each for each in self._watched if each.name not in LAST], stopped)
             self._drain([each for each in self._watched if each.name in LAST], stopped)
         finally:
             for name in tuple(self._children):
                 self._reap(name)
         return self._exit_code()
+
+    def _speak(self) -> None:
+        """At the end of a pass: every process that runs gave its heartbeat in time, or was killed in this pass.
+
+        So the watchdog ends a supervisor that hangs, or that cannot end a process that hangs.
+        """
+        self._manager.alive()
+        if all(each.settled for each in self._watched if each.name not in IDLE):
+            self._manager.ready()
 
     def _attend(self, watched: Watched) -> None:
         """Look at one process and do what is due."""
@@ -144,6 +164,7 @@ class Supervisor:
             )
         except SinkError as exc:  # the processes go on, and health shows an older report
             event = replace(event, text=f"{event.text} [not in the report: {exc}]")
+        self._manager.status(", ".join(f"{each.name} {each.state}" for each in self._watched))
         self._told(event)
 
     def _pid(self, name: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cathrt.runtime.alert import JUDGED, Outcome, StoredRecord
 from cathrt.runtime.counts import VERDICT_COUNTS, Count, Counts
-from cathrt.runtime.journal.lookups import outcomes_after
+from cathrt.runtime.journal.lookups import LAST, outcomes_after
 from cathrt.runtime.journal.records import values_of
 
 _COUNT_OF: Mapping[str, Count] = {
@@ -57,11 +57,16 @@ class Tally:
             counts.note("inference_ns", now_ns)
 
 
-def durable_verdicts(journal: Path, source: str, sources: Iterable[str], after_seq: int) -> Mapping[Count, int]:
-    """How many verdicts of one of these sources the journal holds after row `after_seq`. Raises JournalError."""
+def durable_verdicts(
+    journal: Path, source: str, sources: Iterable[str], after_seq: int, through: int = LAST
+) -> Mapping[Count, int]:
+    """How many verdicts of one of these sources the journal holds after row `after_seq`, up to `through`.
+
+    Raises JournalError.
+    """
     names = tuple(sources)
     found: Counter[Count] = Counter()
-    for run, outcome, number in outcomes_after(journal, after_seq):
+    for run, outcome, number in outcomes_after(journal, after_seq, through):
         if source_of_run(run, names) == source:
             found[_COUNT_OF[outcome]] += number
     return {count: found[count] for count in VERDICT_COUNTS}

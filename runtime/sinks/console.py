@@ -11,8 +11,11 @@ from typing import TextIO
 from cathrt.runtime.alert import (
     NOTICE,
     Alert,
+    EngineChange,
+    EngineWhat,
     Outcome,
     PassStart,
+    ProcessStart,
     Record,
     Refusal,
     RunSummary,
@@ -86,14 +89,14 @@ class ConsoleSink:
 
 
 def lines_from_record(record: Record, run: str = "") -> list[str]:
-    """What a person is shown of a record; empty for a verdict and for the start of a first attempt.
+    """What a person is shown of a record; empty for a verdict, and for the start of a first attempt or a process.
 
     run: what the run of an alert is called; "" where it stands above or below it.
 
     Frame numbers are 0-based.
     """
     match record:
-        case Verdict():
+        case Verdict() | ProcessStart():
             return []
         case PassStart():
             if record.attempt == 1:
@@ -115,6 +118,8 @@ def lines_from_record(record: Record, run: str = "") -> list[str]:
             return _summary_lines(record)
         case StudyDraft():
             return _draft_lines(record)
+        case EngineChange():
+            return _engine_lines(record)
 
 
 def _summary_lines(run: RunSummary) -> list[str]:
@@ -137,6 +142,34 @@ def _summary_lines(run: RunSummary) -> list[str]:
         lines.append(f"  {shown(result.text)}")
         lines.append(f"  {shown(result.bundle)} on {shown(result.engine)}, manifest {result.manifest_sha256[:12]}")
     return lines
+
+
+_ENGINE_WORDS: dict[EngineWhat, str] = {
+    "started": "the best rung judges",
+    "down": "a lower rung judges",
+    "up": "a better rung judges again",
+    "off": "NO LIVE AI: no frame is judged until an engine works again",
+    "loaded": "a new bundle is loaded beside",
+    "compared": "the new bundle was compared",
+    "swapped": "the new bundle judges, on trial",
+    "kept": "the new bundle is kept",
+    "rolled_back": "ROLLED BACK to the bundle before",
+    "refused": "a new bundle is REFUSED",
+}
+
+
+def _engine_lines(change: EngineChange) -> list[str]:
+    rung = "" if change.rung is None else f", rung {change.rung + 1} of {change.rungs}"
+    named = " -> ".join(
+        f"{shown(engine)} ({manifest[:12]})" for engine, manifest in (
+            (change.from_engine, change.from_manifest_sha256), (change.to_engine, change.to_manifest_sha256)
+        ) if engine is not None and manifest is not None
+    )  # fmt: skip
+    return [
+        f"ENGINE {shown(change.source)}: {_ENGINE_WORDS[change.what]} ({change.reason}){rung}",
+        *([f"  {named}"] if named else []),
+        f"  {shown(change.detail)}",
+    ]
 
 
 def _draft_lines(record: StudyDraft) -> list[str]:

@@ -5,6 +5,7 @@ Not for: paths to open. No path is ever made from a name.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,15 @@ _LONGEST = 120
 def shown_name(path: Path) -> str:
     """The file's name as it may be shown: no control characters, no undecodable bytes, at most 120 characters."""
     return _printable(path.name or str(path))[:_LONGEST]
+
+
+def private_name(folder: Path, number: int, path: Path) -> str:
+    """What a file of the watched folder `number` is called where patients may not be named, as file names may name one.
+
+    The digits are the first of the sha256 of its path below the folder, so that whoever has the file finds the name.
+    """
+    below = os.fsencode(os.path.relpath(path, folder))
+    return f"folder {number}" if path == folder else f"folder {number} file {hashlib.sha256(below).hexdigest()[:16]}"
 
 
 def distinct_names(places: Sequence[tuple[Path, int]]) -> list[str]:

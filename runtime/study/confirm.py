@@ -19,6 +19,7 @@ from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError, Sou
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.identity import record_id
 from cathrt.runtime.journal.head import noted_head
+from cathrt.runtime.journal.process_start import process_start
 from cathrt.runtime.journal.records import values_of
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.openings import each_opened
@@ -86,6 +87,8 @@ class Confirming:
         After a run that failed for a reason of ours the engines are opened anew; one that is lost is then noticed.
         """
         self.book.count_crash(self._rows())
+        self.journal.append(process_start("study"))
+        self.journal.sync()  # a run that is begun counts the rows behind it
         while not self.stop.is_set():
             with open_line() as line:
                 self._until_failure(line)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cathrt.runtime.errors import CathrtError
+from cathrt.runtime.outside.disk import transaction
 from cathrt.runtime.study.waiting import Stamp, WaitingRun
 
 _VERSION = 2
@@ -122,6 +123,19 @@ class IntakeBook:
         """Whether the file was judged as it is."""
         row = self._one("SELECT size, mtime_ns, inode FROM judged_file WHERE key = ?", key)
         return row is not None and Stamp(*row) == stamp
+
+    def judged_files(self, after: bytes, most: int) -> list[bytes]:
+        """Keys of files that were judged, behind `after`, in order."""
+        query = "SELECT key FROM judged_file WHERE key > ? ORDER BY key LIMIT ?"
+        with self._translated(), self._lock:
+            return [key for (key,) in self._database.execute(query, (after, most))]
+
+    def forget_judged(self, files: Sequence[bytes], first_object: int) -> int:
+        """These files, and objects of the store before that number, are gone for good. Returns how many it knew."""
+        with self._changing():
+            known = self._database.executemany("DELETE FROM judged_file WHERE key = ?", [(key,) for key in files])
+            objects = self._database.execute("DELETE FROM judged_object WHERE seq < ?", (first_object,))
+            return known.rowcount + objects.rowcount
 
     def begin(self, work: Keyed, journal_rows: int) -> None:
         """It is about to be done. journal_rows: durable ones now, by which progress is told."""
@@ -238,14 +252,8 @@ class IntakeBook:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """All of the block's changes or none."""
-        with self._translated(), self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._translated(), self._lock, transaction(self._database):
+            yield
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ class WaitingRun:
 
     @property
     def name(self) -> str:
-        """What records call it: the SOP Instance UID of an object, the path of a file below the watched folder."""
+        """What records call it: the SOP Instance UID of an object, the number and hash of a watched file."""
         return self.input.name
 
     def is_as_found(self) -> bool:
@@ -54,6 +54,11 @@ def run_from_received(received: Received, path: Path) -> WaitingRun:
 def key_of_file(path: Path) -> bytes:
     """What the intake book calls a file. Names need be no UTF-8."""
     return b"file " + os.fsencode(path)
+
+
+def path_of_key(key: bytes) -> Path:
+    """The file that the intake book calls so."""
+    return Path(os.fsdecode(key.removeprefix(b"file ")))
 
 
 def stamp_of(path: Path) -> Stamp | None:

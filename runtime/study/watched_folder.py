@@ -12,11 +12,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cathrt.runtime.sources.discover import Ignored, Input, kind_of, passed_over
-from cathrt.runtime.sources.input_names import distinct_names, shown_name
+from cathrt.runtime.sources.input_names import distinct_names
 from cathrt.runtime.study.open_for_writing import is_open_for_writing
 from cathrt.runtime.study.waiting import Stamp, WaitingRun, key_of_file, stamp_of
 
@@ -49,9 +49,14 @@ class WatchedFolder:
         *,
         now_s: Callable[[], float] = time.monotonic,
         is_written: Callable[[Path], bool] = is_open_for_writing,
+        name_of: Callable[[Path], str] | None = None,
     ) -> None:
-        """is_judged(key, stamp): whether the file was judged as it is. is_written: whether it is open for writing."""
+        """is_judged(key, stamp): whether the file was judged as it is. is_written: whether it is open for writing.
+
+        name_of: what a file or folder is called in records and messages; None: by its own name, below the folder.
+        """
         self.folder = folder
+        self._name_of = name_of or self._name_below
         self._settle_s = settle_s
         self._is_judged, self._is_written, self._now_s = is_judged, is_written, now_s
         self._seen: dict[Path, _Seen] = {}
@@ -102,8 +107,11 @@ class WatchedFolder:
         if kind == "stills":
             ignored.append(Ignored(path, "a still: a watched folder takes whole runs; cathrt replay takes stills"))
             return None
+        return WaitingRun(key, Input(kind, self._name_of(path), (path,)), stamp=stamp)
+
+    def _name_below(self, path: Path) -> str:
         (name,) = distinct_names([(path, max(len(path.parts) - len(self.folder.parts), 1))])
-        return WaitingRun(key, Input(kind, name, (path,)), stamp=stamp)
+        return name
 
     def _found(self) -> dict[Path, Stamp]:
         """Regular files that may be whole runs."""
@@ -114,17 +122,18 @@ class WatchedFolder:
             if stamp is not None and stamp.size:  # an empty file is one that was only just made
                 found[path] = stamp
         for name in unlisted.keys() - self._unlisted.keys():
-            _log.warning("%s: cannot be listed (%s): it is looked at again", shown_name(Path(name)), unlisted[name])
+            _log.warning("%s: cannot be listed (%s): it is looked at again", self._name_of(Path(name)), unlisted[name])
         for name in self._unlisted.keys() - unlisted.keys():
-            _log.warning("%s: can be listed again", shown_name(Path(name)))
+            _log.warning("%s: can be listed again", self._name_of(Path(name)))
         self._unlisted = unlisted
         return found
 
     def _say(self, ignored: list[Ignored]) -> None:
         """Name what is passed over, once."""
         self._named &= self._seen.keys()
-        for line in passed_over([one for one in ignored if one.path not in self._named]):
-            _log.warning("watched folder %s: %s", shown_name(self.folder), line)
+        new = [replace(one, path=Path(self._name_of(one.path))) for one in ignored if one.path not in self._named]
+        for line in passed_over(new):
+            _log.warning("watched folder %s: %s", self._name_of(self.folder), line)
         self._named.update(one.path for one in ignored)
 
 

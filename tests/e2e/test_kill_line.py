@@ -69,7 +69,8 @@ def test_every_fail_point_killed_the_line_at_least_once(killed: dict[str, dict])
 
 def untimed(stored: dict[str, dict]) -> dict[str, dict]:
     """Everything that is stored but the times."""
-    return {id_: {key: value for key, value in body.items() if key != "latency_ms"} for id_, body in stored.items()}
+    times = ("latency_ms", "acquired_ns")
+    return {id_: {key: value for key, value in body.items() if key not in times} for id_, body in stored.items()}
 
 
 def test_the_uninterrupted_and_the_restarted_line_store_the_same_but_for_the_times(killed: dict[str, dict]) -> None:

@@ -28,12 +28,12 @@ def box(tmp_path: Path) -> Iterator[Callable[..., Box]]:
         each.end()
 
 
-def journalled(box: Box) -> Counter[str]:
-    """Ids of the live journal's records."""
+def journalled(path: Path) -> Counter[str]:
+    """Ids of a journal's records."""
     from cathrt.runtime.journal.head import Head
     from cathrt.runtime.journal.reader import JournalReader
 
-    reader, place, ids = JournalReader(box.state.live_journal), Head(), Counter[str]()
+    reader, place, ids = JournalReader(path), Head(), Counter[str]()
     while batch := reader.read(place):
         ids.update(followed.stored.id for followed in batch)
         place = batch[-1].place
@@ -78,11 +78,13 @@ def survives(lab: Box, kills: int, seed: int) -> None:
     report = verify_journal(lab.state.live_journal, record_parts())
     assert report.sound, [books.anomalies for books in report.passes]
     accounted(lab)
-    ids = journalled(lab)
+    ids = journalled(lab.state.live_journal)
     assert max(ids.values()) == 1
+    both = ids + journalled(lab.state.study_journal)  # which has the starts of its process
+    assert max(both.values()) == 1
     shown = Counter(line["id"] for line in lab.lines if "id" in line)
     assert max(shown.values()) == 1, "shown twice"
-    assert shown.keys() <= ids.keys(), "shown, and not in the journal"
+    assert shown.keys() <= both.keys(), "shown, and not in the journal"
     numbers = [seq for seq, _ in feed.events]
     assert numbers == list(range(1, len(numbers) + 1)), "the feed left one out, or had one twice"
     assert {record["id"] for _, record in feed.events} <= ids.keys()

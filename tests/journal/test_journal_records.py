@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from cathrt.runtime.alert import (
     NOTICE,
     Alert,
+    EngineChange,
+    EngineReason,
+    EngineWhat,
     Finding,
     LiveUntil,
     News,
@@ -37,7 +40,7 @@ from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
 from cathrt.runtime.models.report.facts import Artery, Dominance, Facts, KeyFrame, Lesion
 from cathrt.runtime.models.report.records import AnswerTimes, ReportDraft
-from tests.passes import alert, draft, refusal, result, start, summary, verdict
+from tests.passes import alert, draft, engine_change, refusal, result, start, summary, verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 scores = st.floats(0.0, 1.0)
@@ -161,8 +164,37 @@ def drafts(draw: st.DrawFn) -> StudyDraft:
     )
 
 
+@st.composite
+def engine_changes(draw: st.DrawFn) -> EngineChange:
+    rung = draw(st.none() | counts)
+    return EngineChange(
+        id=draw(ids),
+        source=draw(ids),
+        kind=draw(ids),
+        what=draw(st.sampled_from(get_args(EngineWhat))),
+        reason=draw(st.sampled_from(get_args(EngineReason))),
+        from_engine=draw(st.none() | texts),
+        from_manifest_sha256=draw(st.none() | texts),
+        to_engine=draw(st.none() | texts),
+        to_manifest_sha256=draw(st.none() | texts),
+        rung=rung,
+        rungs=draw(counts),
+        live_ai=rung is not None,
+        took_ms=abs(draw(numbers)),
+        detail=draw(texts),
+    )
+
+
 records = (
-    drafts() | starts | judged | unjudged | failed | alerts | summaries() | st.builds(Refusal, ids, texts, texts, texts)
+    drafts()
+    | starts
+    | judged
+    | unjudged
+    | failed
+    | alerts
+    | summaries()
+    | st.builds(Refusal, ids, texts, texts, texts)
+    | engine_changes()
 )
 
 
@@ -170,6 +202,7 @@ GONE = object()
 LIVE = replace(alert(9), late=False, live_until=LiveUntil("boot", 1))
 ONE_OF_EACH = [
     start(),
+    engine_change(),
     LIVE,
     verdict(0),
     verdict(1, outcome=Outcome.FAILED),
@@ -316,7 +349,8 @@ def test_no_text_stops_a_record(text: str) -> None:
         (
             ("type",),
             "rumour",
-            "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft'$",
+            "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft', 'engine', "
+            "'start'$",
         ),
         (("type",), None, "^type: found 'None', expected one of"),
         (("notice",), "approved", "found .*approved.*, expected the notice 'Research use only"),
@@ -438,7 +472,7 @@ def every_key(value: Any, *above: str | int) -> Iterator[tuple[str | int, ...]]:
 
 KEYS = [(record, key) for record in ONE_OF_EACH for key in (*every_key(record), ("notice",))]
 # Keys that journals of earlier builds do not have.
-LATER = {"outside", "best_readability", "best_is_poor", "vesselness", "change", "filter_prefers"}
+LATER = {"outside", "best_readability", "best_is_poor", "vesselness", "change", "filter_prefers", "acquired_ns"}
 
 
 @pytest.mark.parametrize(("record", "key"), [(record, key) for record, key in KEYS if key[-1] not in LATER])
@@ -621,3 +655,11 @@ def test_a_body_that_is_no_json_object_is_refused_in_printable_words(body: bytes
             record_from_body(text, record_parts())
         assert str(refused.value).isprintable()
         assert len(str(refused.value)) < 400
+
+
+def test_a_change_of_engine_has_a_rung_exactly_where_there_is_live_ai() -> None:
+    off = engine_change("off")
+    assert record_from_body(body_from_record(off), record_parts()) == off
+    for wrong in (replace(off, live_ai=True), replace(engine_change(), rung=None)):
+        with pytest.raises(ValueError, match="expected a rung where there is live AI"):
+            body_from_record(wrong)

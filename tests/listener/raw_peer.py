@@ -24,11 +24,15 @@ def item(kind: int, content: bytes) -> bytes:
 
 
 def associate(
-    abstracts: tuple[str, ...] = (XA,), syntax: str = EXPLICIT_LITTLE, called: str = "CATHRT", calling: str = "RAW"
+    abstracts: tuple[str, ...] = (XA,),
+    syntax: str | None = EXPLICIT_LITTLE,
+    called: str = "CATHRT",
+    calling: str = "RAW",
 ) -> bytes:
-    """A-ASSOCIATE-RQ; the context of abstracts[n] has the ID 2n+1."""
+    """A-ASSOCIATE-RQ; the context of abstracts[n] has the ID 2n+1. syntax: None for contexts without one."""
+    syntaxes = b"" if syntax is None else item(0x40, syntax.encode())
     contexts = b"".join(
-        item(0x20, bytes([2 * number + 1, 0, 0, 0]) + item(0x30, abstract.encode()) + item(0x40, syntax.encode()))
+        item(0x20, bytes([2 * number + 1, 0, 0, 0]) + item(0x30, abstract.encode()) + syntaxes)
         for number, abstract in enumerate(abstracts)
     )
     user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3")

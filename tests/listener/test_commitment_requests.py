@@ -70,7 +70,7 @@ def test_one_peer_may_have_only_so_many_requests_without_an_answer(
 
 def test_a_request_that_cannot_be_made_durable_is_refused(running: Listening) -> None:
     running.store.index._database.execute("PRAGMA query_only=ON")
-    assert asked_alone(running, (XA, STORED)) == statuses.PROCESSING_FAILURE
+    assert asked_alone(running, (XA, STORED)) == statuses.RESOURCE_LIMITATION
     running.store.index._database.execute("PRAGMA query_only=OFF")
     assert asked_alone(running, (XA, STORED)) == statuses.SUCCESS
 

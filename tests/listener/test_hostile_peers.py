@@ -82,6 +82,7 @@ BEFORE: dict[str, bytes] = {
     "a request without content": raw.pdu(1, b""),
     "a request cut short": raw.associate()[:60],
     "a request whose items lie about their length": raw.associate()[:-30] + b"\xff" * 30,
+    "contexts without a transfer syntax": raw.associate((raw.XA, VERIFICATION), syntax=None),
     "an abort": raw.pdu(7, bytes(4)),
     "an unknown type": raw.pdu(0x42, b"abcd"),
 }
@@ -106,6 +107,8 @@ AFTER: dict[str, bytes] = {
     "a command that nobody knows": raw.fragment(raw.command(0x7777), is_command=True),
     "a store that ends within its data": raw.fragment(raw.command(raw.STORE), is_command=True)
     + raw.fragment(bytes(1000), is_command=False, last=False),
+    "a second request behind an echo": raw.fragment(raw.command(raw.ECHO, data_set=False), is_command=True)
+    + raw.associate(),
     "data without a command": raw.fragment(bytes(1000), is_command=False),
     "half a PDU": raw.fragment(raw.command(raw.STORE), is_command=True)[:-20],
 }

@@ -226,7 +226,7 @@ def test_a_study_has_only_so_many_steps(association: Association, monkeypatch: p
 
 def test_a_step_that_cannot_be_made_durable_is_refused(running: Listening, association: Association) -> None:
     running.store.index._database.execute("PRAGMA query_only=ON")
-    assert create(association, step()) == statuses.PROCESSING_FAILURE
+    assert create(association, step()) == statuses.RESOURCE_LIMITATION
     running.store.index._database.execute("PRAGMA query_only=OFF")
     assert create(association, step()) == statuses.SUCCESS
 

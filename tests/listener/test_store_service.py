@@ -122,17 +122,20 @@ def test_an_object_beyond_the_limit_is_refused(tmp_path: Path, file: Path) -> No
         assert running.files("incoming") == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(errno.ENOSPC, OUT_OF_RESOURCES), (errno.EROFS, OUT_OF_RESOURCES), (errno.EIO, PROCESSING_FAILURE)],
+)
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_an_object_that_cannot_be_made_durable_is_no_success(
-    number: int, call: str, running: Listening, file: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, status: int, call: str, running: Listening, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
         patched.setattr(object_store.os, call, fail)
-        assert send(running, file) == PROCESSING_FAILURE
+        assert send(running, file) == status
     assert running.files("incoming") == running.files("objects") == []
     assert running.store.received() == []
     assert running.told == []
@@ -141,7 +144,7 @@ def test_an_object_that_cannot_be_made_durable_is_no_success(
 
 def test_an_index_that_cannot_be_written_is_no_success(running: Listening, file: Path) -> None:
     running.store.index._database.execute("PRAGMA query_only=ON")
-    assert send(running, file) == PROCESSING_FAILURE
+    assert send(running, file) == OUT_OF_RESOURCES
     running.store.index._database.execute("PRAGMA query_only=OFF")
     assert send(running, file) == SUCCESS
 

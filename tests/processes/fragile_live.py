@@ -5,28 +5,24 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from cathrt.runtime.config import Config
 from cathrt.runtime.failpoints import arm, kill
-from cathrt.runtime.line.pipeline import Line
+from cathrt.runtime.line.ladder_place import Place
 from cathrt.runtime.processes import live
 from cathrt.runtime.processes.child import process_main
 from tests import lines
 from tests.processes.moving_tap import MovingTap
 
 
-@contextmanager
-def _line_in_memory(_bundles: object, settings: Config, _rate: str) -> Iterator[Line]:
-    yield replace(lines.line(rate="live"), config=settings)
+def _places_in_memory(_bundles: object, settings: Config, *_: object) -> list[Place]:
+    return lines.places_of(replace(lines.line(rate="live"), config=settings))
 
 
 if __name__ == "__main__":
     point, after, *words = sys.argv[1:]
-    live.opened_line = _line_in_memory  # type: ignore[assignment]
-    live.trusted_bundles = lambda _folders, _config: [lines.BUNDLE]  # type: ignore[assignment]
+    live.open_places = _places_in_memory
     live.tap_opening = lambda _source, _limits: (
         lambda: MovingTap(  # type: ignore[assignment]
             45, threading.Event(), held=40, rate_hz=60.0

@@ -20,18 +20,21 @@ from typing import cast
 
 import pytest
 
-from cathrt.runtime.config import Config
+from cathrt.runtime.config import Config, OutletConfig
 from cathrt.runtime.errors import CathrtError, ConfigError
 from cathrt.runtime.gateway.feed import FeedStatus
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.listener.scp import Listener
 from cathrt.runtime.listener.statuses import SUCCESS
+from cathrt.runtime.outlets.delivered import delivered_through
+from cathrt.runtime.outlets.state import OUTLETS
 from cathrt.runtime.processes.child import ProcessArguments, process
 from cathrt.runtime.processes.gateway import gateway, health_with, require_well
 from cathrt.runtime.processes.state_folder import StateFolder
 from tests.conftest import ROOT
 from tests.gateway.reading import PATIENCE_S, RECORDS, Reader, bodies, serving
 from tests.listener.listening import associated, dataset
+from tests.outlets.receivers import receiving
 from tests.passes import AT_ONCE, refusal, rows, write
 from tests.sources.dicom_bytes import text, xa_file
 
@@ -64,10 +67,10 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
 
 
 @contextmanager
-def started(state: StateFolder, drain_s: float = 20.0) -> Iterator[Running]:
-    """The process, once it says where it is."""
+def started(state: StateFolder, drain_s: float = 20.0, outlets: str = "") -> Iterator[Running]:
+    """The process, once it says where it is. outlets: TOML."""
     config = state.path.with_name("lab.toml")
-    config.write_text(f"[listener]\nport = 0\nreserve_mib = 1\ndrain_s = {drain_s}\n[feed]\nport = 0\n")
+    config.write_text(f"[listener]\nport = 0\nreserve_mib = 1\ndrain_s = {drain_s}\n[feed]\nport = 0\n{outlets}")
     words = [sys.executable, "-m", "cathrt.runtime.processes.gateway", str(state.path), "--config", str(config)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT) as begun:
         try:
@@ -189,3 +192,51 @@ def _write_until(journal: Journal, done: threading.Event) -> None:
     while not done.wait(0.01):
         journal.append(refusal(f"input {number}"))
         number += 1
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_an_outlet_has_every_record_in_order_however_often_the_gateway_is_killed(
+    state: StateFolder, kills: int
+) -> None:
+    chance = random.Random(kills)
+    state.path.mkdir()
+    done = threading.Event()
+    with receiving("webhook") as receiver, Journal(state.live_journal, AT_ONCE) as journal:
+        outlets = f'[[outlets]]\nname = "ward"\nkind = "webhook"\naddress = "{receiver.address}"\nfirst_wait_s = 0.1\n'
+        writing = threading.Thread(target=_write_until, args=(journal, done))
+        writing.start()
+        try:
+            for _ in range(kills):
+                with started(state, outlets=outlets) as running:
+                    until = len(receiver.told.taken) + chance.randrange(5, 60)
+                    receiver.told.wait_for(lambda until=until: len(receiver.told.taken) >= until)  # type: ignore[misc]
+                    running.process.kill()
+        finally:
+            done.set()
+            writing.join()
+        journal.sync()
+        stored = [id_ for _, id_ in rows(state.live_journal)]
+        with started(state, outlets=outlets) as running:
+            receiver.told.wait_for(lambda: receiver.told.ids[-1] == stored[-1])
+            assert running.end() == ""  # a goodbye notes the place
+        assert list(dict.fromkeys(receiver.told.ids)) == stored
+        assert delivered_through(state.outbox, [MANDATORY], "live", len(stored)) == len(stored)
+        repeats = len(receiver.told.ids) - len(stored)
+        assert repeats <= 17 * kills
+
+
+MANDATORY = OutletConfig("ward", "webhook", "http://127.0.0.1", mandatory=True)
+
+
+def test_an_outlet_that_cannot_work_is_in_health_and_ends_nothing(state: StateFolder) -> None:
+    outlets = '[[outlets]]\nname = "ward"\nkind = "webhook"\naddress = "http://127.0.0.1:1"\nsecret_file = "none"\n'
+    with started(state, outlets=outlets) as running:
+        write(state.live_journal, RECORDS)
+        for _ in range(600):
+            report = state.read_report(OUTLETS)
+            if report is not None and report["outlets"][0]["error"]:
+                break
+            time.sleep(0.05)
+        assert report is not None
+        assert "outlets.ward.secret_file: none cannot be read" in report["outlets"][0]["error"]
+        assert "Traceback" not in running.end()

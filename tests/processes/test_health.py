@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.config import Config, SourceConfig, SupervisorConfig
+from cathrt.runtime.config import Config, OutletConfig, SourceConfig, SupervisorConfig
 from cathrt.runtime.counts import COUNTS, MOMENTS
+from cathrt.runtime.outlets.state import OUTLETS, OutletState, reasons_and_notes
 from cathrt.runtime.processes.counts_file import CountsFile, CountsRead
 from cathrt.runtime.processes.health import MOST_IN_HAND, Health, health_of, source_health
 from cathrt.runtime.processes.heartbeat import Heartbeat
@@ -179,3 +180,42 @@ def test_a_source_of_the_configuration_that_nobody_watches_is_unhealthy(state: S
     two = replace(CONFIG, sources=(SOURCE, SourceConfig("B", "phantom")))
     (reason,) = health(state, two).reasons
     assert reason.startswith("source B: no counts")
+
+
+OUTLET = OutletConfig("ward", "webhook", "http://127.0.0.1", lag_s=300.0)
+REACHED = asdict(OutletState("ward", "webhook", False, reachable=True))
+
+
+def test_an_outlet_that_is_up_to_date_is_not_spoken_of() -> None:
+    assert reasons_and_notes(OUTLET, REACHED) == ([], [])
+
+
+def test_an_outlet_that_is_behind_is_a_note_and_a_mandatory_one_a_reason() -> None:
+    behind = {**REACHED, "reachable": False, "error": "answered 503", "rows_behind": 12, "oldest_s": 301.0}
+    said = "12 rows behind for 301 s, expected at most 300 (outlets.lag_s): answered 503"
+    assert reasons_and_notes(OUTLET, behind) == ([], [said])
+    assert reasons_and_notes(replace(OUTLET, mandatory=True), behind) == ([said], [])
+    assert reasons_and_notes(replace(OUTLET, mandatory=True), {**behind, "oldest_s": 299.0}) == (
+        [], ["not reached: answered 503"],
+    )  # fmt: skip
+
+
+def test_what_a_person_has_to_decide_about_an_outlet_is_a_note_and_a_fault_a_reason() -> None:
+    reasons, notes = reasons_and_notes(
+        OUTLET, {**REACHED, "faults": ["live.journal: another one"], "dead": 2, "limited": 3, "pruned": 4}
+    )
+    assert reasons == ["live.journal: another one"]
+    assert [note.split()[:2] for note in notes] == [["2", "dead"], ["3", "alerts"], ["4", "rows"]]
+
+
+def test_outlets_are_named_in_the_health_of_the_whole(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.make()
+    try:
+        config = replace(CONFIG, outlets=(OUTLET, replace(OUTLET, name="lab")))
+        state.write_report(OUTLETS, {"outlets": [{**REACHED, "dead": 1}]})
+        health = health_of(state, config, NOW_NS)
+    finally:
+        state.dismiss_memory()
+    assert "outlet lab: no report of it: the gateway has not begun" in health.reasons
+    assert "outlet ward: 1 dead letters: `cathrt outbox list STATE` shows them" in health.notes

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.alert import Refusal, RunSummary, Verdict
+from cathrt.runtime.alert import EngineChange, Refusal, RunSummary, Verdict
 from cathrt.runtime.clock import MonotonicClock
 from cathrt.runtime.config import Config, SourceConfig
 from cathrt.runtime.counts import FRAME_ENDS, CountsInMemory, unjudged, waiting
 from cathrt.runtime.errors import EngineLostError, ManifestError, SourceError
 from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.line.ladder_place import Place
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.processes import live
 from cathrt.runtime.processes.live import Watcher, settings_of_sources
 from cathrt.runtime.processes.tally import Tally
-from tests.lines import fake_engine, line
+from tests.lines import fake_engine, line, places_of
 from tests.passes import AT_ONCE, Shown
 from tests.processes.moving_tap import MovingTap
 
@@ -64,17 +65,19 @@ class Lab:
 
 
 @contextmanager
-def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, pictures: int, made: Line | None = None) -> Iterator[Lab]:
-    """A watcher on a line in memory."""
+def lab(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    pictures: int,
+    made: Line | None = None,
+    places: list[Place] | None = None,
+) -> Iterator[Lab]:
+    """A watcher on a line in memory, or on these places of a ladder."""
     made = made or line(rate="live")
     closed = threading.Event()
 
-    @contextmanager
-    def opened(_bundles: object, settings: Config, rate: str) -> Iterator[Line]:
-        assert rate == "live"
-        yield replace(made, config=settings)
-
-    monkeypatch.setattr(live, "opened_line", opened)
+    monkeypatch.setattr(live, "open_places", lambda *_how: places or places_of(made))
     monkeypatch.setattr(
         live, "tap_opening", lambda _source, _limits: lambda: MovingTap(pictures, closed, held=pictures and 10**9)
     )
@@ -152,13 +155,31 @@ def test_an_inference_runs_while_no_run_comes(monkeypatch: pytest.MonkeyPatch, t
         assert found.watcher.began
 
 
-def test_an_engine_that_is_lost_ends_the_watcher(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_live_ai_every_frame_is_failed_with_that_reason_and_the_watcher_lives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def lost(inputs: object, outputs: object) -> None:
         raise EngineLostError("the device is gone")
 
-    with lab(monkeypatch, tmp_path, pictures=0, made=line(engine=fake_engine(lost), rate="live")) as found:
-        found.wait_for(lambda: found.watcher.ended)
-    assert isinstance(found.watcher.failure, EngineLostError)
+    with lab(monkeypatch, tmp_path, pictures=20, made=line(engine=fake_engine(lost), rate="live")) as found:
+        found.wait_for(lambda: any(isinstance(record, RunSummary) for record in found.shown.records))
+        found.wait_for(lambda: found.counts.value("runs") > 0 and found.watcher.ladder is not None)
+        assert not found.watcher.ended
+        assert found.watcher.ladder is not None
+        assert not found.watcher.ladder.live_ai
+    assert found.watcher.failure is None
+    accounted(found.counts)
+    verdicts = [record for record in found.shown.records if isinstance(record, Verdict)]
+    failed = [verdict for verdict in verdicts if verdict.outcome != "DUPLICATE"]  # the last picture is held
+    assert len(failed) >= 20
+    assert {(verdict.outcome, verdict.retry) for verdict in failed} == {("FAILED", True)}
+    assert all("no live AI" in str(verdict.reason) for verdict in failed)
+    assert all("the device is gone" in str(verdict.reason) for verdict in failed)
+    changes = [record for record in found.shown.records if isinstance(record, EngineChange)]
+    assert [(change.what, change.reason, change.live_ai) for change in changes] == [
+        ("started", "start", True), ("off", "lost", False)
+    ]  # fmt: skip
+    assert verify_journal(found.journal, record_parts()).sound
 
 
 def test_the_process_beats_while_all_watchers_go_round_and_raises_what_ended_one(
@@ -194,7 +215,7 @@ def test_the_process_beats_while_all_watchers_go_round_and_raises_what_ended_one
     looks: list[int] = []
     monkeypatch.setattr(process.stop, "wait", wait)
     with pytest.raises(SourceError, match="never returned"):
-        live._watch(rounds, process, clock, 50)  # type: ignore[arg-type]
+        live._watch(rounds, process, clock, 50, lambda: None)  # type: ignore[arg-type]
     assert process.beats == 2
     assert process.stop.is_set()
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,17 @@ def counts_of(state: StateFolder) -> CountsRead:
     return found
 
 
-def runs_to_its_end(state: StateFolder) -> None:
-    """Until two more runs are over; then it is drained."""
+def runs_to_its_end(state: StateFolder) -> float:
+    """Until two more runs are over; then it is drained. Returns the seconds until its first durable verdict."""
     before = read_counts(state.counts("A"))
     wanted = (0 if before is None else before.values["runs"]) + 3
+    began_ns, first_ns = time.monotonic_ns(), 0
     child = started(state, "-", 0)
     try:
         deadline = time.monotonic() + PATIENCE_S
         while (found := read_counts(state.counts("A"))) is None or found.values["runs"] < wanted:
+            if found is not None and first_ns == 0 and found.values["verdict_ns"] > began_ns:
+                first_ns = found.values["verdict_ns"]
             assert child.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -61,13 +65,17 @@ def runs_to_its_end(state: StateFolder) -> None:
     finally:
         child.kill()
         child.wait()
+    assert first_ns > 0
+    return (first_ns - began_ns) / 1e9
 
 
 @pytest.mark.parametrize(
     "point", [pytest.param(point, marks=[] if point in FEW else pytest.mark.slow) for point in POINTS]
 )
 @pytest.mark.parametrize("after", [pytest.param(0, marks=pytest.mark.slow), 17])
-def test_what_a_kill_leaves_is_made_whole_by_the_next_start(point: str, after: int, state: StateFolder) -> None:
+def test_what_a_kill_leaves_is_made_whole_by_the_next_start(
+    point: str, after: int, state: StateFolder, record_property: Callable[[str, object], None]
+) -> None:
     if point in ("line.alerted", "line.summarised"):
         after //= 8  # there are few of these
     child = started(state, point, after)
@@ -76,7 +84,7 @@ def test_what_a_kill_leaves_is_made_whole_by_the_next_start(point: str, after: i
     finally:
         child.kill()
         child.wait()
-    runs_to_its_end(state)
+    record_property("recovery_s", round(runs_to_its_end(state), 3))
 
     report = verify_journal(state.live_journal, record_parts())
     assert report.sound, [(books.source, books.anomalies) for books in report.passes]

@@ -90,11 +90,34 @@ def test_any_other_end_is_followed_by_a_restart_even_a_good_one_that_nobody_aske
     assert watched.started(1.5).text == "live: started (restart 1)"
 
 
+@pytest.mark.parametrize("exit_code", [7, 8])
+def test_a_process_that_cannot_write_is_tried_again_for_as_long_as_it_takes(exit_code: int) -> None:
+    watched, now_s, waits = running(), 0.0, []
+    for _ in range(50):
+        event = watched.ended(now_s, exit_code)
+        assert "cannot persist" in event.text
+        assert watched.state == "waiting"
+        due_s = next(now_s + step / 10 for step in range(1000) if watched.is_due(now_s + step / 10))
+        waits.append(round(due_s - now_s, 1))
+        now_s = due_s
+        watched.started(now_s)
+    assert waits[:4] == [0.5, 1.0, 2.0, 3.0]
+    assert max(waits) == 3.0
+    assert watched.ended(now_s, -9).what == "ended", "a crash after it is the first one"
+
+
 def test_a_process_without_heartbeats_is_hung() -> None:
     watched = running()
     for second in range(1, int(HUNG_S) + 1):
         assert watched.looked(float(second), 1) is None
     assert watched.looked(HUNG_S + 1.0, 1) == f"no heartbeat for {HUNG_S:g} s"
+
+
+def test_a_process_whose_heartbeat_is_gone_is_hung() -> None:
+    watched = running()
+    for second in range(1, int(HUNG_S) + 1):
+        assert watched.looked(float(second), None) is None
+    assert watched.looked(HUNG_S + 1.0, None) == f"no heartbeat for {HUNG_S:g} s"
 
 
 def test_a_process_that_beats_is_not() -> None:

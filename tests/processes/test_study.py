@@ -27,6 +27,7 @@ from cathrt.runtime.models import record_parts
 from cathrt.runtime.phantom import PhantomSource, sample_scene
 from cathrt.runtime.phantom.dicom import write_xa
 from cathrt.runtime.processes.state_folder import StateFolder
+from cathrt.runtime.sources.input_names import private_name
 from tests.conftest import ROOT
 from tests.listener.listening import Listening, listening, with_settings
 from tests.listener.test_tls import Authority
@@ -179,7 +180,7 @@ def test_a_run_that_came_over_mutual_tls_is_judged(lab: Lab, tmp_path: Path) -> 
 def test_a_file_that_is_renamed_into_a_watched_folder_is_judged(lab: Lab) -> None:
     folder = lab.state.path.parent / "watched"
     small_run(folder / "run.part", "1.2.5").rename(folder / "run.dcm")
-    lab.until(lambda: "run.dcm" in lab.names())
+    lab.until(lambda: private_name(folder, 1, folder / "run.dcm") in lab.names())
 
 
 @contextmanager

@@ -131,7 +131,10 @@ class DecoderProcess:
             os.write(self._credits, b"+" * slots)
 
     def how_it_ended(self) -> Ending:
-        """Why the child stopped by itself: its signal, its last word on standard error, or its exit status."""
+        """Why the child stopped by itself: its signal, the kind of its error, or its exit status.
+
+        Not what the error says: a library's words may quote an element.
+        """
         status = exit_status(self._process, within_s=2.0)
         if status is None:
             return Ending("it closed its side and went on running", killed=False)
@@ -140,7 +143,8 @@ class DecoderProcess:
             name = _signal_name(-status)
             return Ending(f"{name}: {_MEANING.get(name, 'killed from outside')}", killed=name not in _CRASHES)
         lines = self._stderr.decode(errors="replace").strip().splitlines()
-        last = printable(lines[-1], 200) if lines else f"ended with status {status} and no word"
+        kind = printable(lines[-1].partition(": ")[0], 200) if lines else ""
+        last = kind or f"ended with status {status} and no word"
         return Ending(last, killed=False)
 
     def close(self) -> None:

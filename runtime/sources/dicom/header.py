@@ -22,7 +22,7 @@ from cathrt.runtime.sources.dicom.grayscale import grayscale_from_attributes
 from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, uid_name
 from cathrt.runtime.sources.dicom.per_frame import flag_gaps, grayscales_of_frames
 from cathrt.runtime.sources.dicom.timing import timing_from_attributes
-from cathrt.runtime.sources.syntax import is_uid
+from cathrt.runtime.sources.syntax import is_uid, quoted_code
 
 X_RAY_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.12.1": "XA",  # X-Ray Angiographic Image Storage
@@ -134,7 +134,7 @@ def _check_sop_class(part10: Part10, attributes: Attributes) -> tuple[str, str |
         attributes.flags.add("secondary_capture")
     elif uid not in X_RAY_MODALITIES:
         raise SourceError(
-            f"SOP class {uid_name(uid)} with modality {modality or 'unknown'}: "
+            f"SOP class {uid_name(uid)} with modality {quoted_code(modality)}: "
             "expected an XA or XRF image, or a secondary capture of one"
         )
     elif modality != X_RAY_MODALITIES[uid]:
@@ -191,7 +191,7 @@ def _photometric_interpretation(attributes: Attributes) -> PhotometricInterpreta
     if value is None:
         attributes.flags.add("photometric_interpretation_missing")
     elif value != "MONOCHROME2":
-        raise SourceError(f"Photometric Interpretation {value}: expected MONOCHROME2 or MONOCHROME1")
+        raise SourceError(f"Photometric Interpretation {quoted_code(value)}: expected MONOCHROME2 or MONOCHROME1")
     return "MONOCHROME2"
 
 

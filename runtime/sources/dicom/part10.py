@@ -102,7 +102,8 @@ def read_part10(
         except (*CONVERSION_ERRORS, EOFError, InvalidDicomError) as exc:
             if isinstance(exc, OSError) and exc.errno is not None:  # of the system; pydicom's own have none
                 raise
-            raise SourceError(f"damaged DICOM header ({type(exc).__name__}: {exc}): export the file again") from exc
+            # pydicom's own words may quote a value.
+            raise SourceError(f"damaged DICOM header ({type(exc).__name__}): export the file again") from exc
         except RecursionError as exc:
             raise SourceError("DICOM sequences nested beyond reason: the file is damaged or hostile") from exc
     if dataset.original_encoding[0] != implicit:
@@ -196,6 +197,8 @@ def uid_name(uid: str) -> str:
 
 
 def _named(uid: str) -> str:
+    if not is_uid(uid):
+        return "that is no UID"
     name = uid_name(uid)
     return uid if name == uid else f"{uid} ({name})"
 

@@ -1,0 +1,110 @@
+"""The retention of each process of `cathrt run`: what it keeps, under which limits, and where its report is.
+
+Not for: what may go (runtime/retention/).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from cathrt.runtime.config import Config, RetentionConfig
+from cathrt.runtime.journal.lookups import first_row_of
+from cathrt.runtime.journal.writer import Journal
+from cathrt.runtime.listener.object_store import ObjectStore
+from cathrt.runtime.listener.store_reader import StoreReader
+from cathrt.runtime.processes.counts_file import CountsFile
+from cathrt.runtime.processes.state_folder import StateFolder
+from cathrt.runtime.processes.tally import durable_verdicts
+from cathrt.runtime.retention.keeper import Disk, Keeper, Look
+from cathrt.runtime.retention.kept_journal import JournalLimits, KeptJournal, Looked, Moment
+from cathrt.runtime.retention.kept_objects import KeptObjects, ObjectLimits
+from cathrt.runtime.retention.old_studies import forget_studies
+from cathrt.runtime.retention.rules import DAY_S
+from cathrt.runtime.study.intake_book import IntakeBook
+from cathrt.runtime.study.intake_reader import intake_of
+from cathrt.runtime.study.old_inputs import forget_inputs
+
+_HOUR_S = 3600.0
+
+
+def live_keeper(state: StateFolder, config: Config, journal: Journal, counts: Mapping[str, CountsFile]) -> Keeper:
+    """Of the live journal. counts: of each source, which count on where the journal has nothing left to count."""
+
+    def before(through: int) -> None:
+        for name, page in counts.items():
+            pruned = durable_verdicts(state.live_journal, name, counts, page.since_seq, through)
+            page.count_from(through, pruned)
+
+    kept = config.retention
+    limits = JournalLimits(kept.live_days, kept.live_mib, kept.keep_hours * _HOUR_S)
+    rows = KeptJournal("live", journal, limits, config.outlets, state.outbox, before=before)
+    return _keeper(state, kept, "live", {"live rows": rows.look})
+
+
+def study_keeper(state: StateFolder, config: Config, journal: Journal, book: IntakeBook, store: StoreReader) -> Keeper:
+    """Of the study journal, and of what the intake book knows of inputs that are gone."""
+    kept = config.retention
+    limits = JournalLimits(kept.study_days, kept.study_mib, kept.keep_hours * _HOUR_S)
+
+    def needed(head: int) -> int:
+        """Drafts that are not written yet read the summaries of their runs."""
+        drafted = book.drafted()
+        waiting = [] if drafted is None else store.study_ends(after=drafted)
+        passes = [pass_id for end in waiting for _, pass_id in book.passes_of(end.objects) if pass_id]
+        first = first_row_of(journal.path, passes)
+        return head if first is None else first - 1
+
+    rows = KeptJournal("study", journal, limits, config.outlets, state.outbox, needed=needed)
+    return _keeper(state, kept, "study", {"study rows": rows.look, "inputs": _inputs(book, store)})
+
+
+def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Keeper:
+    """Of the received objects, and of what the store's index knows of studies that are gone."""
+    kept = config.retention
+    objects = KeptObjects(
+        store,
+        partial(intake_of, state.intake),
+        state.backup_lock,
+        ObjectLimits(kept.store_days, kept.store_mib, kept.keep_hours * _HOUR_S),
+    )
+
+    def studies(moment: Moment) -> Looked:
+        if not kept.books_days:
+            return Looked()
+        return Looked(forget_studies(store.index, moment.now_s - kept.books_days * DAY_S))
+
+    unknown = _once(store.remove_unknown)
+    return _keeper(state, kept, "gateway", {"files of no object": unknown, "objects": objects.look, "studies": studies})
+
+
+def _keeper(state: StateFolder, kept: RetentionConfig, process: str, looks: Mapping[str, Look]) -> Keeper:
+    def told(report: dict[str, object]) -> None:
+        state.write_report(f"retention-{process}", {"at_ns": time.monotonic_ns(), **report})
+
+    return Keeper(looks, Disk(state.path, kept.free_mib), told)
+
+
+def _inputs(book: IntakeBook, store: StoreReader) -> Look:
+    after = b""
+
+    def look(_moment: Moment) -> Looked:
+        nonlocal after
+        first = store.received()[:1]
+        removed, after = forget_inputs(book, first[0].seq if first else 0, after)
+        return Looked(removed)
+
+    return look
+
+
+def _once(remove: Callable[[], int]) -> Look:
+    """What a killed process may have left is looked for at the start."""
+    done = False
+
+    def look(_moment: Moment) -> Looked:
+        nonlocal done
+        removed, done = 0 if done else remove(), True
+        return Looked(removed)
+
+    return look

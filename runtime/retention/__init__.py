@@ -1,0 +1,1 @@
+"""What is kept, for how long and how much; backups of it, and how they come back."""
