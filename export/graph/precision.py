@@ -66,11 +66,12 @@ def typed(model: ModelProto, element: Element) -> ModelProto:
     nodes: list[NodeProto] = []
     held: dict[str, str] = dict.fromkeys(edit.inputs, "float32")  # float type of every computed tensor
     cast: dict[tuple[str, str], str] = {}
+    others = _no_floats(model)
 
     def given_as(tensor: str, wanted: str) -> str:
         if edit.is_weight(tensor):
             return tensor if wanted == "float32" else _weight_as(edit, tensor, element)
-        if held[tensor] == wanted:
+        if tensor in others or held[tensor] == wanted:
             return tensor
         if (tensor, wanted) not in cast:
             cast[tensor, wanted] = f"{tensor}.{wanted}"
@@ -126,6 +127,14 @@ def check_opset(model: ModelProto, target: CpuTarget) -> int:
             f"{limit} or less, or update the target and its line in export/graph/precision.py"
         )
     return int(found)
+
+
+def _no_floats(model: ModelProto) -> frozenset[str]:
+    """Inputs and computed tensors that hold something else than floats, such as masks and shapes: they stay as they
+    are. Not int8, which only DequantizeLinear reads."""
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    kinds = {port.name: port.type.tensor_type.elem_type for port in (*inferred.input, *inferred.value_info)}
+    return frozenset(name for name, kind in kinds.items() if kind in (TensorProto.BOOL, TensorProto.INT64))
 
 
 def _weight_as(edit: GraphEdit, name: str, element: Element) -> str:

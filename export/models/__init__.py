@@ -13,12 +13,14 @@ from cathrt.export.models.generic import GENERIC
 from cathrt.export.models.keyframe import KEYFRAME
 from cathrt.export.models.report import REPORT
 from cathrt.export.models.report.evaluate.command import evaluate_report
+from cathrt.export.models.study import STUDY
 from cathrt.runtime.errors import ConfigError
 
 EXPORTS: dict[str, ExportKind | OwnExport] = {
     "keyframe": KEYFRAME,
     "generic": GENERIC,
     "report": REPORT,
+    "study": STUDY,
 }
 
 # `cathrt evaluate <kind>`, of each kind that has one.

@@ -19,11 +19,13 @@ from cathrt.runtime.model_kind import ModelKind, Writer
 from cathrt.runtime.models.generic import GENERIC
 from cathrt.runtime.models.keyframe import KEYFRAME
 from cathrt.runtime.models.report import REPORT
+from cathrt.runtime.models.study import STUDY
 
 MODELS: dict[str, ModelKind] = {
     "keyframe": KEYFRAME,
     "generic": GENERIC,
     "report": REPORT,
+    "study": STUDY,
 }
 
 

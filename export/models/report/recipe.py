@@ -14,16 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cathrt.export.bundle.candidate import candidate, leave_unsigned, sign_candidate, signed_before
 from cathrt.export.model_kind import OwnRequest
 from cathrt.export.models.report.asked import Asked
-from cathrt.export.models.report.bundle import (
-    TargetParts,
-    candidate,
-    leave_unsigned,
-    manifest_of,
-    sign_candidate,
-    signed_before,
-)
+from cathrt.export.models.report.bundle import TargetParts, manifest_of
 from cathrt.export.models.report.comparison import Comparison
 from cathrt.export.models.report.fidelity import Expected, compared, expected_of
 from cathrt.export.models.report.gate import GATES, Gate, for_untrained
