@@ -24,11 +24,13 @@ from cathrt.runtime.bundle.manifest import (
 )
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.clock import MonotonicClock
-from cathrt.runtime.config import Config
+from cathrt.runtime.config import Config, LadderConfig
 from cathrt.runtime.engines.fake import FakeEngine
+from cathrt.runtime.errors import EngineError
 from cathrt.runtime.frame import Frame, Geometry, Grayscale, LostFrame, Run, Timing, VoiWindow
 from cathrt.runtime.identity import run_id
 from cathrt.runtime.journal.records import body_from_record
+from cathrt.runtime.line.ladder_place import Place, Rung
 from cathrt.runtime.line.pipeline import Line, ServedModel
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyframeResult
@@ -109,6 +111,19 @@ def line(compute: Any = brightness, *, bundle: Bundle = BUNDLE, engine: Engine |
     config = changes.pop("config", Config())
     models = (served(bundle, engine or fake_engine(compute), config),)
     return replace(Line(models, record_parts(), config, MonotonicClock()), **changes)
+
+
+def places_of(made: Line) -> list[Place]:
+    """Each model of a line as the only rung of its ladder. What was lost once is gone for good."""
+
+    def lost() -> Engine:
+        raise EngineError("it cannot be opened again")
+
+    return [
+        Place([Rung(served.engine.name, served, lost, engine=served.engine)], LadderConfig(), made.clock,
+              made.config.line.budget_ms, all_signs=False)
+        for served in made.models
+    ]  # fmt: skip
 
 
 def finding_of(verdict: Verdict) -> KeyframeFinding | None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from cathrt.runtime.alert import (
     Alert,
+    EngineChange,
+    EngineReason,
+    EngineWhat,
     Outcome,
     PassModel,
     PassStart,
@@ -178,6 +181,26 @@ def stored(record: Record, seq: int = 1) -> StoredRecord:
 def pass_of(name: str) -> str:
     """The pass id of the run of that name."""
     return pass_id({"run": run_id(name)})
+
+
+def engine_change(what: EngineWhat = "down", reason: EngineReason = "lost") -> EngineChange:
+    """A live source that goes on with a lower rung."""
+    return EngineChange(
+        id=record_id("A", "engine", f"{what} {reason}"),
+        source="A",
+        kind="keyframe",
+        what=what,
+        reason=reason,
+        from_engine="tensorrt",
+        from_manifest_sha256="0" * 64,
+        to_engine=None if what == "off" else "openvino",
+        to_manifest_sha256=None if what == "off" else "0" * 64,
+        rung=None if what == "off" else 1,
+        rungs=2,
+        live_ai=what != "off",
+        took_ms=66.5,
+        detail="tensorrt: the device is lost",
+    )
 
 
 class Shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,15 @@ import pytest
 from annotated_types import Ge
 
 from cathrt.runtime.commands.doctor import effective_config
-from cathrt.runtime.config import Config, Policy, SourceConfig, TrustConfig, config_from_document
+from cathrt.runtime.config import (
+    Config,
+    OutletConfig,
+    Policy,
+    RungConfig,
+    SourceConfig,
+    TrustConfig,
+    config_from_document,
+)
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models import load_config, policies
 from cathrt.runtime.models.keyframe.policy import KeyframePolicyConfig
@@ -145,23 +153,27 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 
 def settings_by_key() -> dict[str, object]:
     """Every key of the configuration with its default."""
-    single = [made.name for made in fields(Config) if made.name not in ("policy", "sources")]
-    sections = {name: getattr(Config(), name) for name in single}
+    sections = {
+        made.name: getattr(Config(), made.name) for made in fields(Config) if made.name not in ("policy", *LISTS)
+    }
     sections |= {f"policy.{kind}": policy for kind, policy in load_config(None).policy.items()}
     return {f"{section}.{key}": value for section, made in sections.items() for key, value in asdict(made).items()}
 
 
-def settings_of_a_source() -> dict[str, Any]:
-    """Those with a default; `name` and `kind` have none."""
-    given = SourceConfig(name="A", kind="phantom")
-    return {f"sources.{key}": value for key, value in asdict(given).items() if key not in ("name", "kind")}
+# Sections that are lists of tables, and the dataclass of a table.
+LISTS: dict[str, Any] = {"sources": SourceConfig, "outlets": OutletConfig, "rungs": RungConfig}
+
+
+def settings_of_lists() -> dict[str, Any]:
+    """Every key of a table in a list with its default, which is MISSING for those that have none."""
+    return {f"{name}.{key.name}": key.default for name, table in LISTS.items() for key in fields(table)}
 
 
 def test_every_key_has_a_heading_in_the_documentation() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     headings = re.findall(r"^### `([^`]+)`", text, flags=re.MULTILINE)
     assert len(set(headings)) == len(headings)
-    assert set(headings) == {*settings_by_key(), *settings_of_a_source(), "sources.name", "sources.kind"}
+    assert set(headings) == {*settings_by_key(), *settings_of_lists()}
 
 
 def test_every_key_stands_under_the_heading_of_its_section() -> None:
@@ -177,9 +189,11 @@ def test_every_key_stands_under_the_heading_of_its_section() -> None:
 def test_the_documentation_gives_the_true_defaults() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^### `([^`]+)`\n\nDefault `([^`]*)`", text, flags=re.MULTILINE))
-    defaults = settings_by_key() | settings_of_a_source()
+    defaults = settings_by_key() | settings_of_lists()
     true_defaults = {
-        key: json.dumps(list(value) if isinstance(value, tuple) else value) for key, value in defaults.items()
+        key: json.dumps(list(value) if isinstance(value, tuple) else value)
+        for key, value in defaults.items()
+        if value is not MISSING
     }
     assert documented == true_defaults
 

@@ -35,6 +35,14 @@ def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(whe
         assert any(name.endswith(needed) for name in names), needed
 
 
+def test_the_wheel_has_the_licence_of_everything_that_is_compiled_or_put_into_it(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    texts = {Path(name).name for name in archive.namelist() if ".dist-info/licenses/" in name}
+    assert texts == {"LICENSE", "OFL.txt", "nanobind.txt", "robin-map.txt"}
+    (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    assert "License-Expression: Apache-2.0 AND OFL-1.1 AND BSD-3-Clause AND MIT" in metadata
+
+
 def test_the_installed_wheel_verifies_its_bundle_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)

@@ -45,7 +45,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
 
 def faults_of_command(words: Sequence[str]) -> list[str]:
     """What is wrong with a command, in words; nothing where it is right."""
-    program, *arguments = words
+    program, arguments = Path(words[0]).name, words[1:]  # a virtual environment's own by its path
     if program not in _PROGRAMS:
         return [f"{program}: expected one of {', '.join(sorted(_PROGRAMS))}"]
     return _PROGRAMS[program](arguments)
@@ -125,4 +125,5 @@ _PROGRAMS: dict[str, Callable[[Sequence[str]], list[str]]] = {
     "cd": _any,
     "touch": _any,
     "apt-get": _any,
+    **dict.fromkeys(("install", "sha256sum", "systemctl", "systemd-sysusers", "systemd-tmpfiles"), _any),
 }

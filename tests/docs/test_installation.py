@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-PLACES = ("README.md", "CONTRIBUTING.md", "docs", "runtime", "export", "kernels", "benchmarks", "tests")
+PLACES = ("README.md", "CONTRIBUTING.md", "docs", "runtime", "export", "kernels", "benchmarks", "release", "tests")
 TEXTS = {".md", ".py", ".toml"}
 
 

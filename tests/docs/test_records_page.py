@@ -19,12 +19,13 @@ import pytest
 from cathrt.runtime.alert import LiveUntil, Record
 from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
 from cathrt.runtime.bundle.shipped import demonstration_bundle
+from cathrt.runtime.journal.process_start import process_start
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.models import record_parts
 from tests.docs.blocks import ROOT, blocks_of
 from tests.docs.records_page import NEVER, PAGE, fields_of_page, unlike_page
 from tests.e2e.commands import cathrt
-from tests.passes import alert, draft, refusal, start, summary, verdict
+from tests.passes import alert, draft, engine_change, refusal, start, summary, verdict
 
 PARTS = record_parts()
 NOT_HERE = {
@@ -36,8 +37,12 @@ NOT_HERE = {
     "process",
     "counts",
     "health",
+    "swap",
     "study_end",
     "commitment",
+    "outlet",
+    "dead_letter",
+    "backup",
 }
 LIVE = replace(alert(9), late=False, live_until=LiveUntil("boot", 1))
 RECORDS: dict[str, Record] = {
@@ -47,6 +52,8 @@ RECORDS: dict[str, Record] = {
     "run": summary([verdict(0)]),
     "refusal": refusal(),
     "draft": draft(),
+    "start": process_start("live"),
+    "engine": engine_change(),
 }
 
 

@@ -155,7 +155,7 @@ def lost_of(behaviour: str, limits: LimitsConfig = LIMITS) -> dict[int, str]:
         (CRASH, "the decoder stopped: SIGSEGV: crashed while decoding"),
         ("os.abort()\n", "the decoder stopped: SIGABRT: crashed while decoding"),
         ("os._exit(3)\n", "the decoder stopped: ended with status 3 and no word"),
-        ("raise RuntimeError('odd')\n", "the decoder stopped: RuntimeError: odd"),
+        ("raise RuntimeError('odd')\n", "the decoder stopped: RuntimeError"),
         ("say(json.dumps({'refused': 'too much memory', 'ours': True}))\n", "too much memory"),
     ],
 )
@@ -221,7 +221,7 @@ fork_server.main(sys.argv[1:])
     ("fault", "lost", "reason"),
     [
         ("bytearray(1 << 40)", [5], "needs more than limits.decoder_memory_mib = 768"),
-        ("raise KeyError('odd')", [5], "the decoder stopped: KeyError: 'odd'"),
+        ("raise KeyError('odd')", [5], "the decoder stopped: KeyError"),
         ("import ctypes; ctypes.string_at(0)", [5], "the decoder stopped: SIGSEGV: crashed while decoding"),
         (
             "while True: pass",
