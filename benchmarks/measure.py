@@ -11,6 +11,7 @@ import os
 import platform
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 _BEAT_NS = 1_000_000
 _STALL_NS = 5_000_000
 _SWEEP_BYTES = 64 << 20  # far beyond any last-level cache one core gets
+
+
+def exit_at_sigterm() -> None:
+    """From now on SIGTERM ends this process through its `finally` blocks, which end the children that it started."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ _CONFIRMED_WITHIN_S = 600.0  # runs that were stored, by a process that gets the
 def main(arguments: Sequence[str] | None = None) -> int:
     """Kill, judge and report. Returns the exit code."""
     options = _options(arguments)
+    measure.exit_at_sigterm()
     work = options.work or measure.ROOT / "build" / "kills" / f"seed-{options.seed}"
     if (work / "judged").exists():  # of an earlier time, which came to its end
         shutil.rmtree(work)

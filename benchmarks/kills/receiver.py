@@ -39,7 +39,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Receiver
 
     def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        length = int(self.headers["content-length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # its sender was killed
+            self.close_connection = True
+            return
+        message = json.loads(body)
         self.server.notes.note(message["record"]["id"])
         self.server.number += 1
         if self.server.number % _ANSWER_LOST_EVERY == 0:

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder that keeps what the process said; by default a temporary one")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
+    measure.exit_at_sigterm()
     doors = list(DOORS) if "all" in options.door else options.door
     reports = []
     with TemporaryDirectory(prefix="cathrt-fuzz-") as scratch:
