@@ -22,6 +22,7 @@ from cathrt.runtime.listener.commitment_book import Commitment
 from cathrt.runtime.listener.commitment_calls import CommitmentCaller, Line, peers_from_settings
 from cathrt.runtime.listener.commitment_reporter import CommitmentReporter, Retries
 from cathrt.runtime.listener.commitment_service import CommitmentService
+from cathrt.runtime.listener.commitments_asked import CommitmentsAsked
 from cathrt.runtime.listener.library import library_prepared
 from cathrt.runtime.listener.object_store import Arrival, ObjectStore, Placed
 from cathrt.runtime.listener.open_associations import OpenAssociations
@@ -113,11 +114,13 @@ def opened_listener(
     told: Told,
     told_end: Callable[[StudyEnd], None] = lambda _end: None,
     told_commitment: Callable[[Commitment], None] = lambda _commitment: None,
+    asked: CommitmentsAsked | None = None,
 ) -> Iterator[Listener]:
     """Listen until the end of the block.
 
     told: called for each object once it is durable, before its sender is told. told_end: for each end of a study, once
     it is durable. told_commitment: for each request that was answered or given up. Each from threads of the listener.
+    asked: where reports go on what was asked of others.
     Raises ConfigError for settings that cannot be used, OSError where the address cannot be had, sqlite3.Error where
     the store's index cannot.
     """
@@ -143,6 +146,7 @@ def opened_listener(
         (evt.EVT_N_ACTION, CommitmentService(reporter, store.has_room).request),
         (evt.EVT_N_CREATE, steps.create),
         (evt.EVT_N_SET, steps.change),
+        (evt.EVT_N_EVENT_REPORT, (asked or CommitmentsAsked()).take),
     ]
     hooks = Hooks(sweep=store.spool.sweep, joined=open_associations.join)
     with warnings.catch_warnings(), library_prepared(store):

@@ -26,4 +26,5 @@ _COMPRESSED = tuple(
 def contexts() -> list[PresentationContext]:
     """What is negotiated. What may be stored is wanted compressed, since that is smaller."""
     services = [build_context(uid, list(LITTLE)) for uid in (VERIFICATION, STORAGE_COMMITMENT, PROCEDURE_STEP)]
+    services[1].scu_role = services[1].scp_role = True  # who reports on what we have asked it calls as SCP
     return [*services, *(build_context(uid, [*_COMPRESSED, *_PLAIN]) for uid in STORABLE)]

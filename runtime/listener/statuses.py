@@ -17,3 +17,15 @@ RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 SOP_CLASS_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
+
+_STORED_WITH_WARNING = (0x0001, 0x0107, 0x0116)  # and 0xBxxx: stored, though something was changed or left out
+
+
+def is_stored(status: int) -> bool:
+    """Whether a service that answers so has the object: a repeat of what it had already is no fault."""
+    return status in (SUCCESS, DUPLICATE_INSTANCE) or is_warning(status)
+
+
+def is_warning(status: int) -> bool:
+    """Whether it has stored the object and has something to say about it."""
+    return status in _STORED_WITH_WARNING or status >> 12 == 0xB

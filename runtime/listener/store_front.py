@@ -29,12 +29,14 @@ class Needed:
     """What the study process still needs of a store.
 
     judged: objects up to this number were judged or passed over, but for `owed`, which are judged again. drafted: the
-    last end of a study that was drafted; None where nobody wants drafts.
+    last end of a study that every model is done with; None where none has to do with studies. ended: the last one that
+    the journal has as a record; None where that is not known.
     """
 
     judged: int
     owed: frozenset[int]
     drafted: int | None
+    ended: int | None = None
 
 
 def stored_bytes(index: Index) -> int:

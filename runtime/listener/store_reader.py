@@ -17,7 +17,7 @@ from urllib.parse import quote
 from cathrt.runtime.listener.commitment_book import COLUMNS as COMMITMENT_COLUMNS
 from cathrt.runtime.listener.commitment_book import Commitment, CommitmentState, commitment_from_row
 from cathrt.runtime.listener.index import NAME, OBJECT_COLUMNS, VERSION, StoreError
-from cathrt.runtime.listener.object_store import Received, object_path, received_from_row
+from cathrt.runtime.listener.object_store import Received, State, object_path, received_from_row
 from cathrt.runtime.listener.study_end import Evidence, StudyEnd
 
 MOST_ROWS = 1000  # of one answer: a reader's transaction is short, so that the writer's log cannot grow behind it
@@ -44,6 +44,13 @@ class StoreReader:
         with self._read() as index:
             rows = _rows(index, f"SELECT seq, {OBJECT_COLUMNS} FROM objects WHERE seq > ? ORDER BY seq LIMIT ?", after)
         return [received_from_row(row) for row in rows]
+
+    def stored(self, sop_instance_uid: str) -> Received | None:
+        """The object of this SOP Instance UID that counts; None where it never came, or was removed."""
+        with self._read() as index:
+            query = f"SELECT seq, {OBJECT_COLUMNS} FROM objects WHERE sop_instance_uid = ? AND state = ?"
+            rows = [] if index is None else index.execute(query, (sop_instance_uid, State.STORED)).fetchall()
+        return received_from_row(rows[0]) if rows else None
 
     def study_ends(self, after: int = 0) -> list[StudyEnd]:
         """Ends of studies with a number above `after`, in the order in which they were noted. Raises StoreError."""

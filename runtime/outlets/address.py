@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cathrt.runtime.config import OutletConfig
 from cathrt.runtime.errors import ConfigError
@@ -15,19 +15,25 @@ from cathrt.runtime.errors import ConfigError
 _SCHEMES = {
     "webhook": {"https": 443, "http": 80},
     "mqtt": {"mqtts": 8883, "mqtt": 1883},
+    "dicom": {"dicoms": 2762, "dicom": 104},
+    "stow": {"https": 443, "http": 80},
+    "fhir": {"https": 443, "http": 80},
+    "hl7": {"mllps": 2575, "mllp": 2575},
     "syslog": {"syslog+tls": 6514, "syslog+tcp": 514, "syslog+udp": 514},
 }
-_ENCRYPTED = ("https", "mqtts", "syslog+tls")
+_ENCRYPTED = ("https", "mqtts", "syslog+tls", "dicoms", "mllps")
+_WITH_PATH = ("webhook", "stow", "fhir")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """path: with its query, for webhooks; "" else."""
+    """path: with its query, of HTTP; "" else. ae_title: of DICOM; "" else."""
 
     scheme: str
     host: str
     port: int
     path: str
+    ae_title: str = ""
 
     @property
     def is_encrypted(self) -> bool:
@@ -53,12 +59,15 @@ def address_of(outlet: OutletConfig) -> Address:
         port = parts.port
     except ValueError as exc:
         raise ConfigError(f"{key}: {exc}, {expected}") from exc
-    if parts.username is not None or parts.password is not None:
+    if parts.password is not None or (parts.username is not None and outlet.kind != "dicom"):
         raise ConfigError(f"{key}: found a user or a password in it: give `user`, and the password in `secret_file`")
     if parts.scheme not in schemes or not parts.hostname or parts.fragment:
         raise ConfigError(f"{key}: found {outlet.address!r}, {expected}")
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    if outlet.kind == "webhook":
+    ae_title = unquote(parts.username or "").strip()
+    if outlet.kind == "dicom" and not (0 < len(ae_title) <= 16 and ae_title.isascii()):
+        raise ConfigError(f"{key}: found {outlet.address!r}, expected dicoms://AE_TITLE@HOST:PORT")
+    if outlet.kind in _WITH_PATH:
         path = path if path.startswith("/") else f"/{path}"
         if not path.isascii() or " " in path:
             raise ConfigError(f"{key}: found the path {path!r}, expected it percent-encoded")
@@ -66,4 +75,4 @@ def address_of(outlet: OutletConfig) -> Address:
         raise ConfigError(f"{key}: found the path {path!r}, {expected}")
     else:
         path = ""
-    return Address(parts.scheme, parts.hostname, port or schemes[parts.scheme], path)
+    return Address(parts.scheme, parts.hostname, port or schemes[parts.scheme], path, ae_title)

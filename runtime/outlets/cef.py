@@ -21,6 +21,8 @@ _NAMES = {
     "run": "a run was judged",
     "refusal": "an input could not be judged",
     "draft": "a preliminary draft was written",
+    "ended": "a study has ended and is judged",
+    "study": "a study was read",
     "engine": "the engine of a live source changed",
 }
 
@@ -68,6 +70,11 @@ def _in_words(record: dict[str, Any]) -> str:
             return f"{record['error']}: {record['message']}"
         case "draft":
             return f"study {record['study']}, revision {record['revision']}: {record['watermark']}"
+        case "study":
+            when = "provisional, " if record["provisional"] else ""
+            return f"study {record['study']}, {when}revision {record['revision']}: {record['reading']['text']}"
+        case "ended":
+            return f"study {record['study']}, revision {record['revision']}: {len(record['run_ids'])} runs"
         case "verdict":
             return str(record["outcome"]) if record["reason"] is None else f"{record['outcome']}: {record['reason']}"
         case "engine":

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cathrt.runtime.config import OutletConfig
+from cathrt.runtime.outlets.kinds import follows
 from cathrt.runtime.outlets.outbox import OutboxError
 
 _BUSY_S = 10.0
@@ -22,7 +23,7 @@ def delivered_through(outbox: Path, outlets: Sequence[OutletConfig], journal: st
     A dead letter counts as taken once a person has discarded it. last_row: of the journal, which is the answer where
     no outlet is mandatory. journal: "live", "study" or "gateway". Raises OutboxError: then nothing may be deleted.
     """
-    mandatory = [outlet.name for outlet in outlets if outlet.mandatory]
+    mandatory = [outlet.name for outlet in outlets if outlet.mandatory and follows(outlet.kind, journal)]
     if not mandatory:
         return last_row
     if not outbox.exists():

@@ -18,16 +18,16 @@ def calling_context(outlet: OutletConfig) -> ssl.SSLContext:
     if bool(outlet.tls_certificate) != bool(outlet.tls_key):
         missing = "tls_key" if outlet.tls_certificate else "tls_certificate"
         raise ConfigError(f"outlets.{outlet.name}.{missing}: found nothing, expected a file, since the other is given")
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context_for(outlet.tls_ca, outlet.tls_certificate, outlet.tls_key, f"outlets.{outlet.name}.tls_*")
+
+
+def context_for(ca: str, certificate: str, key: str, where: str) -> ssl.SSLContext:
+    """From PEM files; "" for none. where: what names them, for the ConfigError that is raised."""
     try:
-        if outlet.tls_ca:
-            context = ssl.create_default_context(cafile=Path(outlet.tls_ca))
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if outlet.tls_certificate:
-            context.load_cert_chain(Path(outlet.tls_certificate), Path(outlet.tls_key))
+        context = ssl.create_default_context(cafile=Path(ca)) if ca else ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if certificate:
+            context.load_cert_chain(Path(certificate), Path(key))
     except OSError as exc:  # ssl.SSLError is one
-        raise ConfigError(
-            f"outlets.{outlet.name}.tls_*: the certificates cannot be used ({exc}): check the files"
-        ) from exc
+        raise ConfigError(f"{where}: the certificates cannot be used ({exc}): check the files") from exc
     return context

@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from cathrt.runtime.config import OutletConfig
-from cathrt.runtime.errors import CathrtError, SinkError
+from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.outlets.delivery import Delivery, Timing
+from cathrt.runtime.outlets.kinds import OBJECT_KINDS, follows
 from cathrt.runtime.outlets.opening import peer_opening, wanted_types
 from cathrt.runtime.outlets.outbox import Outbox
 from cathrt.runtime.outlets.state import OutletState
+from cathrt.runtime.outlets.studies import Studies
 
 _log = logging.getLogger(__name__)
 
 REPORT_S = 1.0
 AGAIN_S = 5.0  # before an outlet that could not begin, or whose thread has ended, begins again
 _PATIENCE_NS = 1.5e9  # for each second that an attempt may take: the attempt itself is to notice first
+_STEPS = 20  # with answers of their own, which sending the objects of one study may take
 _GRACE_S = 1.0  # for attempts that were aborted to return
 _ABORT_EVERY_S = 0.05
 
@@ -34,9 +37,18 @@ _ABORT_EVERY_S = 0.05
 class RunningOutlet:
     """One outlet and its thread. All methods are for the gateway's thread."""
 
-    def __init__(self, settings: OutletConfig, journals: Mapping[str, Path], outbox: Path, timing: Timing) -> None:
+    def __init__(
+        self,
+        settings: OutletConfig,
+        journals: Mapping[str, Path],
+        outbox: Path,
+        timing: Timing,
+        studies: Studies | None = None,
+    ) -> None:
         """Begins at once. Raises nothing: what is wrong with it is in its state."""
-        self.settings, self._journals, self._outbox, self._timing = settings, journals, outbox, timing
+        self.settings, self._outbox, self._timing, self._studies = settings, outbox, timing, studies
+        self._journals = {name: path for name, path in journals.items() if follows(settings.kind, name)}
+        self._patience_ns = settings.timeout_s * _PATIENCE_NS * (_STEPS if settings.kind in OBJECT_KINDS else 1)
         self._stop, self._hurry = threading.Event(), threading.Event()
         self._delivery: Delivery | None = None
         self._fault = ""
@@ -56,7 +68,7 @@ class RunningOutlet:
         """Break an attempt that takes longer than the time it has, and begin again where the thread has ended."""
         delivery = self._delivery
         since = 0 if delivery is None else delivery.sending_since_ns
-        if delivery is not None and since and time.monotonic_ns() - since > self.settings.timeout_s * _PATIENCE_NS:
+        if delivery is not None and since and time.monotonic_ns() - since > self._patience_ns:
             delivery.abort()
         if not self._thread.is_alive() and time.monotonic() - self._started_s > AGAIN_S:
             self._start()
@@ -96,7 +108,7 @@ class RunningOutlet:
                 return
 
     def _deliver(self, outbox: Outbox) -> None:
-        settings, opening = self.settings, peer_opening(self.settings)
+        settings, opening = self.settings, peer_opening(self.settings, self._studies)
         delivery = Delivery(settings, wanted_types(settings), self._journals, outbox, opening, self._timing)
         with closing(delivery):
             self._delivery, self._fault = delivery, ""
@@ -111,7 +123,7 @@ class RunningOutlet:
 class Outlets:
     """All outlets of a gateway.
 
-    reported: is given how they are, about once a second: a list of OutletState as JSON has them.
+    reported: is given how they are, about once a second: a list of OutletState as JSON has them. It raises nothing.
     """
 
     def __init__(
@@ -119,10 +131,11 @@ class Outlets:
         outlets: Sequence[OutletConfig],
         journals: Mapping[str, Path],
         outbox: Path,
-        reported: Callable[[dict[str, Any]], None],
+        reported: Callable[[dict[str, Any]], object],
         timing: Timing,
+        studies: Studies | None = None,
     ) -> None:
-        self._running = [RunningOutlet(settings, journals, outbox, timing) for settings in outlets]
+        self._running = [RunningOutlet(settings, journals, outbox, timing, studies) for settings in outlets]
         self._reported = reported
         self._report_at_s = 0.0
 
@@ -147,10 +160,7 @@ class Outlets:
     def _report(self) -> None:
         if not self._running:
             return
-        try:
-            self._reported({"outlets": [asdict(outlet.state()) for outlet in self._running]})
-        except SinkError as exc:  # health says that there is no report of late
-            _log.warning("outlets: %s", exc)
+        self._reported({"outlets": [asdict(outlet.state()) for outlet in self._running]})
 
 
 @contextmanager
@@ -158,15 +168,16 @@ def opened_outlets(
     outlets: Sequence[OutletConfig],
     journals: Mapping[str, Path],
     outbox: Path,
-    reported: Callable[[dict[str, Any]], None],
+    reported: Callable[[dict[str, Any]], object],
     timing: Timing | None = None,
+    studies: Studies | None = None,
 ) -> Iterator[Outlets]:
     """Deliver the journals until the end of the block, and some moments longer for what is left.
 
     journals: by name, the most urgent first; none of them need exist yet. outbox: made if it is not there, and if there
-    is an outlet at all.
+    is an outlet at all. studies: what outlets of objects send; None where there is none.
     """
-    opened = Outlets(outlets, journals, outbox, reported, timing or Timing())
+    opened = Outlets(outlets, journals, outbox, reported, timing or Timing(), studies)
     try:
         yield opened
     finally:

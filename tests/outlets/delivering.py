@@ -14,6 +14,7 @@ from cathrt.runtime.journal.lateness import boot
 from cathrt.runtime.outlets.delivery import Delivery, Timing
 from cathrt.runtime.outlets.opening import peer_opening, wanted_types
 from cathrt.runtime.outlets.outbox import Outbox
+from cathrt.runtime.outlets.studies import Studies
 from tests.clocks import ManualClock
 from tests.passes import alert, refusal, start, whole_pass, write
 
@@ -58,14 +59,19 @@ class Driven:
 
 @contextmanager
 def driven(
-    settings: OutletConfig, folder: Path, journals: Mapping[str, Path] | None = None, chance: float = 1.0
+    settings: OutletConfig,
+    folder: Path,
+    journals: Mapping[str, Path] | None = None,
+    chance: float = 1.0,
+    studies: Studies | None = None,
 ) -> Iterator[Driven]:
     """An outlet of the journal folder/live.journal, or of those."""
     clock = ManualClock(round(START_S * 1e9))
     timing = Timing(clock.now_ns, lambda: clock.now / 1e9, lambda: chance)
     journals = journals or {"live": folder / "live.journal"}
     with closing(Outbox(folder / "outbox.db")) as outbox:
-        delivery = Delivery(settings, wanted_types(settings), journals, outbox, peer_opening(settings), timing)
+        opening = peer_opening(settings, studies)
+        delivery = Delivery(settings, wanted_types(settings), journals, outbox, opening, timing)
         with closing(delivery):
             yield Driven(delivery, clock, outbox)
 

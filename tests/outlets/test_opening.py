@@ -42,6 +42,12 @@ def test_an_outlet_needs_a_name_a_kind_and_an_address(kind: str) -> None:
         ({"kind": "mqtt", "address": "mqtt://host/path"}, "address", "found the path '/path'"),
         ({"kind": "syslog", "address": "udp://host"}, "address", "expected syslog+tls://HOST:PORT or"),
         ({"types": ["alert", "alarm"]}, "types", "found 'alarm', expected some of"),
+        ({"kind": "dicom", "address": "dicom://h:104"}, "address", "expected dicoms://AE_TITLE@HOST:PORT"),
+        ({"kind": "dicom", "address": "dicom://PACS:secret@h"}, "address", "found a user or a password in it"),
+        ({"kind": "dicom", "address": "dicom://PACS@h", "types": ["alert"]}, "types", "expected some of ended, study"),
+        ({"kind": "stow", "address": "http://h/web", "secret_file": "s"}, "address", "only with https://"),
+        ({"modalities": ["SR"]}, "modalities", "expected only for dicom or stow"),
+        ({"commitment": False}, "commitment", "expected only for dicom"),
         ({"topic": "a"}, "topic", "expected only for mqtt"),
         ({"facility": "local3"}, "facility", "expected only for syslog"),
         ({"kind": "syslog", "address": GOOD["syslog"], "secret_file": "s"}, "secret_file", "only for webhook or"),
@@ -70,13 +76,13 @@ def test_two_outlets_of_one_name_are_refused() -> None:
 
 def test_mqtt_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=re.escape("pip install 'cathrt[mqtt]'")):
+    with pytest.raises(ConfigError, match=re.escape("pip install '.[mqtt]'")):
         require_outlets(outlets_of({"kind": "mqtt", "address": GOOD["mqtt"]}))
 
 
 def test_by_default_it_gets_what_is_for_a_person() -> None:
     (given,) = outlets_of({"kind": "webhook", "address": GOOD["webhook"]})
-    assert wanted_types(given) == {"alert", "run", "refusal", "draft", "engine"}
+    assert wanted_types(given) == {"alert", "run", "refusal", "draft", "study", "engine"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from cathrt.runtime.config import OutletConfig
-from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.outlets import outlets as outlets_module
 from cathrt.runtime.outlets.outbox import Outbox
@@ -164,19 +163,6 @@ def test_a_thread_that_ends_by_a_fault_of_ours_is_said_and_begun_again(
     with receiving("webhook") as receiver, running(tmp_path, outlet("webhook", receiver.address)) as gateway:
         gateway.attend_until(lambda: "by a fault of ours" in " ".join(gateway.report.get("out", {}).get("faults", ())))
         gateway.attend_until(lambda: len(receiver.told.taken) == 5)
-
-
-def test_a_report_that_cannot_be_written_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def full(_document: dict[str, Any]) -> None:
-        raise SinkError("memory: no room")
-
-    journal_of(tmp_path, ALERTS)
-    with receiving("webhook") as receiver:
-        given = [outlet("webhook", receiver.address)]
-        with opened_outlets(given, {"live": tmp_path / "live.journal"}, tmp_path / "outbox.db", full) as opened:
-            opened.attend()
-            receiver.told.wait_for(lambda: len(receiver.told.taken) == 5)
-    assert "memory: no room" in caplog.text
 
 
 def test_without_outlets_there_is_no_outbox_and_no_report(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""DICOM objects of a study's confirmed results."""
