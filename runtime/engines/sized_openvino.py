@@ -5,7 +5,9 @@ Not for: networks of one shape (openvino.py), which are compiled for it; states 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from cathrt.runtime.engines.sized import Bucket, FoundTensor, SizedRequest, Size
 from cathrt.runtime.errors import EngineError
 
 _NAME = "openvino"
+_LOOK_MS = 20  # between two looks whether a run is to be left
+_NEVER = threading.Event()  # that nobody sets
 
 
 class OpenVinoSizedEngine:
@@ -67,13 +71,22 @@ class OpenVinoSizedEngine:
         return self._sizes.buckets
 
     def run(self, feeds: Tensors) -> Tensors:
+        found = self.run_until(feeds, _NEVER)
+        assert found is not None, "nobody has stopped it"
+        return found
+
+    def run_until(self, feeds: Tensors, stop: threading.Event) -> Tensors | None:
+        """OpenVINO leaves a run between two nodes of the graph."""
         if self._request is None:
             raise EngineError("openvino: the engine is closed: open it again")
         bucket, arrays = self._sizes.checked(feeds)
         try:
             for name, array in arrays.items():
                 self._bind(name, array)
-            self._request.infer()
+            if stop is _NEVER:
+                self._request.infer()
+            elif not self._finished(stop):
+                return None
             found = {tensor.name: self._request.get_tensor(tensor.name).data for tensor in self.outputs}
         except RuntimeError as exc:
             raise EngineError(f"openvino: a run with {dict(bucket)} failed: {reason(exc)}") from exc
@@ -82,6 +95,19 @@ class OpenVinoSizedEngine:
             self._ran.add(sizes)
             self._packed()
         return found
+
+    def _finished(self, stop: threading.Event) -> bool:
+        """Run; False where it was left."""
+        request = self._request
+        assert request is not None
+        request.start_async()
+        while not request.wait_for(_LOOK_MS):
+            if stop.is_set():
+                request.cancel()
+                with suppress(RuntimeError):  # it says that it was cancelled
+                    request.wait()
+                return False
+        return True
 
     def close(self) -> None:
         self._request = None

@@ -1,7 +1,8 @@
 """Judges each waiting run once, at full speed, into the study's journal: the confirmed results.
 
 A run that is cut short (a stop, a kill, a received run that goes first) is taken up where it was: the journal knows its
-pass. Not for: which run is next (run_queue.py), what a frame's verdict is (line/), drafts (drafting.py).
+pass. Not for: which run is next (run_queue.py), what a frame's verdict is (line/), what is made of studies
+(endings.py, reading.py, drafting.py).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
-from cathrt.runtime.alert import Outcome, Refusal
+from cathrt.runtime.alert import Outcome, Refusal, RunSummary
 from cathrt.runtime.config import Config
 from cathrt.runtime.errors import CathrtError, EngineError, EngineLostError, SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
@@ -29,7 +31,6 @@ from cathrt.runtime.ports import Source
 from cathrt.runtime.sources.decoder.process import NotStartedError
 from cathrt.runtime.sources.decoder.run_reply import KilledError, SilentError
 from cathrt.runtime.sources.decoder.sandbox import opening_of
-from cathrt.runtime.study.drafting import Drafts
 from cathrt.runtime.study.intake_book import IntakeBook, IntakeError
 from cathrt.runtime.study.patience import Patience
 from cathrt.runtime.study.run_queue import RunQueue
@@ -64,12 +65,23 @@ class _Ending(Enum):
     FAILED = 3
 
 
+Judged = Callable[[WaitingRun, RunSummary], None]
+
+
+class StudyWork(Protocol):
+    """What becomes of a study's confirmed runs: its end is noted, it is read, it is drafted."""
+
+    def go_on(self) -> bool:
+        """Do one piece of work, and leave it soon once a received run waits. Returns whether there was any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confirming:
     """What stays the same from run to run.
 
-    stop: set where the process is to end well. watchers: the threads that look at folders. drafts: written while no
-    received run waits, and before files; None where nobody wants any.
+    stop: set where the process is to end well. watchers: the threads that look at folders. on_studies: what is done
+    while no received run waits, and before files: a piece of the first that has any to do. judged: is told of each run
+    that is confirmed.
     """
 
     queue: RunQueue
@@ -79,7 +91,8 @@ class Confirming:
     stop: threading.Event
     patience: Patience
     watchers: Sequence[threading.Thread] = ()
-    drafts: Drafts | None = None
+    on_studies: Sequence[StudyWork] = ()
+    judged: Sequence[Judged] = ()
 
     def run(self, open_line: Callable[[], AbstractContextManager[Line]]) -> None:
         """Judge what waits, until stop is set. open_line: loads the engines. Raises CathrtError.
@@ -99,7 +112,7 @@ class Confirming:
         while not self.stop.is_set():
             self.patience.allow(_STEP_S)
             run = self.queue.next_urgent()
-            if run is None and self.drafts is not None and self.drafts.go_on():
+            if run is None and any(work.go_on() for work in self.on_studies):
                 continue
             run = run or self.queue.next_file()
             if run is None:
@@ -147,8 +160,9 @@ class Confirming:
             _log.warning("%s failed %d times for a reason of ours: its last verdicts stand", run.name, failures)
         summary = replayed.summaries[-1] if replayed.summaries else None
         self.book.end(run, "" if summary is None else summary.pass_id)
-        if self.drafts is not None and summary is not None:
-            self.drafts.judged(run, summary)
+        if summary is not None:
+            for told in self.judged:
+                told(run, summary)
         return _Ending.DONE
 
     def _failed(self, replayed: Replayed) -> tuple[bool, bool]:

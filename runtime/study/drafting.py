@@ -24,7 +24,6 @@ from cathrt.runtime.journal.head import noted_head
 from cathrt.runtime.journal.lookups import stored_record
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.writer import Journal
-from cathrt.runtime.listener.object_store import Received
 from cathrt.runtime.model_kind import FrameOfRun, StudyRun, Writer
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.ports import Opening
@@ -32,11 +31,11 @@ from cathrt.runtime.sources.decoder.process import NotStartedError
 from cathrt.runtime.sources.decoder.run_reply import KilledError, SilentError
 from cathrt.runtime.sources.decoder.sandbox import opening_of
 from cathrt.runtime.study.intake_book import IntakeBook, IntakeError
-from cathrt.runtime.study.received_runs import Store
-from cathrt.runtime.study.study_ends import StudyEnds, WaitingDraft
+from cathrt.runtime.study.model_thread import LeftError, ModelThread
+from cathrt.runtime.study.received_runs import Store, opening_of_object
+from cathrt.runtime.study.study_ends import DRAFTS, StudyEnds, WaitingEnd
 from cathrt.runtime.study.study_runs import frame_of, gravest_notice, study_run, without_frame
-from cathrt.runtime.study.waiting import WaitingRun, run_from_received
-from cathrt.runtime.study.writer_thread import LeftError, WriterThread
+from cathrt.runtime.study.waiting import WaitingRun
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ MOST_CRASHES = 3  # ends of the process at one draft; then it is withheld
 RETRY_AFTER_S = (2.0, 30.0, 300.0)  # before each further try at a draft that failed for a reason of ours
 _MOST_UNSEEN = 64  # runs whose key frames wait to be looked at; of older ones the draft looks itself
 # What another try may spare.
-_OURS = (EngineError, ManifestError, ConfigError, KilledError, NotStartedError, SilentError)
+OURS = (EngineError, ManifestError, ConfigError, KilledError, NotStartedError, SilentError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Drafts:
     book: IntakeBook
     journal: Journal
     limits: LimitsConfig
-    thread: WriterThread
+    thread: ModelThread
     wall: Callable[[], float] = time.time
     now_s: Callable[[], float] = time.monotonic
     _unseen: deque[tuple[WaitingRun, StudyRun]] = field(default_factory=lambda: deque(maxlen=_MOST_UNSEEN))
@@ -109,9 +108,9 @@ class Drafts:
 
     # Drafts.
 
-    def _draft(self, waiting: WaitingDraft) -> None:
+    def _draft(self, waiting: WaitingEnd) -> None:
         if stored_record(self.journal.path, waiting.id) is not None:
-            self.book.end_draft(waiting, waiting.end.seq)
+            self.book.done_with_end(waiting, DRAFTS, waiting.end.seq)
             return
         confirmed = self._confirmed(waiting)
         if (reason := self._why_not(waiting)) is not None:
@@ -129,7 +128,7 @@ class Drafts:
                 self.book.put_back(waiting)
             raise
 
-    def _why_not(self, waiting: WaitingDraft) -> str | None:
+    def _why_not(self, waiting: WaitingEnd) -> str | None:
         """Why there is to be no draft, whatever the pictures show."""
         if waiting.end.flags:
             return f"{', '.join(waiting.end.flags)}: whose study this is has to be settled first"
@@ -137,7 +136,7 @@ class Drafts:
             return f"the process ended {MOST_CRASHES} times while the draft was written: report what happens"
         return None
 
-    def _confirmed(self, waiting: WaitingDraft) -> _Confirmed:
+    def _confirmed(self, waiting: WaitingEnd) -> _Confirmed:
         objects: dict[str, int] = {}
         summaries: list[RunSummary] = []
         passes = self.book.passes_of(waiting.end.objects)
@@ -149,14 +148,14 @@ class Drafts:
                     summaries.append(record)
         return _Confirmed(tuple(summaries), objects, sum(not pass_id for _, pass_id in passes))
 
-    def _tried(self, waiting: WaitingDraft, confirmed: _Confirmed) -> Draft | None:
+    def _tried(self, waiting: WaitingEnd, confirmed: _Confirmed) -> Draft | None:
         """None where it failed and is written again later. Raises LeftError."""
         try:
             return self._written(waiting, confirmed)
-        except _OURS as exc:
+        except OURS as exc:
             return self._failed(waiting, exc)
 
-    def _written(self, waiting: WaitingDraft, confirmed: _Confirmed) -> Draft:
+    def _written(self, waiting: WaitingEnd, confirmed: _Confirmed) -> Draft:
         """Raises LeftError."""
         known = [study_run(summary) for summary in confirmed.summaries]
         while wanted := self.writer.lacks(known):
@@ -167,10 +166,10 @@ class Drafts:
             raise LeftError
         return draft
 
-    def _failed(self, waiting: WaitingDraft, exc: CathrtError) -> Draft | None:
+    def _failed(self, waiting: WaitingEnd, exc: CathrtError) -> Draft | None:
         """The draft that says so, after the last try; None where there is another one."""
         self.thread.do(self.writer.close)
-        failures = self.book.draft_failed(waiting)
+        failures = self.book.work_failed(waiting)
         if failures <= len(RETRY_AFTER_S):
             wait_s = RETRY_AFTER_S[failures - 1]
             self._not_before_s = self.now_s() + wait_s
@@ -180,7 +179,7 @@ class Drafts:
         why = "a key frame could not be read again" if isinstance(exc, SourceError) else exc  # that one names the run
         return self.writer.withheld(f"{type(exc).__name__}: {why}")
 
-    def _keep(self, waiting: WaitingDraft, confirmed: _Confirmed, draft: Draft) -> None:
+    def _keep(self, waiting: WaitingEnd, confirmed: _Confirmed, draft: Draft) -> None:
         """Make it durable, then note that it is."""
         record = StudyDraft(
             id=waiting.id,
@@ -196,7 +195,7 @@ class Drafts:
         self.journal.append(record)
         self.journal.sync()
         failpoint("study.draft_durable")
-        self.book.end_draft(waiting, waiting.end.seq)
+        self.book.done_with_end(waiting, DRAFTS, waiting.end.seq)
         self.book.forget(_Looking())
 
     # Key frames.
@@ -219,7 +218,7 @@ class Drafts:
             self.book.forget(_Looking())
         except LeftError:
             self.book.put_back(_Looking())
-        except _OURS as exc:
+        except OURS as exc:
             self.thread.do(self.writer.close)
             self.book.put_back(_Looking())
             wait_s = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
@@ -244,10 +243,7 @@ class Drafts:
             known[:] = [without_frame(one, which.frame_index) if one.run_id == which.run_id else one for one in known]
 
     def _opening(self, seq: int) -> Opening:
-        found: list[Received] = self.store.received(after=seq - 1)[:1]
-        if not found or found[0].seq != seq:
-            raise SourceError(f"object {seq} of the store is not there any more")
-        return opening_of(run_from_received(found[0], self.store.path_of(found[0])).input, self.limits)
+        return opening_of_object(self.store, seq, self.limits)
 
     def _rows(self) -> int:
         noted = noted_head(self.journal.path)

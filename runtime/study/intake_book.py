@@ -18,7 +18,7 @@ from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.outside.disk import transaction
 from cathrt.runtime.study.waiting import Stamp, WaitingRun
 
-_VERSION = 2
+_VERSION = 4
 _RUNS = (
     # The last object of the store that was judged or passed over, as all before it.
     "CREATE TABLE place (seq INTEGER NOT NULL, content_sha256 TEXT NOT NULL) STRICT",
@@ -43,7 +43,19 @@ _DRAFTS = (
     # The last end of a study that was drafted, as all before it; no row before drafts were asked for.
     "CREATE TABLE drafted (seq INTEGER NOT NULL) STRICT",
 )
-_STEPS = {1: _RUNS, 2: _DRAFTS}  # what makes each version out of the one before
+# The last end of a study whose `ended` record is in the journal, as all before it; no row before any was asked for.
+_ENDS = ("CREATE TABLE ended (seq INTEGER NOT NULL) STRICT",)
+_MODELS = (
+    # The last end of a study that a model is done with, as all before it; no row before the model was there. model:
+    # what StudyEnds calls it.
+    "CREATE TABLE done_end (model TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "INSERT INTO done_end SELECT 'draft', seq FROM drafted",
+    "DROP TABLE drafted",
+    # Of each reader: from which object on it reads, and which of the judged ones it has read with their study.
+    "CREATE TABLE read_after (model TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE read_object (model TEXT, seq INTEGER, PRIMARY KEY (model, seq)) STRICT, WITHOUT ROWID",
+)
+_STEPS = {1: _RUNS, 2: _DRAFTS, 3: _ENDS, 4: _MODELS}  # what makes each version out of the one before
 
 
 class Keyed(Protocol):
@@ -106,8 +118,12 @@ class IntakeBook:
             self._database.execute("DELETE FROM owed")
             self._database.execute("DELETE FROM begun WHERE substr(key, 1, 9) = CAST('received ' AS BLOB)")
             self._database.execute("DELETE FROM begun WHERE substr(key, 1, 6) = CAST('draft ' AS BLOB)")
+            self._database.execute("DELETE FROM begun WHERE substr(key, 1, 7) = CAST('reader ' AS BLOB)")
             self._database.execute("DELETE FROM judged_object")
-            self._database.execute("UPDATE drafted SET seq = 0")
+            self._database.execute("DELETE FROM read_object")
+            self._database.execute("UPDATE read_after SET seq = 0")
+            self._database.execute("UPDATE done_end SET seq = 0")
+            self._database.execute("UPDATE ended SET seq = 0")
 
     def owed(self) -> list[int]:
         """Numbers of objects before the place that are to be judged again."""
@@ -135,6 +151,7 @@ class IntakeBook:
         with self._changing():
             known = self._database.executemany("DELETE FROM judged_file WHERE key = ?", [(key,) for key in files])
             objects = self._database.execute("DELETE FROM judged_object WHERE seq < ?", (first_object,))
+            self._database.execute("DELETE FROM read_object WHERE seq < ?", (first_object,))
             return known.rowcount + objects.rowcount
 
     def begin(self, work: Keyed, journal_rows: int) -> None:
@@ -184,29 +201,78 @@ class IntakeBook:
         found = [(seq, self._one("SELECT pass_id FROM judged_object WHERE seq = ?", seq)) for seq in objects]
         return [(seq, row[0]) for seq, row in found if row is not None]
 
-    def drafted(self) -> int | None:
-        """The number of the last end of a study that was drafted; None before begin_drafting()."""
-        row = self._one("SELECT seq FROM drafted")
+    def done_end(self, model: str) -> int | None:
+        """The number of the last end of a study that this model is done with; None before begin_model()."""
+        row = self._one("SELECT seq FROM done_end WHERE model = ?", model)
         return None if row is None else int(row[0])
 
-    def begin_drafting(self, after: int) -> None:
-        """Ends of studies with a number above this are to be drafted."""
-        with self._changing():
-            self._database.execute("INSERT INTO drafted VALUES (?)", (after,))
+    def first_done_end(self) -> int | None:
+        """Of the model that has come least far; None where no model has to do with ends of studies."""
+        row = self._one("SELECT min(seq) FROM done_end")
+        return None if row is None or row[0] is None else int(row[0])
 
-    def end_draft(self, draft: Keyed, seq: int) -> None:
-        """The draft of that end of a study is durable in the journal."""
+    def begin_model(self, model: str, after: int) -> None:
+        """Ends of studies with a number above this are work of this model."""
         with self._changing():
-            self._database.execute("DELETE FROM begun WHERE key = ?", (draft.key,))
-            self._database.execute("UPDATE drafted SET seq = ?1 WHERE seq < ?1", (seq,))
+            self._database.execute("INSERT INTO done_end VALUES (?, ?)", (model, after))
 
-    def draft_failed(self, draft: Keyed) -> int:
-        """It failed for a reason of ours and is to be written again later. Returns how often it has failed."""
+    def done_with_end(self, work: Keyed, model: str, seq: int) -> None:
+        """What the model makes of that end of a study is durable in the journal."""
         with self._changing():
-            self._database.execute(
-                "UPDATE begun SET under_way = 0, failures = failures + 1 WHERE key = ?", (draft.key,)
+            self._database.execute("DELETE FROM begun WHERE key = ?", (work.key,))
+            self._database.execute("UPDATE done_end SET seq = ?2 WHERE model = ?1 AND seq < ?2", (model, seq))
+
+    def keep_readers(self, models: Sequence[str]) -> None:
+        """These readers are there from now on, and nothing waits for any other. A new one reads runs that are judged
+        from now on; in a new book that is all of them."""
+        given = {*models}
+        with self._changing():
+            known = {model for (model,) in self._database.execute("SELECT model FROM read_after")}
+            for model in known - given:
+                for table in ("read_after", "read_object", "done_end"):
+                    self._database.execute(f"DELETE FROM {table} WHERE model = ?", (model,))
+            (newest,) = self._database.execute("SELECT coalesce(max(seq), 0) FROM judged_object").fetchone()
+            for model in given - known:
+                self._database.execute("INSERT INTO read_after VALUES (?, ?)", (model, newest))
+
+    def unread(self, model: str) -> tuple[int, str] | None:
+        """The first judged object that this reader has not read with its study yet, and its pass; None where there is
+        none. Objects that could not be judged are not among them."""
+        row = self._one(
+            "SELECT seq, pass_id FROM judged_object WHERE pass_id <> '' "
+            "AND seq > (SELECT seq FROM read_after WHERE model = ?1) "
+            "AND seq NOT IN (SELECT seq FROM read_object WHERE model = ?1) ORDER BY seq LIMIT 1",
+            model,
+        )
+        return None if row is None else (int(row[0]), str(row[1]))
+
+    def note_read(self, model: str, objects: Sequence[int]) -> None:
+        """What this reader makes of these objects so far is durable in the journal."""
+        with self._changing():
+            self._database.executemany(
+                "INSERT OR IGNORE INTO read_object VALUES (?, ?)", [(model, seq) for seq in objects]
             )
-            (failures,) = self._database.execute("SELECT failures FROM begun WHERE key = ?", (draft.key,)).fetchone()
+
+    def ended(self) -> int | None:
+        """The number of the last end of a study that the journal has as a record; None before begin_ends()."""
+        row = self._one("SELECT seq FROM ended")
+        return None if row is None else int(row[0])
+
+    def begin_ends(self, after: int) -> None:
+        """Ends of studies with a number above this become records."""
+        with self._changing():
+            self._database.execute("INSERT INTO ended VALUES (?)", (after,))
+
+    def note_ended(self, seq: int) -> None:
+        """The record of that end of a study is durable in the journal."""
+        with self._changing():
+            self._database.execute("UPDATE ended SET seq = ?1 WHERE seq < ?1", (seq,))
+
+    def work_failed(self, work: Keyed) -> int:
+        """It failed for a reason of ours and is to be tried again later. Returns how often it has failed."""
+        with self._changing():
+            self._database.execute("UPDATE begun SET under_way = 0, failures = failures + 1 WHERE key = ?", (work.key,))
+            (failures,) = self._database.execute("SELECT failures FROM begun WHERE key = ?", (work.key,)).fetchone()
             return int(failures)
 
     def forget(self, work: Keyed) -> None:
@@ -244,7 +310,7 @@ class IntakeBook:
             (run.received.seq, run.received.content_sha256),
         )
 
-    def _one(self, query: str, *values: bytes | int) -> tuple[Any, ...] | None:
+    def _one(self, query: str, *values: bytes | int | str) -> tuple[Any, ...] | None:
         with self._translated(), self._lock:
             row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
             return row

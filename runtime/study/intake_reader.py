@@ -24,7 +24,15 @@ def intake_of(path: Path) -> Needed:
             book.execute("BEGIN")
             (judged,) = book.execute("SELECT seq FROM place").fetchone()
             owed = frozenset(seq for (seq,) in book.execute("SELECT seq FROM owed"))
-            drafted = book.execute("SELECT seq FROM drafted").fetchone()
+            (version,) = book.execute("PRAGMA user_version").fetchone()
+            # A book of an earlier build knows drafts alone, until the study process opens it.
+            query = "SELECT seq FROM drafted" if version < 4 else "SELECT min(seq) FROM done_end"
+            done = book.execute(query).fetchone()
+            ended = None if version < 3 else book.execute("SELECT seq FROM ended").fetchone()
     except (sqlite3.Error, TypeError) as exc:
         raise IntakeError(f"{path}: cannot be read ({exc}): nothing may be removed until it can") from exc
-    return Needed(int(judged), owed, None if drafted is None else int(drafted[0]))
+    return Needed(int(judged), owed, _number(done), _number(ended))
+
+
+def _number(row: tuple[int | None] | None) -> int | None:
+    return None if row is None or row[0] is None else int(row[0])

@@ -7,7 +7,11 @@ from collections import deque
 from pathlib import Path
 from typing import Protocol
 
+from cathrt.runtime.config import LimitsConfig
+from cathrt.runtime.errors import SourceError
 from cathrt.runtime.listener.object_store import Received, State
+from cathrt.runtime.ports import Opening
+from cathrt.runtime.sources.decoder.sandbox import opening_of
 from cathrt.runtime.sources.dicom.header import SECONDARY_CAPTURES, X_RAY_MODALITIES
 from cathrt.runtime.study.intake_book import IntakeBook
 from cathrt.runtime.study.waiting import WaitingRun, run_from_received
@@ -22,6 +26,14 @@ class Store(Protocol):
 
     def received(self, after: int = 0) -> list[Received]: ...
     def path_of(self, received: Received) -> Path: ...
+
+
+def opening_of_object(store: Store, seq: int, limits: LimitsConfig) -> Opening:
+    """Of an object that was judged. Raises SourceError where it is not there any more, StoreError."""
+    found = store.received(after=seq - 1)[:1]
+    if not found or found[0].seq != seq:
+        raise SourceError(f"object {seq} of the store is not there any more")
+    return opening_of(run_from_received(found[0], store.path_of(found[0])).input, limits)
 
 
 class ReceivedRuns:

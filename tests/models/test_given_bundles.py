@@ -1,4 +1,4 @@
-"""Which part each named bundle takes: frames, or drafts of studies."""
+"""Which part each named bundle takes: frames, drafts of studies, or reading them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from cathrt.runtime.models import given_bundles, open_writer
 from cathrt.runtime.models.report.policy import ReportPolicy
 from tests import lines
 from tests.models.report import scripted_model
+from tests.models.study.numpy_networks import study_bundle
 
 FRAMES, DRAFTS = lines.BUNDLE, scripted_model.BUNDLE
+READER, OTHER_READER = study_bundle(), study_bundle(sha256="6" * 64)
 DEMONSTRATION = replace(lines.BUNDLE, path=Path("demonstration"))
 
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders are bundles by their name, and need not be there."""
-    known: dict[Path | None, Bundle] = {Path("frames"): FRAMES, Path("drafts"): DRAFTS, None: DEMONSTRATION}
+    known: dict[Path | None, Bundle] = {
+        Path("frames"): FRAMES, Path("drafts"): DRAFTS, Path("reader"): READER, Path("other reader"): OTHER_READER,
+        None: DEMONSTRATION,
+    }  # fmt: skip
     monkeypatch.setattr(models, "trusted_bundle", lambda folder, config: known[folder])
 
 
@@ -47,6 +52,13 @@ def test_a_bundle_takes_the_part_of_its_kind(
 def test_two_that_write_drafts_are_one_too_many() -> None:
     with pytest.raises(ConfigError, match="bundles scripted and scripted both write drafts of studies, expected one"):
         given_bundles([Path("drafts"), Path("drafts")], Config())
+
+
+def test_several_may_read_studies_beside_frames_and_drafts_each_once() -> None:
+    given = given_bundles([Path(name) for name in ("reader", "drafts", "other reader")], Config())
+    assert (given.on_frames, given.writer, given.readers) == ((DEMONSTRATION,), DRAFTS, (READER, OTHER_READER))
+    with pytest.raises(ConfigError, match="the same bundle that reads studies is named twice"):
+        given_bundles([Path("reader"), Path("reader")], Config())
 
 
 def test_weights_that_were_drawn_write_no_draft() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cathrt.runtime.alert import Refusal, RunSummary, StoredRecord, StudyDraft
+from cathrt.runtime.alert import Refusal, RunSummary, StoredRecord, StudyDraft, StudyFindings
 from cathrt.runtime.config import Config, LimitsConfig, StudyConfig
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.journal.report import JournalReport, verify_journal
@@ -27,18 +27,20 @@ from cathrt.runtime.listener.store_reader import StoreReader
 from cathrt.runtime.listener.studies import Ending, Kind, StudyEvent
 from cathrt.runtime.listener.study_book import StudyBook
 from cathrt.runtime.listener.study_end import Evidence
-from cathrt.runtime.model_kind import Writer
+from cathrt.runtime.model_kind import Reader, Writer
 from cathrt.runtime.models import record_parts
 from cathrt.runtime.processes.state_folder import StateFolder
-from cathrt.runtime.study.confirm import Confirming
+from cathrt.runtime.study.confirm import Confirming, Judged, StudyWork
 from cathrt.runtime.study.drafting import Drafts
+from cathrt.runtime.study.feature_store import FeatureStore
 from cathrt.runtime.study.intake_book import IntakeBook
+from cathrt.runtime.study.model_thread import ModelThread
 from cathrt.runtime.study.patience import Patience
+from cathrt.runtime.study.reading import Readings, study_readers
 from cathrt.runtime.study.received_runs import ReceivedRuns
 from cathrt.runtime.study.run_queue import RunQueue
 from cathrt.runtime.study.study_ends import StudyEnds
 from cathrt.runtime.study.watched_folder import WatchedFolder
-from cathrt.runtime.study.writer_thread import WriterThread
 from tests import lines
 from tests.passes import rows
 from tests.sources.dicom_bytes import Value, text, xa_file
@@ -76,15 +78,17 @@ class Sender:
 
 
 class _StopAfter:
-    """A sink that ends the study once so many runs have their summary or refusal, and so many drafts are there."""
+    """A sink that ends the study once so many runs have their summary or refusal, and so many drafts and readings are
+    there."""
 
-    def __init__(self, runs: int, drafts: int, stop: threading.Event) -> None:
-        self._runs, self._drafts, self._stop = runs, drafts, stop
+    def __init__(self, runs: int, drafts: int, readings: int, stop: threading.Event) -> None:
+        self._runs, self._drafts, self._readings, self._stop = runs, drafts, readings, stop
 
     def emit(self, stored: StoredRecord) -> None:
         self._runs -= stored.type in ("run", "refusal")
         self._drafts -= stored.type == "draft"
-        if self._runs <= 0 and self._drafts <= 0:
+        self._readings -= stored.type == "study"
+        if self._runs <= 0 and self._drafts <= 0 and self._readings <= 0:
             self._stop.set()
 
     def close(self) -> None:
@@ -102,6 +106,7 @@ class Study:
     limits: LimitsConfig = LimitsConfig()  # noqa: RUF009 - frozen
     watchers: tuple[threading.Thread, ...] = ()
     writer: Writer | None = None  # of drafts
+    readers: tuple[Reader, ...] = ()
     patience: Patience = field(default_factory=Patience)
     opened: int = 0  # times that engines were opened
 
@@ -118,12 +123,12 @@ class Study:
         self.opened += 1
         yield lines.line(self.compute)
 
-    def confirm(self, runs: int, stop: threading.Event | None = None, drafts: int = 0) -> None:
-        """A process that judges until so many runs have a summary or a refusal, and so many drafts are there, or stop
-        is set."""
+    def confirm(self, runs: int, stop: threading.Event | None = None, drafts: int = 0, readings: int = 0) -> None:
+        """A process that judges until so many runs have a summary or a refusal, and so many drafts and readings are
+        there, or stop is set."""
         stop = stop or threading.Event()
         config = Config(study=StudyConfig(watched_folders=(str(self.watched),), settle_s=0.01), limits=self.limits)
-        sinks, store = (_StopAfter(runs, drafts, stop),), StoreReader(self.state.store)
+        sinks, store = (_StopAfter(runs, drafts, readings, stop),), StoreReader(self.state.store)
         with (
             closing(IntakeBook(self.intake)) as book,
             Journal(self.journal, config.journal, sinks) as journal,
@@ -133,7 +138,21 @@ class Study:
             queue = RunQueue(ReceivedRuns(store, book), [folder], book)
             for run in folder.look():
                 queue.files.put(run)
-            writing = None
+            work: list[StudyWork] = []
+            judged: list[Judged] = []
+            if given := study_readers(self.readers, store, book):
+                reading = Readings(
+                    readers=given,
+                    store=store,
+                    features=stack.enter_context(closing(FeatureStore(self.state.features))),
+                    book=book,
+                    journal=journal,
+                    limits=config.limits,
+                    thread=ModelThread(stop, self.patience, queue.received_waits),
+                )
+                stack.callback(reading.close)
+                work.append(reading)
+                judged.append(reading.judged)
             if self.writer is not None:
                 writing = Drafts(
                     writer=self.writer,
@@ -142,10 +161,12 @@ class Study:
                     book=book,
                     journal=journal,
                     limits=config.limits,
-                    thread=WriterThread(stop, self.patience, queue.received_waits),
+                    thread=ModelThread(stop, self.patience, queue.received_waits),
                 )
                 stack.callback(writing.close)
-            Confirming(queue, book, journal, config, stop, self.patience, self.watchers, writing).run(self.line)
+                work.append(writing)
+                judged.append(writing.judged)
+            Confirming(queue, book, journal, config, stop, self.patience, self.watchers, work, judged).run(self.line)
 
     def put(self, name: str, content: bytes) -> Path:
         path = self.watched / name
@@ -163,6 +184,10 @@ class Study:
     @property
     def drafts(self) -> list[StudyDraft]:
         return [record for record in self.records() if isinstance(record, StudyDraft)]
+
+    @property
+    def readings(self) -> list[StudyFindings]:
+        return [record for record in self.records() if isinstance(record, StudyFindings)]
 
     def ended(self) -> list[str]:
         """What has a summary or a refusal, in order."""

@@ -20,7 +20,7 @@ from cathrt.runtime.errors import EngineError, JournalError, ManifestError
 from cathrt.runtime.failpoints import armed
 from cathrt.runtime.journal.records import body_from_record
 from cathrt.runtime.listener.store_reader import StoreReader
-from cathrt.runtime.study import confirm, drafting, study_ends, writer_thread
+from cathrt.runtime.study import confirm, drafting, model_thread, study_ends
 from cathrt.runtime.study.intake_book import IntakeBook
 from cathrt.runtime.study.patience import Patience
 from tests import lines
@@ -51,7 +51,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a second try, or for a look."""
     for module in (confirm, drafting):
         monkeypatch.setattr(module, "RETRY_AFTER_S", (0.0, 0.0))
-    for module in (confirm, writer_thread):
+    for module in (confirm, model_thread):
         monkeypatch.setattr(module, "POLL_S", 0.001)
     monkeypatch.setattr(study_ends, "LOOK_S", 0.0)
 
@@ -170,7 +170,7 @@ def test_the_process_says_that_it_works_for_as_long_as_tokens_come(
 ) -> None:
     now_s = 0.0
     study.patience = Patience(lambda: now_s)
-    monkeypatch.setattr(writer_thread, "_STEP_S", 100.0)
+    monkeypatch.setattr(model_thread, "_STEP_S", 100.0)
     lasted: list[bool] = []
 
     def at_token(number: int) -> None:
@@ -324,7 +324,7 @@ def test_a_key_frame_that_cannot_be_read_again_is_left_out(study: Study) -> None
     gone.unlink()
     study.sender.end_study(STUDY, 1, 2)
     with closing(IntakeBook(study.intake)) as book:
-        book.begin_drafting(0)
+        book.begin_model("draft", 0)
     study.writer = ScriptedWriter()
     study.confirm(0, drafts=1)
     first, second = writer_of(study).written[0]

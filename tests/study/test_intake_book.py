@@ -11,7 +11,7 @@ import pytest
 
 from cathrt.runtime.listener.study_end import StudyEnd
 from cathrt.runtime.study.intake_book import IntakeBook, IntakeError, StorePlace
-from cathrt.runtime.study.study_ends import WaitingDraft
+from cathrt.runtime.study.study_ends import WaitingEnd
 from cathrt.runtime.study.waiting import Stamp, WaitingRun
 from tests.study.waiting_runs import file_run, received_run
 
@@ -124,8 +124,8 @@ def test_another_store_begins_anew_and_files_stay_judged(book: IntakeBook) -> No
 def test_a_book_of_another_version_is_refused(book: IntakeBook, path: Path) -> None:
     book.close()
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version=3")
-    with pytest.raises(IntakeError, match="has version 3, expected at most 2: remove it"):
+        database.execute("PRAGMA user_version=5")
+    with pytest.raises(IntakeError, match="has version 5, expected at most 4: remove it"):
         IntakeBook(path)
 
 
@@ -133,11 +133,11 @@ def test_a_book_of_the_version_before_drafts_keeps_what_it_knows(book: IntakeBoo
     book.end(received_run(7))
     book.close()
     with closing(sqlite3.connect(path)) as database:
-        for table in ("judged_object", "drafted"):
+        for table in ("judged_object", "ended", "done_end", "read_after", "read_object"):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=1")
     with closing(IntakeBook(path)) as later:
-        assert (later.place().seq, later.drafted(), later.passes_of([7])) == (7, None, [])
+        assert (later.place().seq, later.done_end("draft"), later.passes_of([7])) == (7, None, [])
         later.end(received_run(8), "pass 8")
         later.end(received_run(9), "")
         later.end(received_run(10))
@@ -145,23 +145,23 @@ def test_a_book_of_the_version_before_drafts_keeps_what_it_knows(book: IntakeBoo
 
 
 def test_drafts_go_on_where_they_were_and_a_new_store_begins_anew(book: IntakeBook, path: Path) -> None:
-    draft = WaitingDraft(StudyEnd(5, "1.2", 1, (), 0.0, (1,), ()), "study")
-    book.begin_drafting(4)
+    draft = WaitingEnd(StudyEnd(5, "1.2", 1, (), 0.0, (1,), ()), "study")
+    book.begin_model("draft", 4)
     for failures in (1, 2):
         book.begin(draft, ROWS)
-        assert book.draft_failed(draft) == failures
+        assert book.work_failed(draft) == failures
     with closing(reopened(book, path)) as later:
-        assert later.drafted() == 4
+        assert later.done_end("draft") == 4
         later.begin(draft, ROWS)
         later.count_crash(ROWS)
         assert later.crashes(draft) == 1
-        later.end_draft(draft, 5)
-        assert (later.drafted(), later.crashes(draft)) == (5, 0)
+        later.done_with_end(draft, "draft", 5)
+        assert (later.done_end("draft"), later.crashes(draft)) == (5, 0)
         later.end(received_run(3), "pass 3")
         later.begin(draft, ROWS)
         later.count_crash(ROWS)
         later.restart()
-        assert (later.drafted(), later.crashes(draft), later.passes_of([3])) == (0, 0, [])
+        assert (later.done_end("draft"), later.crashes(draft), later.passes_of([3])) == (0, 0, [])
 
 
 def test_a_damaged_book_says_that_it_may_be_removed(path: Path) -> None:

@@ -73,6 +73,30 @@ def side_of(result: RunResult) -> Side | None:
     return None if result.laterality == "unknown" else result.laterality
 
 
+def side_score_of(result: RunResult) -> float:
+    """Score of the likelier side, whatever is answered."""
+    assert isinstance(result, KeyframeResult)
+    return result.laterality_score
+
+
+def tells_readability(result: RunResult) -> bool:
+    """Whether the scores of its marked frames are readability, and not P(better)."""
+    assert isinstance(result, KeyframeResult)
+    return result.best_readability is not None
+
+
+def cautions_of(result: RunResult) -> tuple[str, ...]:
+    """What a reader of the result is to know, each in a word."""
+    assert isinstance(result, KeyframeResult)
+    told = {
+        "outside_the_domain": result.outside is not None,
+        "best_key_frame_is_poor": result.best_is_poor,
+        "angle_unusual_for_side": bool(result.laterality_mismatch),
+        "filter_prefers_another_frame": result.filter_prefers is not None,
+    }
+    return tuple(name for name, holds in told.items() if holds)
+
+
 def keyframe_of(judged: Judged) -> KeyframeFinding:
     """The keyframe model's own finding of a frame that it has judged."""
     assert isinstance(judged.finding, KeyframeFinding)

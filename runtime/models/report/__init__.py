@@ -26,7 +26,7 @@ REPORT = ModelKind(
     news=(),
     results=(),
     on_frames=None,
-    on_studies=OnStudies(_open_writer),
+    on_studies=OnStudies(writer=_open_writer),
     drafts=(ReportDraft,),
     optional_roles=frozenset({VISION}),
 )

@@ -18,8 +18,6 @@ CLIPS_SIZE, RUNS_SIZE = "n", "N"  # names of sizes: clips of one run of the enco
 CLIPS, FEATURES = "clips", "features"
 THERE, VIEWS, LOGITS, COUNTED = "there", "views", "logits", "counted"
 
-Shape = tuple[int | str | None, ...]  # None: any size
-
 
 def section_of(manifest: Manifest) -> StudySection:
     """The section of a bundle of this kind. Raises ManifestError for a bundle of another one."""

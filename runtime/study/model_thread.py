@@ -1,6 +1,5 @@
-"""The thread that has a writer's networks, so that the study's own thread looks out for received runs meanwhile.
-
-Not for: what is written (drafting.py).
+"""The thread that has the networks of models on studies, so that the study's own thread looks out for received runs
+meanwhile. Not for: what they do (drafting.py, reading.py).
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import TypeVar
 from cathrt.runtime.study.patience import Patience
 
 POLL_S = 0.05  # between two looks whether a received run waits
-_STEP_S = 600.0  # longest to load the networks, to look at a picture, or from token to token, on a machine that is busy
+# Longest to load the networks, to look at a picture, to encode a clip, or from token to token, on a busy machine.
+_STEP_S = 600.0
 _T = TypeVar("_T")
 
 
@@ -22,13 +22,15 @@ class LeftError(Exception):
     """A received run waits, or the process is to end: what is in hand goes on later."""
 
 
-class WriterThread:
+class ModelThread:
     """One thread asks it for one thing at a time."""
 
-    def __init__(self, stop: threading.Event, patience: Patience, received_waits: Callable[[], bool]) -> None:
+    def __init__(
+        self, stop: threading.Event, patience: Patience, received_waits: Callable[[], bool], name: str = "cathrt-study"
+    ) -> None:
         """stop: set where the process is to end well. received_waits: whether a received run does; called here."""
         self._stop, self._patience, self._received_waits = stop, patience, received_waits
-        self._thread = ThreadPoolExecutor(1, "cathrt-drafts")
+        self._thread = ThreadPoolExecutor(1, name)
 
     def do(self, work: Callable[[], _T], leave: threading.Event | None = None) -> _T:
         """Have it done and wait for it. leave: set once a received run waits, or the process is to end."""
