@@ -156,9 +156,9 @@ def _in_torch(encoder: str, peer: Peer, made: Callable[[Any, Any], Any]) -> Enco
     module, shape = _modules(encoder)
     network = made(module.to(dtype), shape)
 
-    @torch.inference_mode()
     def encode(clips: Float32) -> Float32:
-        found: Float32 = network(torch.from_numpy(clips).to(dtype)).float().numpy()
+        with torch.inference_mode():
+            found: Float32 = network(torch.from_numpy(clips).to(dtype)).float().numpy()
         return found
 
     return encode

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from cathrt.export.models.study.encoder import ClipEncoder
@@ -33,7 +33,8 @@ class RewrittenEncoder:
         pair = model.pos_encoding["class_token"].expand(len(grid), 1, -1), grid
         for block, module, attention in zip(self._shape.blocks, model.blocks, self._blocks, strict=True):
             pair = _block(block, module, attention, pair)
-        return self._modules.proj(torch.cat([model.norm(one) for one in pair], dim=1))  # type: ignore[no-any-return]
+        features: Tensor = self._modules.proj(torch.cat([model.norm(one) for one in pair], dim=1))
+        return features
 
 
 def _block(block: Block, module: Any, attention: _Attention, pair: Pair) -> Pair:
@@ -76,7 +77,6 @@ class _Attention:
         of_grid = torch.cat(ones, dim=1).to(weight.dtype)
         self._places = torch.cat([torch.zeros_like(of_grid[:1]), of_grid])[None, None]
 
-    @torch.inference_mode()
     def __call__(self, first: Tensor, grid: Tensor) -> Pair:
         block, module = self._block, self._module
         query = self._pooled(functional.linear(grid, *self._linears[0]), 0, block.stride)
@@ -110,5 +110,5 @@ class _Attention:
         return torch.cat([queries, time, row, column], dim=3)
 
     def _out(self, found: Tensor) -> Tensor:
-        projected: nn.Module = self._module.project
-        return projected(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        projected: Tensor = self._module.project(found.transpose(1, 2).flatten(2))
+        return projected

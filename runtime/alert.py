@@ -1,4 +1,5 @@
-"""The records: how each frame ended, alerts to the operator, summaries of runs, drafts of studies, engine changes.
+"""The records: how each frame ended, alerts to the operator, summaries of runs, what is read and drafted of studies,
+engine changes.
 
 Every frame ends as exactly one Verdict. Alerts are information signals, not IEC 60601-1-8 alarms.
 Every record carries a notice: NOTICE, or what its bundles' manifests ask for. The annotations are the rules that
@@ -135,10 +136,75 @@ class Draft:
         return ()
 
 
+# What a question of a study, or of one segment of its arteries, is answered with: the probability of one thing, an
+# amount, or the likeliest of several categories.
+AnswerForm = Literal["probability", "amount", "category"]
+# Why a run counts in the reading of its study, or does not.
+WhyRun = Literal["counts", "modality", "fluoroscopy", "still", "no_side", "beyond", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFinding:
+    """What a model says of one question. name: as its weights call it. title, asks: in words.
+
+    artery, segment: which it is about, by the model's keys; None for the whole study. value: a probability, an amount,
+    or the probability of the likeliest category. threshold: above which it is called; None where nothing is.
+    positive: whether it is. margin: how far its raw output lies beyond the threshold, in logits or in `unit`s.
+    label, label_ja: the call, or the category, in words; "" for an amount without a threshold.
+    """
+
+    name: Identifier
+    title: str
+    asks: str
+    artery: str | None
+    segment: str | None
+    form: AnswerForm
+    value: float
+    unit: str
+    threshold: float | None
+    positive: bool | None
+    margin: float | None
+    label: str
+    label_ja: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one model reads in all runs of a study together. Each kind of model has a dataclass that narrows `kind`.
+
+    findings: in the model's order; () where withheld. withheld: why nobody is shown any; None where there are.
+    text, text_ja: one line that a person reads, in English and in Japanese.
+    """
+
+    kind: str
+    bundle: str
+    manifest_sha256: str
+    engine: str
+    findings: tuple[StudyFinding, ...]
+    withheld: str | None
+    text: str
+    text_ja: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRead:
+    """One run of a study, and whether it counts in a reading. place: 1 for the first in time; None where it does not.
+
+    why: in one word. counted: how much it counted in the answers; of all that count, 1. None where it does not.
+    """
+
+    run_id: Identifier
+    pass_id: Identifier
+    place: Annotated[int, Ge(1)] | None
+    why: WhyRun
+    counted: Score | None = None
+
+
 FindingT = TypeVar("FindingT", bound=Finding, default=Finding, covariant=True)
 NewsT = TypeVar("NewsT", bound=News, default=News, covariant=True)
 ResultT = TypeVar("ResultT", bound=RunResult, default=RunResult, covariant=True)
 DraftT = TypeVar("DraftT", bound=Draft, default=Draft, covariant=True)
+ReadingT = TypeVar("ReadingT", bound=Reading, default=Reading, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +380,47 @@ class StudyDraft(Generic[DraftT]):
     notice: Notice = field(default=NOTICE, kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class StudyFindings(Generic[ReadingT]):
+    """What a model reads in a study, once for each revision. Two models give two records; neither changes the other.
+
+    study: as StudyDraft's. revision: 1; one more for each time that this model has read the study. provisional: read
+    before the study's end, from the runs so far. ended: which revision of the study's end this is of; None for a
+    provisional one and for recorded runs, which nobody has ended. unjudged, after_study_s: as StudyDraft's.
+    runs: all of the study, those that count first, in their order. rests_on: a hash of all that the answers rest on.
+    """
+
+    type: Literal["study"] = field(default="study", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Annotated[int, Ge(1)]
+    provisional: bool
+    ended: Annotated[int, Ge(1)] | None
+    runs: tuple[RunRead, ...]
+    unjudged: Count
+    after_study_s: float | None
+    rests_on: Identifier
+    reading: ReadingT
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEnded:
+    """A study has ended and each of its runs is judged: what it amounts to may leave the house. Once for each revision.
+
+    study, revision, run_ids, unjudged, after_study_s: as of a draft.
+    """
+
+    type: Literal["ended"] = field(default="ended", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Annotated[int, Ge(1)]
+    run_ids: tuple[Identifier, ...]
+    unjudged: Count
+    after_study_s: Annotated[float, Ge(0.0)]
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
 EngineWhat = Literal[
     "started", "down", "up", "off", "loaded", "compared", "swapped", "kept", "rolled_back", "refused"
 ]  # fmt: skip
@@ -371,7 +478,18 @@ class ProcessStart:
     notice: Notice = field(default=NOTICE, kw_only=True)
 
 
-Record = PassStart | Verdict | Alert | RunSummary | Refusal | StudyDraft | EngineChange | ProcessStart
+Record = (
+    PassStart
+    | Verdict
+    | Alert
+    | RunSummary
+    | Refusal
+    | StudyDraft
+    | StudyEnded
+    | StudyFindings
+    | EngineChange
+    | ProcessStart
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,9 +189,9 @@ class FeedConfig:
 class MetricsConfig:
     """Where the gateway sends its figures by OpenTelemetry, beside /metrics, which is always there.
 
-    otlp_endpoint: of an OTLP receiver over HTTP; "": nothing is sent. otlp_interval_s: between two sendings. otlp_ca:
-    PEM file of the authorities that may sign the receiver's certificate; "": those of the system.
-    otlp_token_file: holds the bearer token for the receiver.
+    otlp_endpoint: of an OTLP receiver over HTTP; "": nothing is sent. otlp_traces_endpoint: where a span for each run
+    goes, likewise. otlp_interval_s: between two sendings. otlp_ca: PEM file of the authorities that may sign the
+    receiver's certificate; "": those of the system. otlp_token_file: holds the bearer token for the receiver.
     """
 
     __pydantic_config__ = _STRICT
@@ -199,6 +199,7 @@ class MetricsConfig:
     otlp_interval_s: Annotated[float, Ge(1.0), Le(3600.0)] = 15.0
     otlp_ca: str = ""
     otlp_token_file: str = ""
+    otlp_traces_endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +219,16 @@ class OutletConfig:
     journal, or with those that come from now on. names: whether what files are called may leave this machine.
     rate_per_minute: alerts and verdicts of one run and kind; 0: no limit. refusals: answers that refuse a record
     before it is a dead letter. secret_file: signs webhooks; the password of user. tls_*: PEM files. topic: of MQTT.
-    facility: of syslog. timeout_s: of one attempt. first_wait_s: after the first that failed, doubled each time up to
-    most_wait_s.
-    drain_s: for a last try at the stop. lag_s: how long it may be behind before health says so.
+    facility: of syslog. ae_title: ours, of dicom. commitment: whether storage commitment is asked for. modalities: of
+    objects that are sent; () for all. patient_system: what identifiers of patients are from, of fhir and hl7.
+    charset, processing, sending_*, receiving_*: of hl7. timeout_s: of one attempt. first_wait_s: after the first that
+    failed, doubled each time up to most_wait_s. drain_s: for a last try at the stop. lag_s: how long it may be behind
+    before health says so.
     """
 
     __pydantic_config__ = _STRICT
     name: Annotated[str, MinLen(1), MaxLen(32), Predicate(str.isprintable)]
-    kind: Literal["webhook", "mqtt", "syslog"]
+    kind: Literal["webhook", "mqtt", "syslog", "dicom", "stow", "fhir", "hl7"]
     address: Annotated[str, MinLen(1), MaxLen(2048), Predicate(str.isprintable)]
     types: tuple[str, ...] = ()
     mandatory: bool = False
@@ -242,6 +245,16 @@ class OutletConfig:
     facility: Literal["daemon", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"] = (
         "local0"
     )
+    ae_title: Annotated[str, MinLen(1), MaxLen(16), Predicate(str.isprintable)] = "CATHRT"
+    commitment: bool = True
+    modalities: tuple[str, ...] = ()
+    fhir_version: Literal["R4", "R5"] = "R4"
+    patient_system: Annotated[str, MaxLen(200), Predicate(str.isprintable)] = ""
+    charset: Literal["UNICODE UTF-8", "ISO IR87"] = "UNICODE UTF-8"
+    processing: Literal["P", "T", "D"] = "T"
+    sending_facility: Annotated[str, MaxLen(100), Predicate(str.isprintable)] = ""
+    receiving_application: Annotated[str, MaxLen(100), Predicate(str.isprintable)] = ""
+    receiving_facility: Annotated[str, MaxLen(100), Predicate(str.isprintable)] = ""
     timeout_s: Annotated[float, Gt(0.0), Le(300.0)] = 10.0
     first_wait_s: Annotated[float, Gt(0.0), Le(3600.0)] = 1.0
     most_wait_s: Annotated[float, Gt(0.0), Le(3600.0)] = 60.0
@@ -336,7 +349,8 @@ class SwapConfig:
 class RetentionConfig:
     """How long and how much is kept; 0 for no limit. What is not delivered, or not judged, is kept in any case.
 
-    live, study: their journals. store: received objects. books: what is known of studies and files that are gone.
+    live, study: their journals. store: received objects. features: what runs were encoded to. books: what is known of
+    studies and files that are gone.
     keep_hours: nothing younger is removed, whatever the disk says. free_mib: with less free, the oldest of what may go
     goes before its time: objects below it, journals' rows below the half. log_mib: of a journal's log, for health.
     """
@@ -348,6 +362,7 @@ class RetentionConfig:
     study_mib: Annotated[int, Ge(0)] = 4096
     store_days: Annotated[float, Ge(0.0)] = 30.0
     store_mib: Annotated[int, Ge(0)] = 0
+    features_mib: Annotated[int, Ge(0)] = 2048
     books_days: Annotated[float, Ge(0.0)] = 400.0
     keep_hours: Annotated[float, Ge(0.0)] = 24.0
     free_mib: Annotated[int, Ge(1)] = 4096

@@ -34,6 +34,8 @@ class Counts(Protocol):
     def add(self, count: Count, by: int = 1) -> None: ...
     def note(self, moment: Moment, at_ns: int) -> None: ...
     def value(self, name: Count | Moment) -> int: ...
+    def all_counted(self, seq: int) -> None:
+        """Every verdict up to that row of the journal is counted here, and no run goes on behind it."""
 
 
 class CountsInMemory:
@@ -54,6 +56,9 @@ class CountsInMemory:
     def value(self, name: Count | Moment) -> int:
         with self._lock:
             return self._values[name]
+
+    def all_counted(self, seq: int) -> None:
+        """Nobody counts on from here."""
 
 
 def waiting(value: Callable[[Count], int]) -> int:

@@ -46,8 +46,16 @@ LINE_POINTS = (
     "line.summarised",
 )
 DRAFT_POINTS = (
+    "study.ended",  # study's thread, the record of an ended study is durable, the intake book does not know it
     "study.drafted",  # study's thread, the draft is written, its record not handed in
     "study.draft_durable",  # study's thread, the record is durable, the intake book does not know it
+)
+READING_POINTS = (
+    "study.encoded",  # study's thread, a clip is encoded, its features are not kept
+    "study.features_kept",  # its features are durable, the intake book does not know it
+    "study.read",  # study's thread, a study is read, its record not handed in
+    "study.reading_durable",  # the record is durable, nothing else knows it
+    "study.reading_noted",  # the features' file knows it, the intake book does not
 )
 OUTLET_POINTS = (
     "outlet.sending",  # outlet's thread, before the receiver is given a record
@@ -75,6 +83,7 @@ POINTS = frozenset(
     + READER_POINTS
     + LINE_POINTS
     + DRAFT_POINTS
+    + READING_POINTS
     + OUTLET_POINTS
 )
 

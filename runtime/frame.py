@@ -159,6 +159,18 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenAt:
+    """When a run was taken, by the angiography system's clock: what runs of one study are ordered by.
+
+    Seconds from the midnight before year 1; where the object tells a time and no date, from the midnight before it.
+    None where it tells no time. It goes into no record.
+    """
+
+    series_s: float | None = None  # (0008,0021), (0008,0031)
+    acquisition_s: float | None = None  # (0008,0022), (0008,0032)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One pedal press, as its source describes it before any frame is looked at.
 
@@ -183,6 +195,7 @@ class Run:
     radiation_setting: RadiationSetting | None = None  # (0018,1155) SC fluoroscopy, GR cine
     flags: tuple[str, ...] = ()
     other_grayscales: tuple[Grayscale, ...] = ()
+    taken_at: TakenAt = field(default_factory=TakenAt)
 
     @property
     def grayscales(self) -> tuple[Grayscale, ...]:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Draft, Finding, News, RunResult
+from cathrt.runtime.alert import Draft, Finding, News, Reading, RunRead, RunResult
 from cathrt.runtime.bundle.manifest import Manifest, Section
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig, Policy
-from cathrt.runtime.frame import Frame, Run
+from cathrt.runtime.frame import Frame, RadiationSetting, Run, TakenAt
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,79 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OnStudies:
-    """How a model of this kind takes part in a study: the writer of a bundle, under the kind's policy."""
+class RunFacts:
+    """What decides whether a run counts in its study, and where it stands. Nothing of its name or of its patient.
 
-    open: Callable[[Bundle, EngineConfig, Policy | None], Writer]
+    arrival: a number that is higher for a run that came later. side: as StudyRun's. notice: of its summary.
+    """
+
+    run_id: str
+    pass_id: str
+    arrival: int
+    side: Side | None
+    modality: str | None
+    radiation_setting: RadiationSetting | None
+    frames: int
+    taken_at: TakenAt
+    positioner_primary_angle_deg: float | None
+    positioner_secondary_angle_deg: float | None
+    notice: str
+
+
+Features = NDArray[np.float32]  # of one run: what its clip was encoded to
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRead:
+    """A reading, and how much each run counted in it, in the order in which they were given, summing to 1."""
+
+    reading: Reading
+    counted: tuple[float, ...]
+
+
+class Reader(Protocol):
+    """A model that reads studies: each run is encoded once, and what was encoded is then read together, often.
+
+    It has one thread that uses it; stop may be set from another one. Opening one loads no network, as of a Writer.
+    encoder: a hash of all that features rest on beside a run's pixels. prepare(), encode() and read() raise EngineError
+    and ManifestError; then close() gives everything back, and the next call loads the networks anew.
+    """
+
+    @property
+    def bundle(self) -> Bundle: ...
+    @property
+    def encoder(self) -> str: ...
+    def prepare(self) -> None:
+        """Load the networks, so that nobody waits for it later."""
+
+    def chosen(self, runs: Sequence[RunFacts]) -> tuple[RunRead, ...]:
+        """Each of a study's runs, and whether it counts: those that do first, in their order. Needs no network."""
+
+    def wanted(self, run: Run) -> tuple[int, ...]:
+        """The frames that the run's clip is made of, rising, perhaps repeated. Raises SourceError: there is no clip."""
+
+    def encode(self, run: Run, frames: Sequence[NDArray[Any]], stop: threading.Event) -> Features | None:
+        """The clip of a run from the stored values of the wanted frames. None once stop is set: nothing is kept."""
+
+    def read(self, runs: Sequence[RunFacts], features: Sequence[Features]) -> StudyRead:
+        """Of the runs that count, in their order, at least one."""
+
+    def withheld(self, reason: str) -> Reading:
+        """No findings, and why. Needs no network."""
+
+    def close(self) -> None:
+        """Give the networks back. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnStudies:
+    """How a model of this kind takes part in studies, under the kind's policy: it writes drafts of them, or reads them.
+
+    One of the two is there.
+    """
+
+    writer: Callable[[Bundle, EngineConfig, Policy | None], Writer] | None = None
+    reader: Callable[[Bundle, EngineConfig, Policy | None], Reader] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +230,9 @@ class ModelKind:
     section: of the manifest. roles: the networks of its bundles; optional_roles: those of them that a bundle may lack.
     faults: what does not fit in a manifest of this kind.
     policy: its table [policy.<kind>] of the configuration. findings, news, results: its parts of the records.
-    on_frames: None for a kind that does not judge single frames. on_studies: None for one that writes no drafts.
-    drafts: as findings. side: which coronary artery a run shows by such a result; None where the kind cannot tell.
+    on_frames: None for a kind that does not judge single frames. on_studies: None for one that neither writes drafts of
+    studies nor reads them. drafts, readings: as findings. side: which coronary artery a run shows by such a result;
+    None where the kind cannot tell.
     """
 
     section: type[Section]
@@ -174,5 +245,9 @@ class ModelKind:
     on_frames: OnFrames | None
     on_studies: OnStudies | None = None
     drafts: tuple[type[Draft], ...] = ()
+    readings: tuple[type[Reading], ...] = ()
     side: Callable[[RunResult], Side | None] | None = None
+    side_score: Callable[[RunResult], float] | None = None  # of the side it names, or of the likelier one
+    tells_readability: Callable[[RunResult], bool] | None = None  # whether the scores of marked frames are readability
+    cautions: Callable[[RunResult], tuple[str, ...]] | None = None  # what to warn of, each in a word
     optional_roles: frozenset[str] = frozenset()

@@ -5,6 +5,7 @@ Not for: shared behaviour. There are no base classes; each port has a contract s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -157,6 +158,14 @@ class SizedEngine(Protocol):
     def buckets(self) -> tuple[Mapping[str, int], ...]: ...
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class StoppableEngine(SizedEngine, Protocol):
+    """What a sized engine adds to the port when a run of it can be left."""
+
+    def run_until(self, feeds: Mapping[str, NDArray[Any]], stop: threading.Event) -> Mapping[str, NDArray[Any]] | None:
+        """As run(); None soon after stop is set, which another thread may do."""
 
 
 class Sink(Protocol):

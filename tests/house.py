@@ -21,10 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _OF_LIBRARIES = frozenset({"Generic", "generic"})  # typing.Generic, numpy.generic: no kind, whatever one is called
 DEPTH = 2  # folders below the package that count as rooms of their own
-# Kinds whose name is an everyday word: there are reports of exports, of health, of doses, and studies everywhere. Of
-# such a kind a file knows what it imports from its folders, and every name that a file of these folders gives and that
-# begins with the kind.
-EVERYDAY = frozenset({"report", "study"})
+# Kinds whose name is an everyday word: there are reports of exports, of health, of doses, studies everywhere, and a
+# product of a study reader that is called generic. Of such a kind a file knows what it imports from its folders, and
+# every name that a file of these folders gives and that begins with the kind.
+EVERYDAY = frozenset({"report", "study", "generic"})
 # The tables in which a model may be named outside its folders.
 TABLES = {"runtime/models/__init__.py", "export/models/__init__.py"}
 

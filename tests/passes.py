@@ -20,11 +20,14 @@ from cathrt.runtime.alert import (
     Percentiles,
     Record,
     Refusal,
+    RunRead,
     RunSummary,
     StageTimes,
     StoredRecord,
     Struck,
     StudyDraft,
+    StudyFinding,
+    StudyFindings,
     Verdict,
 )
 from cathrt.runtime.config import JournalConfig
@@ -36,6 +39,7 @@ from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult
 from cathrt.runtime.models.report.facts import Facts, KeyFrame, Lesion
 from cathrt.runtime.models.report.records import AnswerTimes, ReportDraft
+from cathrt.runtime.models.study.records import ClipsReading
 
 GROUPED = JournalConfig(group_commit_ms=100.0)
 AT_ONCE = JournalConfig(group_commit_ms=0.0)
@@ -128,6 +132,50 @@ def result() -> KeyframeResult:
 def refusal(name: str = "broken.dcm") -> Refusal:
     """An input that was no run."""
     return Refusal(record_id("refusal", name, ""), name, "SourceError", "no DICOM file: give an angiogram")
+
+
+def reading(revision: int = 1, name: str = "run a", withheld: str | None = None) -> StudyFindings[ClipsReading]:
+    """What a model reads in a study of that one run, and of a second one that does not count."""
+    finding = StudyFinding(
+        name="prox_lad_stenosis_binary",
+        title="Proximal LAD: significant stenosis",
+        asks="significant stenosis",
+        artery="LAD",
+        segment="prox_lad",
+        form="probability",
+        value=0.75,
+        unit="",
+        threshold=0.1145,
+        positive=True,
+        margin=3.25,
+        label="significant stenosis",
+        label_ja="有意狭窄",
+    )
+    read = ClipsReading(
+        bundle="demonstration study",
+        manifest_sha256="4" * 64,
+        engine="fake",
+        findings=() if withheld is not None else (finding,),
+        withheld=withheld,
+        text="significant stenosis: prox_lad",
+        text_ja="有意狭窄: prox_lad",
+        product="generic",
+    )
+    counted = RunRead(
+        run_id=run_id(name), pass_id=pass_of(name), place=1, why="counts", counted=None if withheld is not None else 1.0
+    )
+    return StudyFindings(
+        id=record_id("study a", "reading", f"{'4' * 64}|{revision}"),
+        study="study a",
+        revision=revision,
+        provisional=False,
+        ended=1,
+        runs=(counted, RunRead(run_id=run_id("run b"), pass_id=pass_of("run b"), place=None, why="fluoroscopy")),
+        unjudged=1,
+        after_study_s=2.5,
+        rests_on="7" * 64,
+        reading=read,
+    )
 
 
 def draft(revision: int = 1, name: str = "run a", withheld: str | None = None) -> StudyDraft[ReportDraft]:

@@ -31,7 +31,8 @@ def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(whe
     bundle = ("demonstration/model.onnx", "demonstration/manifest.sig", "demonstration.pub")
     bundle += ("demonstration_drafts/decoder.onnx", "demonstration_drafts/manifest.sig", "demonstration_drafts.pub")
     page = ("page/page.css", "page/page.js", "page/cathrt-japanese.otf", "page/OFL.txt")
-    for needed in ("py.typed", *bundle, *page):
+    fonts = ("font/cathrt-document.ttf", "font/OFL.txt")
+    for needed in ("py.typed", *bundle, *page, *fonts):
         assert any(name.endswith(needed) for name in names), needed
 
 

@@ -20,10 +20,12 @@ import typer
 
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.commands.backup import backup_command, restore_command
+from cathrt.runtime.commands.deidentify import deidentify_command
 from cathrt.runtime.commands.health import health_command
 from cathrt.runtime.commands.help import HELP_SETTINGS, GroupWithWholeSummaries
 from cathrt.runtime.commands.key import key_app
 from cathrt.runtime.commands.listen import listen_command
+from cathrt.runtime.commands.objects import objects_command
 from cathrt.runtime.commands.options import (
     UNJUDGED,
     BundleOption,
@@ -45,8 +47,10 @@ from cathrt.runtime.commands.outbox import outbox_app
 from cathrt.runtime.commands.phantom import phantom_command
 from cathrt.runtime.commands.report import report_command
 from cathrt.runtime.commands.run import run_command
+from cathrt.runtime.commands.send import send_command
 from cathrt.runtime.commands.standard_streams import drop_output, prepare_standard_streams
 from cathrt.runtime.commands.stop_signals import STOPPED, stop_on_signals
+from cathrt.runtime.commands.study import study_command
 from cathrt.runtime.commands.swap import swap_command
 from cathrt.runtime.commands.trace import trace_command
 from cathrt.runtime.commands.warn_once import WarnOnce
@@ -202,6 +206,7 @@ def demo_command(
 
 
 app.command("report")(report_command)
+app.command("study")(study_command)
 app.command("phantom")(phantom_command)
 app.command("listen")(listen_command)
 app.command("run")(run_command)
@@ -210,6 +215,9 @@ app.command("trace")(trace_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.command("swap")(swap_command)
+app.command("send")(send_command)
+app.command("deidentify")(deidentify_command)
+app.command("objects")(objects_command)
 app.add_typer(key_app)
 app.add_typer(outbox_app)
 
@@ -297,6 +305,8 @@ def verify_command(
             "anomalies": [text for books in journal.passes for text in books.anomalies],
             "refusals": journal.refusals,
             "drafts": journal.drafts,
+            "ended": journal.ended,
+            "readings": journal.readings,
             "engine_changes": journal.engine_changes,
             "starts": journal.starts,
             "sound": journal.sound,

@@ -51,20 +51,21 @@ def line_check(
 
 
 def main(request: str) -> int:
-    """Open the line as replay does, or the writer as report does, close it, and print its engine's name, or why not."""
+    """Open the line as replay does, or what reads or drafts studies, close it; print its engine's name, or why not."""
     from cathrt.runtime.commands.options import bundle_at
     from cathrt.runtime.line.replay import opened_line
-    from cathrt.runtime.models import MODELS, open_writer, policies
+    from cathrt.runtime.models import MODELS, open_reader, open_writer, policies
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     asked, command = json.loads(request), "replay"
     try:
         config = config_from_document(asked["config"], policies(), origin="doctor")
         bundle = bundle_at(Path(asked["bundle"]), config)
-        if MODELS[bundle.manifest.kind].on_studies is not None:
-            command = "report"
-            with closing(open_writer(bundle, config)) as writer:
-                writer.prepare()
+        on_studies = MODELS[bundle.manifest.kind].on_studies
+        if on_studies is not None:
+            command, open_ = ("report", open_writer) if on_studies.writer is not None else ("study", open_reader)
+            with closing(open_(bundle, config)) as opened:
+                opened.prepare()
             print(json.dumps({"engine": config.engine.label, "command": command}))
             return 0
         with opened_line([bundle], config, "realtime") as line:

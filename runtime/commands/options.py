@@ -24,6 +24,7 @@ from cathrt.runtime.models import load_config, record_parts, trusted_bundle, tru
 from cathrt.runtime.outside.plain_text import json_line, shown
 from cathrt.runtime.ports import Sink
 from cathrt.runtime.processes.log_lines import writes_json
+from cathrt.runtime.sources.input_names import shown_name
 
 if TYPE_CHECKING:
     from cathrt.runtime.line.replay import Replayed
@@ -141,6 +142,17 @@ def exit_code_of(done: Replayed, *, may_drop: bool = False) -> int:
     unjudged = ("FAILED",) if may_drop else ("FAILED", "DROPPED")
     judged = not any(run.verdicts[outcome] for run in done.summaries for outcome in unjudged)
     return 0 if judged and not done.refusals else UNJUDGED
+
+
+def name_of_study(given: str | None, paths: Sequence[Path]) -> str:
+    """What recorded runs are called as one study: as --study says, or as the folder that is given, or that the first of
+    several inputs lies in. Raises BadParameter."""
+    if given is None:
+        first = paths[0].absolute()
+        return shown_name(first if first.is_dir() else first.parent)
+    if not (given and given.isprintable()):
+        raise typer.BadParameter(f"{given!r}, expected a name in one line", param_hint="--study")
+    return given
 
 
 def show(text: str) -> None:

@@ -19,13 +19,13 @@ from cathrt.runtime.commands.options import (
     EngineOption,
     JsonOption,
     exit_code_of,
+    name_of_study,
     progress_bar,
     say,
     settings_from,
     stdout_sink,
 )
 from cathrt.runtime.models import given_bundles, open_writer, trusted_bundle
-from cathrt.runtime.sources.input_names import shown_name
 
 _SAY_EVERY_S = 10.0
 
@@ -69,12 +69,11 @@ def report_command(
     from cathrt.runtime.sources.discover import discover, passed_over, require_inputs
     from cathrt.runtime.study.recorded_study import RecordedStudy
 
-    if study is not None and not (study and study.isprintable()):
-        raise typer.BadParameter(f"{study!r}, expected a name in one line", param_hint="--study")
+    name = name_of_study(study, paths)
     settings = settings_from(config, engine)
     given = given_bundles(bundle or (), settings)
     writing = given.writer or trusted_bundle(demonstration_drafts_bundle(), settings)
-    recorded = RecordedStudy(_name(paths) if study is None else study)
+    recorded = RecordedStudy(name)
     found = discover(paths)
     for line_of_reason in passed_over(found.ignored):
         say(line_of_reason)
@@ -109,9 +108,3 @@ def _patience(now_s: Callable[[], float] = time.monotonic) -> Callable[[], None]
             say(f"still writing the draft, {said_s - began_s:.0f} s so far")
 
     return told
-
-
-def _name(paths: list[Path]) -> str:
-    """The name of the folder that is given, or in which the first of several inputs lies."""
-    first = paths[0].absolute()
-    return shown_name(first if first.is_dir() else first.parent)

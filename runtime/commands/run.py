@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ from cathrt.runtime.commands.options import (
     say,
     settings_from,
 )
-from cathrt.runtime.models import given_bundles, open_writer
+from cathrt.runtime.models import given_bundles, open_reader, open_writer
 
 
 def run_command(
@@ -60,6 +60,8 @@ def run_command(
     check_rungs(given.on_frames, settings)
     if given.writer is not None:
         open_writer(given.writer, settings)
+    for reader in given.readers:
+        open_reader(reader, settings)
     for source in settings.sources:
         tap_opening(source, settings.limits)
     require_outlets(settings.outlets)
@@ -70,9 +72,13 @@ def run_command(
         stack.enter_context(folder.supervised())
         folder.make()
         folder.require_room(settings.supervisor.reserve_mib)
-        folder.write_report(CONFIGURED, asdict(settings))
         given_config = None if config is None else str(config.absolute())
-        folder.write_report(GIVEN, {"config": given_config, "bundles": [str(path.absolute()) for path in bundle or ()]})
+        reports: dict[str, dict[str, Any]] = {
+            CONFIGURED: asdict(settings),
+            GIVEN: {"config": given_config, "bundles": [str(path.absolute()) for path in bundle or ()]},
+        }
+        for of, document in reports.items():
+            folder.write_report(of, document)
         stopped = stack.enter_context(stopped_by_signals())
         shown = stack.enter_context(ShownJournals(folder, json_=json_))
 
@@ -86,7 +92,8 @@ def run_command(
             timer.daemon = True
             timer.start()
             stack.callback(timer.cancel)
-        code = Supervisor(commands, folder, settings.supervisor, told, manager=manager).run(stopped)
+        supervisor = Supervisor(commands, folder, settings.supervisor, told, manager=manager, given=reports)
+        code = supervisor.run(stopped)
         if manager.failure:
             say(manager.failure)
         shown.finish()

@@ -33,7 +33,7 @@ _NOW = "Local time, or with an offset: 2026-12-01T09:30 or 2026-12-01T00:30+00:0
 def trace_command(
     state: Annotated[Path, typer.Argument(readable=False, help="State folder of `cathrt run`, which may be running.")],
     out: Annotated[
-        Path, typer.Option(readable=False, help="The trace: FILE.json, or FILE.json.gz, which is a tenth of the size.")
+        Path, typer.Option(readable=False, help="The trace: FILE.json, or FILE.json.gz, a fifth of the size or less.")
     ],
     from_: Annotated[str | None, typer.Option("--from", help=f"Begin. {_NOW} Default: the first record.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="End. Default: the last record.")] = None,

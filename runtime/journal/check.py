@@ -29,23 +29,29 @@ class Row(NamedTuple):
     chain: bytes
 
 
-def checked_rows(connection: sqlite3.Connection, path: Path, noted: Head | None) -> Iterator[Row]:
+def checked_rows(
+    connection: sqlite3.Connection, path: Path, noted: Head | None, after: Head | None = None
+) -> Iterator[Row]:
     """Yield every row in order, proving the file whole on the way: pages, indexes, chain, head. Linear in the rows.
 
     noted: from noted_head, read before the transaction `connection` is in; its row must be there and have its chain.
     Rows that were pruned are missing at the front, up to the anchor, whose chain the first row goes on from.
+    after: only the rows behind that one are yielded and proved, against its chain and the head; pages are not read.
     Raises JournalError naming the first row that does not fit; the file is whole once the iterator ends.
     """
-    problems = [line.decode(errors="replace") for (line,) in connection.execute("PRAGMA integrity_check(3)")]
-    if problems != ["ok"]:
-        raise JournalError(f"{path}: {'; '.join(problems)}: {DAMAGED}")
+    if after is None:
+        problems = [line.decode(errors="replace") for (line,) in connection.execute("PRAGMA integrity_check(3)")]
+        if problems != ["ok"]:
+            raise JournalError(f"{path}: {'; '.join(problems)}: {DAMAGED}")
     stored = connection.execute("SELECT head_seq, head_chain FROM meta").fetchall()
     if len(stored) != 1:
         raise _tampered(path, 0, f"{len(stored)} heads, expected one")
     anchor = anchor_in(connection)
     _check_anchor(path, anchor)
-    seq, chain = anchor.seq, anchor.chain
-    rows = connection.execute("SELECT seq, id, kind, body, chain FROM record ORDER BY seq")
+    seq, chain = (after or anchor).seq, (after or anchor).chain
+    if noted is not None and anchor.seq < noted.seq <= seq and row_at(connection, noted.seq) != noted:
+        raise _tampered(path, noted.seq, f"{head_path(path).name} remembers another row of that number")
+    rows = connection.execute("SELECT seq, id, kind, body, chain FROM record WHERE seq > ? ORDER BY seq", (seq,))
     for row in map(Row._make, rows):
         if row.seq != seq + 1:
             raise _tampered(path, seq + 1, f"it is missing, {row.seq} follows {seq}")
@@ -60,6 +66,17 @@ def checked_rows(connection: sqlite3.Connection, path: Path, noted: Head | None)
         raise _tampered(path, seq + 1, f"the head says {head_seq} rows, {seq} are there, or its hash differs")
     if noted is not None and noted.seq > seq:
         raise _tampered(path, seq + 1, f"rows up to {noted.seq} had been committed and are gone")
+
+
+def row_at(connection: sqlite3.Connection, seq: int) -> Head | None:
+    """The row of that number with its chain, unproved; None where it is missing. Raises sqlite3.Error."""
+    found = connection.execute("SELECT chain FROM record WHERE seq = ?", (seq,)).fetchone()
+    return None if found is None else Head(seq, found[0])
+
+
+def unsound_path(journal: Path) -> Path:
+    """A note that the journal was found not to add up: it is checked as a whole before anything else is appended."""
+    return journal.with_name(journal.name + "-unsound")
 
 
 def anchor_in(connection: sqlite3.Connection) -> Head:

@@ -14,7 +14,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cathrt.runtime.errors import JournalError
-from cathrt.runtime.journal.check import anchor_in, check_schema, checked_rows, require_journal
+from cathrt.runtime.journal.check import (
+    anchor_in,
+    check_schema,
+    checked_rows,
+    require_journal,
+    row_at,
+    unsound_path,
+)
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.head import Head, HeadFile, head_file, head_path
 from cathrt.runtime.journal.lock import HoldingConnection, hold, identity_at
@@ -32,7 +39,7 @@ class OpenJournal:
 
     path: of the file itself, symbolic links followed. connection: commits by hand (BEGIN ... COMMIT), synchronous FULL,
     text as bytes; checkpoints are the caller's. files: names of file, log and head, and what each led to (identity_at).
-    anchor: the last row that was pruned.
+    anchor: the last row that was pruned. unproved: the last row that is still to be checked (whole.py); 0: none is.
     """
 
     path: Path
@@ -41,6 +48,7 @@ class OpenJournal:
     head: Head
     anchor: Head
     files: dict[str, tuple[int, int] | None]
+    unproved: int = 0
 
     def require_in_place(self) -> None:
         """Raises JournalError if another file is there now, or none: what is written would be lost with the old one.
@@ -59,9 +67,10 @@ class OpenJournal:
         self.head_file.close()
 
 
-def open_for_writing(path: Path) -> OpenJournal:
+def open_for_writing(path: Path, newest: int | None = None) -> OpenJournal:
     """Open `path`, made if there is none: locked, recovered after a crash, checked row by row, synced, of this schema.
 
+    newest: of a journal with more rows than that only so many are checked, unless it was found unsound before.
     Raises JournalError: in use, torn, tampered with, of another schema, unreadable, or no journal at all.
     """
     path = real_path(path)
@@ -84,9 +93,13 @@ def open_for_writing(path: Path) -> OpenJournal:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=0")
                 connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
-                head = anchor = anchor_in(connection)
-                for row in checked_rows(connection, path, noting.noted):
+                anchor = anchor_in(connection)
+                after = None if newest is None or version < SCHEMA_VERSION else _before_newest(connection, path, newest)
+                head = after or anchor
+                for row in checked_rows(connection, path, noting.noted, after):
                     head = Head(row.seq, row.chain)
+                if after is None:
+                    unsound_path(path).unlink(missing_ok=True)
                 if version < SCHEMA_VERSION:
                     migrate_from_4(connection, head)
                 # The log's rows are written anew, into the file: an earlier process's sync of the log may have failed,
@@ -103,7 +116,8 @@ def open_for_writing(path: Path) -> OpenJournal:
         raise
     beside = {str(name): identity_at(name) for name in (_log_path(path), head_path(path))}
     assert connection.file is not None
-    return OpenJournal(path, connection, noting, head, anchor, {str(path): connection.file.identity, **beside})
+    files = {str(path): connection.file.identity, **beside}
+    return OpenJournal(path, connection, noting, head, anchor, files, 0 if after is None else after.seq)
 
 
 def open_for_reading(path: Path) -> HoldingConnection:
@@ -148,6 +162,14 @@ def sync_found(path: Path, connection: HoldingConnection) -> None:
             os.close(log)
     connection.file.sync()  # after the log: a checkpoint moves rows from the log to the file
     sync_folder(path.parent)
+
+
+def _before_newest(connection: HoldingConnection, path: Path, newest: int) -> Head | None:
+    """The row before the newest ones; None where there are no more than those, or all are to be checked."""
+    (last,) = connection.execute("SELECT max(seq) FROM record").fetchone()
+    if last is None or unsound_path(path).exists():
+        return None
+    return row_at(connection, last - newest)
 
 
 def _connect(path: Path, mode: str) -> HoldingConnection:

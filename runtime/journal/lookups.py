@@ -23,7 +23,9 @@ _OUTCOMES = """SELECT json_extract(start.body, '$.source'), outcome, number FROM
     (SELECT pass_id, json_extract(body, '$.outcome') AS outcome, COUNT(*) AS number FROM record
         WHERE seq > ? AND seq <= ? AND kind = 'verdict' GROUP BY 1, 2) AS counted
     JOIN record AS start ON start.pass_id = counted.pass_id AND start.kind = 'pass'"""
-
+_TIMES = """SELECT min(seq), min(json_extract(body, '$.acquired_ns')),
+    max(json_extract(body, '$.acquired_ns') + CAST(1e6 * json_extract(body, '$.latency_ms.end_to_end') AS INTEGER))
+    FROM record WHERE pass_id = ? AND kind = 'verdict'"""
 _PASSES_AND_VERDICTS = """SELECT seq, id, kind, body FROM record WHERE kind IN ('pass', 'verdict') AND pass_id IN
     (SELECT pass_id FROM record WHERE seq > :after AND kind = 'verdict') ORDER BY seq"""
 
@@ -60,6 +62,15 @@ def first_row_of(path: Path, passes: Iterable[str]) -> int | None:
     """The first row of any of these passes; None where the journal has none of them. Raises JournalError."""
     found = [_rows(path, "SELECT min(seq) FROM record WHERE pass_id = ?", (pass_id,))[0][0] for pass_id in passes]
     return min((int(seq) for seq in found if seq is not None), default=None)
+
+
+def times_of_pass(path: Path, pass_id: str) -> tuple[int, int, int] | None:
+    """The first row of a pass; by the monotonic clock, when its first frame was acquired and its last one had ended.
+
+    None where its verdicts do not say when. Raises JournalError.
+    """
+    ((first, begin, end),) = _rows(path, _TIMES, (pass_id,))
+    return None if begin is None else (int(first), int(begin), int(end))
 
 
 def outcomes_after(path: Path, seq: int, through: int = LAST) -> tuple[tuple[str, str, int], ...]:

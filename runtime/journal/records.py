@@ -24,11 +24,14 @@ from cathrt.runtime.alert import (
     Outcome,
     PassStart,
     ProcessStart,
+    Reading,
     Record,
     Refusal,
     RunResult,
     RunSummary,
     StudyDraft,
+    StudyEnded,
+    StudyFindings,
     Verdict,
 )
 from cathrt.runtime.outside.validation import faults_of, shown
@@ -48,6 +51,7 @@ class RecordParts:
     news: tuple[type[News], ...] = ()
     results: tuple[type[RunResult], ...] = ()
     drafts: tuple[type[Draft], ...] = ()
+    readings: tuple[type[Reading], ...] = ()
 
 
 def body_from_record(record: Record) -> bytes:
@@ -107,6 +111,8 @@ def _parts_of(record: Record) -> RecordParts:
             return RecordParts(results=_classes(RunResult, record.results))
         case StudyDraft():
             return RecordParts(drafts=_classes(Draft, (record.draft,)))
+        case StudyFindings():
+            return RecordParts(readings=_classes(Reading, (record.reading,)))
     return RecordParts()
 
 
@@ -130,6 +136,8 @@ def _checked(body: bytes, parts: RecordParts) -> Record:
         _check_summary(record)
     elif isinstance(record, StudyDraft):
         _check_draft(record, body)
+    elif isinstance(record, StudyFindings):
+        _check_reading(record, body)
     elif isinstance(record, EngineChange) and record.live_ai is (record.rung is None):
         raise ValueError(f"rung: found {record.rung}, live_ai {record.live_ai}, expected a rung where there is live AI")
     elif isinstance(record, PassStart):
@@ -176,6 +184,25 @@ def _check_draft(record: StudyDraft, body: bytes) -> None:
         raise ValueError(f"text: found {shown(texts)}, withheld {shown(draft.withheld)}, expected {expected}")
 
 
+def _check_reading(record: StudyFindings, body: bytes) -> None:
+    reading = record.reading
+    if _encoder()(record) != body:  # a missing key would be read as its default
+        raise ValueError("study: a key is missing, or the body is not in canonical form")
+    if (reading.withheld is None) is not bool(reading.findings) or reading.withheld == "":
+        expected = "some findings" if reading.withheld is None else "none of a reading that is withheld"
+        found = f"{len(reading.findings)}, withheld {shown(reading.withheld)}"
+        raise ValueError(f"findings: found {found}, expected {expected}")
+    _check_one_each("findings", [finding.name for finding in reading.findings])
+    places = [run.place for run in record.runs if run.place is not None]
+    wrong = any((run.why == "counts") is (run.place is None) for run in record.runs)
+    if wrong or places != list(range(1, len(places) + 1)):
+        raise ValueError(f"runs: found places {places}, expected 1, 2, ... of the runs that count, and no others")
+    if any((run.counted is None) is not (run.place is None or reading.withheld is not None) for run in record.runs):
+        raise ValueError("runs: counted: expected it of the runs that count, and of no others")
+    if record.provisional and record.ended is not None:
+        raise ValueError(f"ended: found {record.ended}, expected none of a provisional reading")
+
+
 def _check_one_each(key: str, kinds: list[str]) -> None:
     if len(set(kinds)) != len(kinds):
         raise ValueError(f"{key}: found {shown(kinds)}, expected one of each model")
@@ -216,7 +243,8 @@ def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
         return Annotated[Union[classes], Discriminator("kind")]  # noqa: UP007 (made at run time)
 
     strict = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    verdict, alert, run, draft = (cast(Any, made) for made in (Verdict, Alert, RunSummary, StudyDraft))
+    made_of = (Verdict, Alert, RunSummary, StudyDraft, StudyFindings)
+    verdict, alert, run, draft, study = (cast(Any, made) for made in made_of)
     union: Any = Union[  # noqa: UP007
         PassStart,
         verdict[tagged(parts.findings)],
@@ -224,6 +252,8 @@ def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
         run[tagged(parts.results)],
         Refusal,
         draft[tagged(parts.drafts)],
+        StudyEnded,
+        study[tagged(parts.readings)],
         EngineChange,
         ProcessStart,
     ]

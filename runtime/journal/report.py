@@ -21,6 +21,8 @@ from cathrt.runtime.alert import (
     Refusal,
     RunSummary,
     StudyDraft,
+    StudyEnded,
+    StudyFindings,
     Verdict,
 )
 from cathrt.runtime.errors import JournalError
@@ -85,6 +87,8 @@ class JournalReport:
     passes: tuple[PassBooks, ...]
     refusals: int
     drafts: int
+    ended: int
+    readings: int
     engine_changes: int
     starts: int
 
@@ -113,7 +117,7 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
     path = real_path(path)
     connection = open_for_reading(path)
     passes: dict[str, _OpenBooks] = {}
-    refusals, drafts, engine_changes, starts = 0, 0, 0, 0
+    refusals, drafts, ended, readings, engine_changes, starts = 0, 0, 0, 0, 0, 0
     try:
         noted = noted_head(path)
         with translated(path):
@@ -129,6 +133,10 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
                     refusals += 1
                 elif isinstance(record, StudyDraft):
                     drafts += 1
+                elif isinstance(record, StudyEnded):
+                    ended += 1
+                elif isinstance(record, StudyFindings):
+                    readings += 1
                 elif isinstance(record, EngineChange):
                     engine_changes += 1
                 elif isinstance(record, ProcessStart):
@@ -150,6 +158,8 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
         passes=tuple(books.closed() for books in passes.values()),
         refusals=refusals,
         drafts=drafts,
+        ended=ended,
+        readings=readings,
         engine_changes=engine_changes,
         starts=starts,
     )

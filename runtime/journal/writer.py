@@ -16,7 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import EngineChange, ProcessStart, Record, Refusal, StoredRecord, StudyDraft
+from cathrt.runtime.alert import (
+    EngineChange,
+    ProcessStart,
+    Record,
+    Refusal,
+    StoredRecord,
+    StudyDraft,
+    StudyEnded,
+    StudyFindings,
+)
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
@@ -24,8 +33,8 @@ from cathrt.runtime.journal.books import Books, Entry
 from cathrt.runtime.journal.errors import translated
 from cathrt.runtime.journal.file import open_for_reading, open_for_writing, real_path
 from cathrt.runtime.journal.head import Head, note_anchor
-from cathrt.runtime.journal.shown_sinks import ShownSink
 from cathrt.runtime.journal.records import RecordParts, body_from_record, prepare_records
+from cathrt.runtime.journal.shown_sinks import ShownSink
 from cathrt.runtime.journal.stats import Costs, JournalStats
 from cathrt.runtime.ports import Sink
 
@@ -39,6 +48,8 @@ class Journal:
     stored, but for an alert's `late`: that says whether it was live when it was shown. No record is shown twice by one
     Journal object. A sink that raises SinkError is set aside until the journal is opened again; rows and other sinks go
     on, and sync() and close() raise it. The sinks stay the caller's to close.
+
+    unproved: the last row that was not checked at the opening; 0: all were.
     """
 
     def __init__(
@@ -48,10 +59,12 @@ class Journal:
         sinks: Sequence[Sink] = (),
         *,
         queue_records: int = QUEUE_RECORDS,
+        newest: int | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Open or make the journal at `path` and start its writer; time grows with the rows there are to check.
 
+        newest: check only so many rows now; the caller has the others checked beside (unproved, whole.py).
         now_ns: the clock by which alerts become late.
         Raises JournalError: in use, torn, tampered with, no journal, cannot be written.
         """
@@ -60,7 +73,9 @@ class Journal:
         self._group_ns = int(config.group_commit_ms * 1e6)
         self._queue_records = queue_records
         self._now_ns = now_ns
-        self._books = Books(open_for_writing(path))
+        opened = open_for_writing(path, newest)
+        self.unproved = opened.unproved
+        self._books = Books(opened)
         self._sinks = [ShownSink(type(sink).__name__, sink) for sink in sinks]
 
         self._lock = threading.Lock()
@@ -294,4 +309,5 @@ class Journal:
 
 
 def _is_of(record: Record, pass_id: str) -> bool:
-    return not isinstance(record, Refusal | StudyDraft | EngineChange | ProcessStart) and record.pass_id == pass_id
+    of_no_pass = Refusal | StudyDraft | StudyEnded | StudyFindings | EngineChange | ProcessStart
+    return not isinstance(record, of_no_pass) and record.pass_id == pass_id

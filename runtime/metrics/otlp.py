@@ -1,29 +1,23 @@
 """The same figures by OpenTelemetry: OTLP over HTTP, from a thread of the gateway. Off unless an endpoint is named.
 
-Histograms are exponential ones of the same buckets. Plain HTTP goes to this machine alone. Nothing is read from
-environment variables. Not for: what the figures are (catalogue.py).
+Histograms are exponential ones of the same buckets. Not for: what the figures are (catalogue.py), the receiver
+(otlp_peer.py), runs (otlp_spans.py).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cathrt.runtime.config import MetricsConfig
-from cathrt.runtime.errors import CathrtError, ConfigError
+from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.metrics.family import Family, Sample
 from cathrt.runtime.metrics.histogram import FIRST_INDEX, SCHEMA, Histogram, upper_bound_s
-from cathrt.runtime.outside.secret_file import secret_from
-
-_TIMEOUT_S = 5.0
-_PATH = "/v1/metrics"
+from cathrt.runtime.metrics.otlp_peer import TIMEOUT_S, TakenOrNot, exporter_arguments
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +35,14 @@ def exporting(settings: MetricsConfig, figures: Callable[[], Sequence[Family]]) 
     send, stop = _sender(settings), threading.Event()
 
     def run() -> None:
-        reached: bool | None = None
+        said = TakenOrNot(settings.otlp_endpoint, "figures", _log)
         while not stop.wait(settings.otlp_interval_s):
             try:
-                sent = send(figures())
+                taken = send(figures())
             except (CathrtError, OSError) as exc:
                 _log.warning("figures cannot be gathered: %s", exc)
                 continue
-            if sent is not reached and not (sent and reached is None):  # that it works at once is no news
-                _log.warning("%s %s figures", settings.otlp_endpoint, "takes" if sent else "does not take")
-            reached = sent
+            said.saw(taken=taken)
 
     thread = threading.Thread(target=run, name="cathrt-otlp", daemon=True)
     thread.start()
@@ -58,57 +50,18 @@ def exporting(settings: MetricsConfig, figures: Callable[[], Sequence[Family]]) 
         yield
     finally:
         stop.set()
-        thread.join(2.0 * _TIMEOUT_S)
+        thread.join(2.0 * TIMEOUT_S)
 
 
 def _sender(settings: MetricsConfig) -> Callable[[Sequence[Family]], bool]:
     """Sends figures once; whether they were taken."""
-    try:
-        import requests
-        from opentelemetry.exporter.otlp.proto.http import Compression
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.sdk.metrics.export import MetricExportResult
-    except ImportError as exc:
-        raise ConfigError(
-            f"metrics.otlp_endpoint: OpenTelemetry is not installed ({exc}): pip install 'cathrt[otel]'"
-        ) from exc
-    endpoint = _endpoint(settings)
-    token = secret_from(Path(settings.otlp_token_file), "metrics.otlp_token_file") if settings.otlp_token_file else ""
-    session = requests.Session()
-    session.trust_env = False  # no proxies and no .netrc
-    exporter = OTLPMetricExporter(
-        endpoint=endpoint,
-        certificate_file=settings.otlp_ca or None,
-        headers={"authorization": f"Bearer {token}"} if token else {},
-        timeout=_TIMEOUT_S,
-        compression=Compression.Gzip,
-        session=session,
-    )
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it logs each try; exporting() says it once
+    arguments = exporter_arguments(settings, "otlp_endpoint", "/v1/metrics")
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics.export import MetricExportResult
+
+    exporter = OTLPMetricExporter(**arguments)
     began_ns = time.time_ns()
     return lambda families: exporter.export(metrics_data(families, began_ns)) is MetricExportResult.SUCCESS
-
-
-def _endpoint(settings: MetricsConfig) -> str:
-    """The address that figures are sent to. Raises ConfigError."""
-    found = urlsplit(settings.otlp_endpoint)
-    if found.scheme not in ("http", "https") or not found.hostname or found.query or found.username:
-        raise ConfigError(
-            f"metrics.otlp_endpoint: found {settings.otlp_endpoint!r}, expected an address such as http://127.0.0.1:4318"
-        )
-    if found.scheme == "http" and not _is_this_machine(found.hostname):
-        raise ConfigError(
-            f"metrics.otlp_endpoint: found {settings.otlp_endpoint}, expected https for another machine: the figures "
-            "would go over the network in plain"
-        )
-    return settings.otlp_endpoint if found.path not in ("", "/") else settings.otlp_endpoint.rstrip("/") + _PATH
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def metrics_data(families: Sequence[Family], began_ns: int) -> Any:

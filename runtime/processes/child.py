@@ -26,6 +26,7 @@ from cathrt.runtime.config import LogConfig
 from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.models import load_config
 from cathrt.runtime.processes.heartbeat import Heartbeat
+from cathrt.runtime.processes.kept_report import KeptReport
 from cathrt.runtime.processes.log_lines import set_up_log
 from cathrt.runtime.processes.priority import Grants, Priority, make_real_time, take_priority
 from cathrt.runtime.processes.state_folder import StateFolder
@@ -78,7 +79,7 @@ class Process:
 
     def __init__(self, name: str, state: StateFolder, stop: threading.Event, grants: Grants) -> None:
         self.name, self.stop = name, stop
-        self._state, self._grants = state, grants
+        self._kept, self._grants = KeptReport(state, name), grants
         self._heartbeat = Heartbeat(state.heartbeat(name))
         self._lock = threading.Lock()
         self._report()
@@ -101,7 +102,7 @@ class Process:
             self._report()
 
     def _report(self) -> None:
-        self._state.write_report(self.name, {"pid": os.getpid(), **asdict(self._grants)})
+        self._kept.write({"pid": os.getpid(), **asdict(self._grants)})
 
 
 @contextmanager

@@ -157,6 +157,17 @@ class CountsFile:
 
         self._changed(change)
 
+    def all_counted(self, seq: int) -> None:
+        """Every verdict up to that row is counted: settle() need not read the journal from further back than that."""
+
+        def change(values: memoryview[int]) -> None:
+            if seq > values[_SINCE_SEQ]:
+                values[_SINCE_SEQ] = seq
+                for count in VERDICT_COUNTS:
+                    values[_BEFORE[count]] = values[_PLACE[count]]
+
+        self._changed(change)
+
     def add(self, count: Count, by: int = 1) -> None:
         """Count some more. From any thread; waits for nothing."""
         assert self._settled, "settle() comes first"

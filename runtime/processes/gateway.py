@@ -15,24 +15,31 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from cathrt.runtime.audit.messages import Party
+from cathrt.runtime.audit.trail import AuditTrail
 from cathrt.runtime.config import Config, ListenerConfig
 from cathrt.runtime.errors import CathrtError, SinkError
 from cathrt.runtime.gateway.feed import Feed, FeedStatus, Pages, opened_feed
-from cathrt.runtime.listener.object_store import ObjectStore
+from cathrt.runtime.listener.object_store import Arrival, ObjectStore, Placed
 from cathrt.runtime.listener.scp import Listener, opened_listener
 from cathrt.runtime.listener.spool import spool_limits
 from cathrt.runtime.metrics.otlp import exporting
+from cathrt.runtime.metrics.otlp_spans import exporting_runs
 from cathrt.runtime.models import load_config
+from cathrt.runtime.objects.due import Evidence
 from cathrt.runtime.outlets.outlets import opened_outlets
 from cathrt.runtime.outlets.state import OUTLETS
+from cathrt.runtime.outlets.studies import Studies
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
 from cathrt.runtime.processes.figures import figures
 from cathrt.runtime.processes.health import health_of
+from cathrt.runtime.processes.kept_report import KeptReport
 from cathrt.runtime.processes.retaining import gateway_keeper
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.retention.keeper import retaining
 
 _BEAT_S = 0.2
+_NOBODY = Party("unknown", "", is_requestor=True)
 
 _log = logging.getLogger(__name__)
 
@@ -50,20 +57,36 @@ def gateway(running: Process, arguments: ProcessArguments) -> None:
 
     pages = Pages(health, lambda feed: figures(state, settings, feed))
 
+    audit = AuditTrail(state.audit)
+    studies = Studies(Evidence(state.study_journal, state.store), settings.limits, audit=audit)
+    reported = KeptReport(state, OUTLETS).write
     with (
         closing(_opened_store(state, settings)) as store,
-        opened_outlets(settings.outlets, journals, state.outbox, partial(state.write_report, OUTLETS)) as outlets,
+        opened_outlets(settings.outlets, journals, state.outbox, reported, studies=studies) as outlets,
         opened_feed(settings.feed, journals, pages) as feed,
         exporting(settings.metrics, lambda: pages.metrics(feed.status())),
-        _receiving(settings.listener, store) as listener,
+        exporting_runs(settings.metrics, journals, state.path),
+        _receiving(settings.listener, store, studies) as listener,
         retaining(gateway_keeper(state, settings, store)),
     ):
         at = f"{settings.listener.ae_title} on {settings.listener.host}:{listener.port}"
         _log.info("listening as %s, feed at %s", at, feed.url)
+        audit.started()
+        refused = 0
         while not running.stop.wait(_BEAT_S):
             require_well(listener, feed)
             outlets.attend()
+            if listener.refused > refused:
+                audit.alert(f"{listener.refused - refused} connections to the DICOM port were not let in", _NOBODY)
+                refused = listener.refused
             running.beat()
+        audit.stopped()
+
+
+def _note(audit: AuditTrail, arrival: Arrival, placed: Placed) -> None:
+    """An object came in that was not here yet."""
+    if placed is not Placed.AGAIN:
+        audit.received(Party(arrival.calling_ae, arrival.address, is_requestor=True), [(arrival.sop_class_uid, 1)])
 
 
 def health_with(feed: FeedStatus, state: StateFolder, settings: Config) -> Mapping[str, Any]:
@@ -92,11 +115,13 @@ def _opened_store(state: StateFolder, settings: Config) -> ObjectStore:
 
 
 @contextmanager
-def _receiving(settings: ListenerConfig, store: ObjectStore) -> Iterator[Listener]:
+def _receiving(settings: ListenerConfig, store: ObjectStore, studies: Studies) -> Iterator[Listener]:
     """The listener, with errors of its start as CathrtError."""
     with ExitStack() as stack:
         try:
-            listener = stack.enter_context(opened_listener(settings, store, lambda _arrival, _placed: None))
+            listener = stack.enter_context(
+                opened_listener(settings, store, partial(_note, studies.audit), asked=studies.commitments)
+            )
         except (OSError, sqlite3.Error) as exc:
             raise CathrtError(
                 f"{settings.host}:{settings.port}: cannot listen there ({exc}): "

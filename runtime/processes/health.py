@@ -18,6 +18,7 @@ from cathrt.runtime.outlets.state import OUTLETS, reasons_and_notes
 from cathrt.runtime.processes.counts_file import CountsRead, read_counts
 from cathrt.runtime.processes.engine_health import ENGINES, against_engines
 from cathrt.runtime.processes.heartbeat import last_beat_ns
+from cathrt.runtime.processes.journal_check import CHECKED, check_said
 from cathrt.runtime.processes.restarts import patience_with
 from cathrt.runtime.processes.retention_said import retention_said
 from cathrt.runtime.processes.state_folder import StateFolder, disk_free_mib
@@ -136,6 +137,7 @@ def health_of(state: StateFolder, config: Config, now_ns: int) -> Health:
     notes = [f"{process.name}: {note}" for process in processes for note in process.notes]
     notes += [f"source {source.name}: {note}" for source in sources for note in source.notes]
     notes += [*outlet_notes, *kept[1]]
+    notes += check_said(_read(reasons, lambda: state.read_report(CHECKED)), now_ns)
     engines = _read(reasons, lambda: state.read_report(ENGINES)) or {}
     for source in sources:
         against, more = against_engines(engines, source.name, now_ns)

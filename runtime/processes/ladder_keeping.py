@@ -5,26 +5,23 @@ Not for: what judges (line/live_ladder.py).
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from cathrt.runtime.clock import Clock
 from cathrt.runtime.config import Config
-from cathrt.runtime.errors import EngineLostError, SinkError
+from cathrt.runtime.errors import EngineLostError
 from cathrt.runtime.processes.engine_health import ENGINES
+from cathrt.runtime.processes.kept_report import KeptReport
 from cathrt.runtime.processes.renewal import Renewal
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.swap_desk import Lane, SwapDesk
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(slots=True, eq=False)
 class Keeping:
-    """faults: why bundles that were swapped in are not in force, by kind. told: the newest report."""
+    """faults: why bundles that were swapped in are not in force, by kind."""
 
     lanes: Sequence[Lane]
     state: StateFolder
@@ -32,12 +29,13 @@ class Keeping:
     clock: Clock
     stop: threading.Event
     faults: Mapping[str, str]
-    told: dict[str, Any] = field(default_factory=dict)
     began: bool = False
+    report: KeptReport = field(init=False)  # for health
     desk: SwapDesk = field(init=False)
     renewal: Renewal = field(init=False)
 
     def __post_init__(self) -> None:
+        self.report = KeptReport(self.state, ENGINES)
         self.desk = SwapDesk(self.state, self.config, self.lanes, self.clock, self.stop)
         self.renewal = Renewal(self.state, self.config.supervisor, self.clock.now_ns())
 
@@ -49,20 +47,10 @@ class Keeping:
         if not self.began:
             self.began = True
             self.desk.restart(self.faults)
-        self._tell({ladder.source: ladder.report() for ladder in ladders})
+        self.report.keep({ladder.source: ladder.report() for ladder in ladders})
         self.desk.look()
         if any(ladder.run_on for ladder in ladders):
             return
         needed, live_ai = any(each.needs_new_process for each in ladders), all(each.live_ai for each in ladders)
         if self.renewal.is_due(self.clock.now_ns(), needed=needed, live_ai=live_ai):
             raise EngineLostError("an engine is lost that this process cannot open again: a new process tries it")
-
-    def _tell(self, report: dict[str, Any]) -> None:
-        """For health. Live sources go on where it cannot be written."""
-        if report == self.told:
-            return
-        self.told = report
-        try:
-            self.state.write_report(ENGINES, report)
-        except SinkError as exc:
-            _log.error("%s", exc)

@@ -33,6 +33,7 @@ from cathrt.runtime.models import given_bundles, load_config, record_parts
 from cathrt.runtime.ports import Source, Tap
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
 from cathrt.runtime.processes.counts_file import CountsFile
+from cathrt.runtime.processes.journal_check import NEWEST_ROWS, JournalCheck
 from cathrt.runtime.processes.ladder_keeping import Keeping
 from cathrt.runtime.processes.retaining import live_keeper
 from cathrt.runtime.processes.state_folder import StateFolder
@@ -63,7 +64,7 @@ def live(process: Process, arguments: ProcessArguments) -> None:
     times: dict[str, TimesFile] = {}
     sinks = Tally(counts, clock.now_ns), Timings(lambda run: times.get(source_of_run(run, times) or ""))
     # Counts and times stay open until the journal has shown its last record to the sinks.
-    with ExitStack() as opened, Journal(state.live_journal, config.journal, sinks) as journal:
+    with ExitStack() as opened, Journal(state.live_journal, config.journal, sinks, newest=NEWEST_ROWS) as journal:
         for source in config.sources:
             counts[source.name] = opened.enter_context(closing(_settled(arguments, config, source)))
             times[source.name] = opened.enter_context(closing(_caught_up(state, config, source)))
@@ -73,8 +74,14 @@ def live(process: Process, arguments: ProcessArguments) -> None:
             for source, settings in zip(config.sources, settings_of_sources(config), strict=True)
         ]
         keeping = Keeping(watchers, state, config, clock, process.stop, faults)
-        with retaining(live_keeper(state, config, journal, counts)):
-            _watch(watchers, process, clock, round(3e9 * config.supervisor.inference_s), keeping.look)
+        check = JournalCheck(state, journal)
+        with retaining(live_keeper(state, config, journal, counts)), closing(check):
+
+            def look() -> None:
+                check.look()
+                keeping.look()
+
+            _watch(watchers, process, clock, round(3e9 * config.supervisor.inference_s), look)
 
 
 def settings_of_sources(config: Config) -> list[Config]:

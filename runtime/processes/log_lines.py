@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from cathrt.runtime.config import LogConfig
-from cathrt.runtime.outside.plain_text import json_escaped, shown
+from cathrt.runtime.outside.plain_text import json_escaped, shown, shown_lines
+from cathrt.runtime.processes.queued_lines import QueuedLines
 
 _OURS = ("cathrt", "__main__")  # a process's own module is __main__
 _QUOTING = (f"{os.sep}pydicom{os.sep}", f"{os.sep}pynetdicom{os.sep}")  # libraries whose errors quote values
@@ -24,10 +25,12 @@ _WITHHELD = "[message withheld: it may quote an element]"
 
 
 def set_up_log(process: str, settings: LogConfig) -> None:
-    """Send what is logged in this process to standard error, warnings and errors that nobody caught as well."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(process) if settings.format == "json" else PlainLines(process))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    """Send what is logged in this process to standard error, warnings and errors that nobody caught as well.
+
+    Nobody who logs waits for whoever reads it (queued_lines.py).
+    """
+    lines = QueuedLines(JsonLines(process) if settings.format == "json" else PlainLines(process))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
     logging.getLogger("cathrt").setLevel(logging.INFO)
     logging.getLogger("__main__").setLevel(logging.INFO)
     logging.captureWarnings(True)
@@ -52,7 +55,7 @@ class PlainLines(logging.Formatter):
         if getattr(record, "ends_process", False):
             level = "error: "
         line = f"cathrt {self._process}: {level}{shown(_message(record))}"
-        return f"{line}\n{told}" if (told := _exception(record)) else line
+        return f"{line}\n{shown_lines(told)}" if (told := _exception(record)) else line
 
 
 class JsonLines(logging.Formatter):

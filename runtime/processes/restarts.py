@@ -17,6 +17,7 @@ State = Literal["waiting", "starting", "running", "given up", "stopped"]
 What = Literal["started", "ready", "ended", "given up", "killed", "stopped"]
 
 IDLE = ("study",)  # has the CPU only when nobody else wants it, which may be seldom
+_MOST_DOUBLINGS = 64  # of a wait: more would be no float any more
 _LOOK_COUNTS_S = 1.0  # a machine that stood still for longer has held up the process as well as its supervisor
 # Ends that the next start would only repeat: wrong usage, a configuration or a bundle that is refused.
 _USAGE = 2
@@ -75,8 +76,8 @@ class Watched:
 
     @property
     def settled(self) -> bool:
-        """Whether it has worked once, or will not."""
-        return self._was_ready or self.state == "given up"
+        """Whether it has worked once, or will not, or waits for a disk that takes records."""
+        return self._was_ready or self.state == "given up" or len(self._unwritten_s) > 0
 
     @property
     def runs(self) -> bool:
@@ -142,7 +143,7 @@ class Watched:
     def _waits(self, ends_s: deque[float], now_s: float) -> float:
         """Wait before the next start, twice as long after each end of this kind within the window. Returns how long."""
         self._forget(ends_s, now_s)
-        wait_s = min(self._config.backoff_s * 2.0 ** len(ends_s), self._config.most_backoff_s)
+        wait_s = min(self._config.backoff_s * 2.0 ** min(len(ends_s), _MOST_DOUBLINGS), self._config.most_backoff_s)
         ends_s.append(now_s)
         self.state, self._due_s = "waiting", now_s + wait_s
         return wait_s

@@ -15,13 +15,17 @@ from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.listener.object_store import ObjectStore
 from cathrt.runtime.listener.store_reader import StoreReader
 from cathrt.runtime.processes.counts_file import CountsFile
+from cathrt.runtime.processes.kept_report import KeptReport
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.tally import durable_verdicts
+from cathrt.runtime.processes.undelivered import first_row_needed, undelivered
 from cathrt.runtime.retention.keeper import Disk, Keeper, Look
+from cathrt.runtime.retention.kept_features import FeatureLimits, KeptFeatures
 from cathrt.runtime.retention.kept_journal import JournalLimits, KeptJournal, Looked, Moment
 from cathrt.runtime.retention.kept_objects import KeptObjects, ObjectLimits
 from cathrt.runtime.retention.old_studies import forget_studies
 from cathrt.runtime.retention.rules import DAY_S
+from cathrt.runtime.study.feature_store import FeatureStore
 from cathrt.runtime.study.intake_book import IntakeBook
 from cathrt.runtime.study.intake_reader import intake_of
 from cathrt.runtime.study.old_inputs import forget_inputs
@@ -43,21 +47,35 @@ def live_keeper(state: StateFolder, config: Config, journal: Journal, counts: Ma
     return _keeper(state, kept, "live", {"live rows": rows.look})
 
 
-def study_keeper(state: StateFolder, config: Config, journal: Journal, book: IntakeBook, store: StoreReader) -> Keeper:
-    """Of the study journal, and of what the intake book knows of inputs that are gone."""
+def study_keeper(
+    state: StateFolder,
+    config: Config,
+    journal: Journal,
+    book: IntakeBook,
+    store: StoreReader,
+    features: FeatureStore | None = None,
+) -> Keeper:
+    """Of the study journal, of what the intake book knows of inputs that are gone, and of what runs were encoded to."""
     kept = config.retention
     limits = JournalLimits(kept.study_days, kept.study_mib, kept.keep_hours * _HOUR_S)
 
     def needed(head: int) -> int:
-        """Drafts that are not written yet read the summaries of their runs."""
-        drafted = book.drafted()
-        waiting = [] if drafted is None else store.study_ends(after=drafted)
+        """What is yet to be made of studies that have ended, by models and as objects, rests on their summaries."""
+        done = book.first_done_end()
+        waiting = [] if done is None else store.study_ends(after=done)
         passes = [pass_id for end in waiting for _, pass_id in book.passes_of(end.objects) if pass_id]
-        first = first_row_of(journal.path, passes)
-        return head if first is None else first - 1
+        firsts = (
+            first_row_of(journal.path, passes),
+            first_row_needed(journal.path, undelivered(journal.path, state.outbox, config.outlets)),
+        )
+        return min((first - 1 for first in firsts if first is not None), default=head)
 
     rows = KeptJournal("study", journal, limits, config.outlets, state.outbox, needed=needed)
-    return _keeper(state, kept, "study", {"study rows": rows.look, "inputs": _inputs(book, store)})
+    looks = {"study rows": rows.look, "inputs": _inputs(book, store)}
+    if features is not None:
+        limits_of_clips = FeatureLimits(kept.features_mib, kept.books_days, kept.keep_hours * _HOUR_S)
+        looks["features"] = KeptFeatures(features, limits_of_clips).look
+    return _keeper(state, kept, "study", looks)
 
 
 def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Keeper:
@@ -68,6 +86,7 @@ def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Ke
         partial(intake_of, state.intake),
         state.backup_lock,
         ObjectLimits(kept.store_days, kept.store_mib, kept.keep_hours * _HOUR_S),
+        awaited=lambda: bool(undelivered(state.study_journal, state.outbox, config.outlets)),
     )
 
     def studies(moment: Moment) -> Looked:
@@ -80,8 +99,10 @@ def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Ke
 
 
 def _keeper(state: StateFolder, kept: RetentionConfig, process: str, looks: Mapping[str, Look]) -> Keeper:
+    kept_report = KeptReport(state, f"retention-{process}")
+
     def told(report: dict[str, object]) -> None:
-        state.write_report(f"retention-{process}", {"at_ns": time.monotonic_ns(), **report})
+        kept_report.write({"at_ns": time.monotonic_ns(), **report})
 
     return Keeper(looks, Disk(state.path, kept.free_mib), told)
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,11 @@ class StateFolder:
         self.store = path / "store"  # of the DICOM listener: received objects
         self.outbox = path / "outbox.db"  # of the outlets: how far each has delivered, and dead letters
         self.intake = path / "study-intake.db"  # of the study process: where it goes on
+        self.features = path / "study-features.db"  # of the study process: what runs were encoded to
         self.backup_lock = path / "backup.lock"  # held while a backup is made, and while objects are removed
         self.restoring = path / "restoring"  # there while a backup is being put back; left by one that was cut short
         self.memory = path / "memory"
+        self.audit = path / "audit.xml"  # of the gateway: who sent and received what
         self.swap_request = path / "swap-request.json"  # of bundles (swap_files.py)
         self.swap_answer = path / "swap-answer.json"
         self.swapped = path / "swapped.json"
@@ -115,12 +117,12 @@ class StateFolder:
             self.memory.unlink(missing_ok=True)
             shutil.rmtree(target, ignore_errors=True)
 
-    def write_report(self, of: str, document: dict[str, Any]) -> None:
+    def write_report(self, of: str, document: Mapping[str, Any]) -> None:
         """Put a report in its place as a whole, so that a reader never sees half of one. Raises SinkError."""
         path = self.report(of)
         with _refused(path):
             new = path.with_name(f"{path.name}.{os.getpid()}")
-            new.write_text(json_line(document) + "\n", encoding="utf-8")
+            new.write_text(json_line(dict(document)) + "\n", encoding="utf-8")
             new.replace(path)
 
     def read_report(self, of: str) -> dict[str, Any] | None:
@@ -130,6 +132,8 @@ class StateFolder:
                 found: dict[str, Any] = json.loads(self.report(of).read_bytes())
             except FileNotFoundError:
                 return None
+            except ValueError as exc:
+                raise SinkError(f"{self.report(of)}: found no JSON object ({exc}): remove it") from exc
         return found
 
     def _has_memory(self) -> bool:

@@ -2,13 +2,13 @@
 [--bundle FOLDER ...]
 
 Judges received objects and files of watched folders, each run once, into STATE/study.journal: the confirmed results.
-With a bundle that writes drafts, it writes one at each end of a study. Not for: how (study/), and what is received (the
-gateway).
+With bundles that read studies it encodes each run and reads its study; with one that writes drafts, it writes one at
+each end of a study. Not for: how (study/), and what is received (the gateway).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import Line
 from cathrt.runtime.line.replay import opened_line
 from cathrt.runtime.listener.store_reader import StoreReader
-from cathrt.runtime.model_kind import Writer
-from cathrt.runtime.models import given_bundles, load_config, open_writer
+from cathrt.runtime.model_kind import Reader, Writer
+from cathrt.runtime.models import given_bundles, load_config, open_reader, open_writer
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
 from cathrt.runtime.processes.retaining import study_keeper
 from cathrt.runtime.processes.state_folder import StateFolder
@@ -30,16 +30,19 @@ from cathrt.runtime.retention.keeper import retaining
 from cathrt.runtime.sources.decoder.sandbox import prepare_decoders
 from cathrt.runtime.sources.discover import Input, InputKind
 from cathrt.runtime.sources.input_names import private_name
-from cathrt.runtime.study.confirm import Confirming
+from cathrt.runtime.study.confirm import Confirming, Judged, StudyWork
 from cathrt.runtime.study.drafting import Drafts
+from cathrt.runtime.study.endings import Endings
+from cathrt.runtime.study.feature_store import FeatureStore
 from cathrt.runtime.study.folder_watch import watching
 from cathrt.runtime.study.intake_book import IntakeBook
+from cathrt.runtime.study.model_thread import ModelThread
 from cathrt.runtime.study.patience import beating
+from cathrt.runtime.study.reading import Readings, study_readers
 from cathrt.runtime.study.received_runs import ReceivedRuns
 from cathrt.runtime.study.run_queue import RunQueue
 from cathrt.runtime.study.study_ends import StudyEnds
 from cathrt.runtime.study.watched_folder import WatchedFolder
-from cathrt.runtime.study.writer_thread import WriterThread
 
 _LOOK_S = 1.0  # longest between two looks at a watched folder
 
@@ -51,7 +54,8 @@ def study(running: Process, arguments: ProcessArguments) -> None:
     prepare_decoders(Input(kind, "", ()) for kind in kinds)
     given = given_bundles(arguments.bundles, config)
     writer = None if given.writer is None else open_writer(given.writer, config)
-    confirm(running, arguments.state, config, partial(opened_line, given.on_frames, config, "max"), writer)
+    readers = [open_reader(bundle, config) for bundle in given.readers]
+    confirm(running, arguments.state, config, partial(opened_line, given.on_frames, config, "max"), writer, readers)
 
 
 def confirm(
@@ -60,10 +64,11 @@ def confirm(
     config: Config,
     open_line: Callable[[], AbstractContextManager[Line]],
     writer: Writer | None = None,
+    readers: Sequence[Reader] = (),
 ) -> None:
     """Judge what is in the state folder's store and in the watched folders, with the line that open_line() opens.
 
-    writer: of drafts; None where ends of studies are not to be drafted.
+    writer: of drafts; None where ends of studies are not to be drafted. readers: of studies.
     """
     settle_s, store = config.study.settle_s, StoreReader(state.store)
     times: dict[str, TimesFile] = {}
@@ -80,7 +85,23 @@ def confirm(
             for number, name in enumerate(config.study.watched_folders, 1)
         ]
         queue = RunQueue(ReceivedRuns(store, book), folders, book)
-        drafts = None
+        work: list[StudyWork] = [Endings(store, book, journal)]
+        judged: list[Judged] = []
+        given, features = study_readers(readers, store, book), None
+        if given:
+            features = opened.enter_context(closing(FeatureStore(state.features)))
+            readings = Readings(
+                readers=given,
+                store=store,
+                features=features,
+                book=book,
+                journal=journal,
+                limits=config.limits,
+                thread=ModelThread(running.stop, patience, queue.received_waits, "cathrt-readers"),
+            )
+            stack.callback(readings.close)
+            work.append(readings)
+            judged.append(readings.judged)
         if writer is not None:
             drafts = Drafts(
                 writer=writer,
@@ -89,12 +110,14 @@ def confirm(
                 book=book,
                 journal=journal,
                 limits=config.limits,
-                thread=WriterThread(running.stop, patience, queue.received_waits),
+                thread=ModelThread(running.stop, patience, queue.received_waits, "cathrt-drafts"),
             )
             stack.callback(drafts.close)
+            work.append(drafts)
+            judged.append(drafts.judged)
         watchers = stack.enter_context(watching(folders, queue.files, min(settle_s / 2, _LOOK_S)))
-        stack.enter_context(retaining(study_keeper(state, config, journal, book, store)))
-        Confirming(queue, book, journal, config, running.stop, patience, watchers, drafts).run(open_line)
+        stack.enter_context(retaining(study_keeper(state, config, journal, book, store, features)))
+        Confirming(queue, book, journal, config, running.stop, patience, watchers, work, judged).run(open_line)
 
 
 def _times(state: StateFolder) -> TimesFile:

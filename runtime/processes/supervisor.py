@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 from cathrt.runtime.children.parent import end_child, exit_status, start_child
 from cathrt.runtime.config import SupervisorConfig
@@ -62,13 +63,16 @@ class Supervisor:
         told: Callable[[ProcessEvent], None],
         now_s: Callable[[], float] = time.monotonic,
         manager: ServiceManager | None = None,
+        given: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """commands: of each process, what starts it. told: hears what happens, in the thread that runs.
 
-        manager: who started this service; None: a person did.
+        manager: who started this service; None: a person did. given: reports of what it was started with, by name,
+        which are there already; they are written again where shared memory was cleared.
         """
         self._commands, self._state, self._config, self._told, self._now_s = commands, state, config, told, now_s
         self._manager = manager or ServiceManager("", None)
+        self._given = dict(given or {})
         self._watched = [Watched(name, config, now_s()) for name in commands]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -77,12 +81,11 @@ class Supervisor:
 
         0: all ended well. Else the code of an error that ended one of them, or 1. `hurry`: what is left is killed.
         """
-        path = self._state.heartbeat(SUPERVISOR)
-        heartbeat = Heartbeat(path)
+        heartbeat = Heartbeat(self._state.heartbeat(SUPERVISOR))
         try:
             while not stopped.stop.is_set() and any(each.state != "given up" for each in self._watched):
-                if not path.exists() and path.parent.is_dir():  # shared memory was cleared, and a process made it anew
-                    heartbeat = Heartbeat(path)
+                if self._is_cleared():
+                    heartbeat = self._begun_anew(heartbeat)
                 heartbeat.beat()
                 for watched in self._watched:
                     self._attend(watched)
@@ -95,6 +98,19 @@ class Supervisor:
             for name in tuple(self._children):
                 self._reap(name)
         return self._exit_code()
+
+    def _is_cleared(self) -> bool:
+        """Whether shared memory was cleared under this process, and is there again: a process makes it at its start."""
+        ours = (self._state.heartbeat(SUPERVISOR), *map(self._state.report, self._given))
+        return os.path.isdir(self._state.memory) and not all(map(os.path.exists, ours))
+
+    def _begun_anew(self, heartbeat: Heartbeat) -> Heartbeat:
+        """All that this process keeps in shared memory; where that cannot be had, the next pass tries again."""
+        self._write_reports()
+        try:
+            return Heartbeat(self._state.heartbeat(SUPERVISOR))
+        except SinkError:
+            return heartbeat
 
     def _speak(self) -> None:
         """At the end of a pass: every process that runs gave its heartbeat in time, or was killed in this pass.
@@ -154,18 +170,24 @@ class Supervisor:
 
     def _tell(self, event: ProcessEvent) -> None:
         """Write down how all processes are, for health; then say what happened."""
+        if fault := self._write_reports():
+            event = replace(event, text=f"{event.text} [not in the report: {fault}]")
+        self._manager.status(", ".join(f"{each.name} {each.state}" for each in self._watched))
+        self._told(event)
+
+    def _write_reports(self) -> str:
+        """Returns why one cannot be written, "" if all are: then the processes go on, and health shows older ones."""
         reports = [
             ProcessReport(each.name, each.state, self._pid(each.name), each.restarts, each.why, each.last_end)
             for each in self._watched
         ]
+        document = {"pid": os.getpid(), "processes": [asdict(report) for report in reports]}
         try:
-            self._state.write_report(
-                SUPERVISOR, {"pid": os.getpid(), "processes": [asdict(report) for report in reports]}
-            )
-        except SinkError as exc:  # the processes go on, and health shows an older report
-            event = replace(event, text=f"{event.text} [not in the report: {exc}]")
-        self._manager.status(", ".join(f"{each.name} {each.state}" for each in self._watched))
-        self._told(event)
+            for of, told in {SUPERVISOR: document, **self._given}.items():
+                self._state.write_report(of, told)
+        except SinkError as exc:
+            return str(exc)
+        return ""
 
     def _pid(self, name: str) -> int | None:
         return self._children[name].pid if name in self._children else None

@@ -44,7 +44,8 @@ class Tally:
                 self._count(counts, outcome)
         elif stored.type == "run":
             (pass_id,) = values_of(stored.body, "pass_id")
-            self._of_pass.pop(pass_id, None)
+            if (counts := self._of_pass.pop(pass_id, None)) is not None:
+                counts.all_counted(stored.seq)  # a source has one run at a time
 
     def close(self) -> None:
         """Nothing is held back."""

@@ -34,12 +34,16 @@ class ObjectLimits:
 
 @dataclass(frozen=True, slots=True)
 class KeptObjects:
-    """The retention of a store, in the process that receives into it. needed: tells what is still to be judged."""
+    """The retention of a store, in the process that receives into it.
+
+    needed: tells what is still to be judged. awaited: whether objects of ended studies are still to be delivered.
+    """
 
     store: ObjectStore
     needed: Callable[[], Needed]
     backup_lock: Path
     limits: ObjectLimits
+    awaited: Callable[[], bool] = lambda: False
 
     def look(self, moment: Moment) -> Looked:
         """Remove what should and may go, some of it at a time. Raises CathrtError, OSError, sqlite3.Error."""
@@ -48,7 +52,7 @@ class KeptObjects:
 
     def _look(self, moment: Moment) -> Looked:
         # Read before the index: an object that comes meanwhile is not in it, and so not judged.
-        why_not = _why_not(self.needed(), awaiting_commitment(self.store.index))
+        why_not = _why_not(self.needed(), awaiting_commitment(self.store.index), awaited=self.awaited())
         stays: Counter[str] = Counter()
         going: list[Received] = []
         over = self._over_bytes(moment)
@@ -92,7 +96,7 @@ def _looked(going: list[Received], stays: Counter[str], moment: Moment) -> Looke
     return Looked(len(going), size, len(going) == MOST_OBJECTS, "; ".join(notes), reason)
 
 
-def _why_not(needed: Needed, asked_for: frozenset[str]) -> Callable[[Candidate], str | None]:
+def _why_not(needed: Needed, asked_for: frozenset[str], *, awaited: bool) -> Callable[[Candidate], str | None]:
     """Why an object stays whatever the limits say; None where it may go."""
 
     def why_not(candidate: Candidate) -> str | None:
@@ -105,6 +109,8 @@ def _why_not(needed: Needed, asked_for: frozenset[str]) -> Callable[[Candidate],
             return "of a study that has not ended"
         if needed.drafted is not None and candidate.ended is not None and candidate.ended > needed.drafted:
             return "of a study without its draft"
+        if candidate.ended is not None and (awaited or (needed.ended is not None and candidate.ended > needed.ended)):
+            return "of a study whose objects are not delivered"
         if received.arrival.sop_instance_uid in asked_for:
             return "whose storage commitment is not answered"
         return None

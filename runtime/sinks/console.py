@@ -1,4 +1,4 @@
-"""Alerts, run summaries, refusals and drafts as lines that a person reads. Verdicts of single frames are not shown.
+"""Alerts, run summaries, refusals, readings and drafts as lines that a person reads. Verdicts of frames are not shown.
 
 The notice comes once, ahead of all else: repeated under each record, it would hide what changes. Text from outside is
 shown with its control characters escaped. Not for: programs (jsonl.py).
@@ -6,6 +6,7 @@ shown with its control characters escaped. Not for: programs (jsonl.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from cathrt.runtime.alert import (
@@ -21,7 +22,11 @@ from cathrt.runtime.alert import (
     RunSummary,
     StoredRecord,
     StudyDraft,
+    StudyEnded,
+    StudyFinding,
+    StudyFindings,
     Verdict,
+    WhyRun,
 )
 from cathrt.runtime.errors import SinkError
 from cathrt.runtime.journal.records import RecordParts, record_from_body
@@ -118,6 +123,11 @@ def lines_from_record(record: Record, run: str = "") -> list[str]:
             return _summary_lines(record)
         case StudyDraft():
             return _draft_lines(record)
+        case StudyEnded():
+            runs = f"{len(record.run_ids)} run{'' if len(record.run_ids) == 1 else 's'} judged"
+            return [f"STUDY {shown(record.study)} has ended, revision {record.revision}: {runs}"]
+        case StudyFindings():
+            return _reading_lines(record)
         case EngineChange():
             return _engine_lines(record)
 
@@ -193,6 +203,59 @@ def _draft_lines(record: StudyDraft) -> list[str]:
     if record.after_study_s is not None:
         lines.append(f"  {record.after_study_s:.1f} s after the end of the study")
     return [*lines, f"  {shown(draft.bundle)} on {shown(draft.engine)}, manifest {draft.manifest_sha256[:12]}"]
+
+
+WHY_RUN: dict[WhyRun, str] = {
+    "counts": "counts",
+    "modality": "is no angiogram (its modality)",
+    "fluoroscopy": "is fluoroscopy, no cine run",
+    "still": "has too few frames",
+    "no_side": "shows no coronary artery",
+    "beyond": "comes after as many as count",
+    "unreadable": "could not be read again",
+}
+
+
+def _reading_lines(record: StudyFindings) -> list[str]:
+    reading, runs = record.reading, [run for run in record.runs if run.place is not None]
+    when = "provisional, " if record.provisional else ""
+    lines = [
+        f"STUDY {shown(record.study)}, {when}revision {record.revision}, from {len(runs)} of {len(record.runs)} "
+        f"run{'' if len(record.runs) == 1 else 's'}: {shown(reading.text)}",
+        f"  {shown(reading.text_ja)}",
+    ]
+    if record.unjudged:
+        lines.append(f"  {record.unjudged} of its inputs could not be judged: nothing of them is in it")
+    lines += [f"  {line}" for line in _in_columns(reading.findings)]
+    for run in record.runs:
+        share = "" if run.counted is None else f" {run.counted:.0%}"
+        lines.append(f"  run {run.run_id[:8]} {WHY_RUN[run.why]}{share}")
+    if record.after_study_s is not None:
+        lines.append(f"  {record.after_study_s:.1f} s after the end of the study")
+    return [*lines, f"  {shown(reading.bundle)} on {shown(reading.engine)}, manifest {reading.manifest_sha256[:12]}"]
+
+
+def _in_columns(findings: Sequence[StudyFinding]) -> list[str]:
+    """A line for each segment, or for each question of the whole study; what is called stands in capitals."""
+    places: dict[str, list[str]] = {}
+    for one in findings:
+        where = one.segment or one.title
+        if one.segment is not None and one.artery is not None:
+            where = f"{one.artery} {one.segment}"
+        places.setdefault(where, []).append(_finding_words(one))
+    width = max(map(len, places), default=0)
+    return [shown(f"{where:{width}}  {', '.join(words)}") for where, words in places.items()]
+
+
+def _finding_words(one: StudyFinding) -> str:
+    if one.form == "amount":
+        value = f"{one.value:.0f} %" if one.unit == "%" else f"{one.value:.1f} {one.unit}".strip()
+    else:
+        value = f"{one.value:.2f}"
+    words = f"{one.asks} {value}" if one.segment is not None else value
+    if one.label and (one.segment is None or one.positive):
+        words += f" {one.label.upper() if one.positive else one.label}"
+    return words
 
 
 def _angle(degrees: float | None, positive: str, negative: str) -> str:

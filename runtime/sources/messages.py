@@ -29,6 +29,7 @@ from cathrt.runtime.frame import (
     Geometry,
     RadiationSetting,
     Run,
+    TakenAt,
     Timing,
 )
 from cathrt.runtime.outside.validation import faults_of
@@ -83,6 +84,7 @@ class _RunReply:
     modality: str | None
     radiation_setting: RadiationSetting | None
     flags: list[str]
+    taken_at: TakenAt
 
 
 def pixel_dtype(bits_stored: int) -> np.dtype[Any]:
@@ -123,6 +125,7 @@ def document_from_run(run: Run) -> dict[str, Any]:
         "modality": run.modality,
         "radiation_setting": run.radiation_setting,
         "flags": list(run.flags),
+        "taken_at": asdict(run.taken_at),
     }
 
 
@@ -146,6 +149,8 @@ def run_from_document(document: Any, name: str, limits: LimitsConfig) -> Run:
     for value in asdict(reply.geometry).values():
         for number in value if isinstance(value, tuple) else (value,):
             require(number is None or math.isfinite(number), "geometry is not finite")
+    for moment in asdict(reply.taken_at).values():
+        require(moment is None or math.isfinite(moment), "taken_at is not finite")
     shape = reply.rows, reply.columns
     grayscale, *others = (grayscale_from_message(one, reply.bits_stored, shape) for one in reply.grayscales)
     return Run(
@@ -162,6 +167,7 @@ def run_from_document(document: Any, name: str, limits: LimitsConfig) -> Run:
         radiation_setting=reply.radiation_setting,
         flags=tuple(sorted(set(reply.flags))),
         other_grayscales=tuple(others),
+        taken_at=reply.taken_at,
     )
 
 

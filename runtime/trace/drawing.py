@@ -70,6 +70,8 @@ class Drawing:
         self._draw: Mapping[str, Callable[[dict[str, Any]], None]] = {
             "start": self._start, "pass": self._pass, "verdict": self._verdict, "alert": self._alert,
             "run": self._summary, "engine": self._engine, "refusal": self._refusal, "draft": self._draft,
+            "ended": self._ended,
+            "study": self._reading,
         }  # fmt: skip
 
     def rows(self, rows: Iterable[StoredRecord]) -> None:
@@ -142,6 +144,14 @@ class Drawing:
 
     def _draft(self, record: dict[str, Any]) -> None:
         self._instant("draft", self._process, "drafts", "draft", study=record["study"], revision=record["revision"])
+
+    def _reading(self, record: dict[str, Any]) -> None:
+        told = {"study": record["study"], "revision": record["revision"], "provisional": record["provisional"]}
+        self._instant("study", self._process, "readings", record["reading"]["bundle"], **told)
+
+    def _ended(self, record: dict[str, Any]) -> None:
+        told = {"study": record["study"], "revision": record["revision"]}
+        self._instant("ended", self._process, "drafts", "study ended", **told)
 
     def _instant(self, type_: str, group: str, track: str, name: str, **told: Any) -> None:
         """At the date of the newest row that has one: such records have none of their own."""

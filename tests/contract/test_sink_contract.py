@@ -37,6 +37,7 @@ from tests.passes import (
     Shown,
     alert,
     draft,
+    reading,
     refusal,
     result,
     rows,
@@ -72,6 +73,8 @@ RECORDS = {
     "refusal": refusal(),
     "draft": draft(),
     "withheld draft": draft(withheld="the facts were not finished"),
+    "study": reading(),
+    "withheld study": reading(withheld="no run of it counts"),
 }
 
 

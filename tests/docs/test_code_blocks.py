@@ -20,6 +20,8 @@ import pytest
 
 from cathrt.export.models.keyframe.semantics import semantics_from_toml
 from cathrt.export.models.report.prompts_file import prompts_from
+from cathrt.export.models.study.products import PRODUCTS
+from cathrt.export.models.study.settings_file import Settings, with_settings
 from cathrt.runtime.config import Config
 from cathrt.runtime.models import load_config
 from cathrt.runtime.models.report.section import ReportPrompts
@@ -82,6 +84,8 @@ def test_a_toml_example_loads(block: Block, tmp_path: Path) -> None:
         load_config(path)
     elif keys == {one.name for one in fields(ReportPrompts)}:
         prompts_from(path, pictures=True)
+    elif keys <= {one.name for one in fields(Settings)}:
+        with_settings(PRODUCTS["generic"], path)
     else:
         semantics_from_toml(path)
 

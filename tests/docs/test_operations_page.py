@@ -21,6 +21,7 @@ SPEAKERS: dict[str, set[str] | None] = {
     "runtime/processes/gateway.py": {"health_with"},
     "runtime/processes/engine_health.py": None,
     "runtime/processes/retention_said.py": None,
+    "runtime/processes/journal_check.py": {"check_said"},
     "runtime/processes/supervisor.py": {"_start"},
     "runtime/processes/restarts.py": {"ended", "stopped", "_given_up"},
     "runtime/outlets/state.py": None,
@@ -28,6 +29,7 @@ SPEAKERS: dict[str, set[str] | None] = {
     "runtime/retention/keeper.py": {"_report"},
     "runtime/retention/kept_journal.py": {"look", "_note"},
     "runtime/retention/kept_objects.py": {"_looked"},
+    "runtime/retention/kept_features.py": {"look"},
 }
 # Parts of sentences, names of keys and prefixes: what they are put together to is in the page.
 PARTS = {

@@ -16,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from cathrt.runtime.alert import LiveUntil, Record
+from cathrt.runtime.alert import LiveUntil, Record, StudyEnded
 from cathrt.runtime.bundle.fingerprint import BuildOptions, EngineFingerprint, ShapeProfile
 from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.journal.process_start import process_start
@@ -25,11 +25,14 @@ from cathrt.runtime.models import record_parts
 from tests.docs.blocks import ROOT, blocks_of
 from tests.docs.records_page import NEVER, PAGE, fields_of_page, unlike_page
 from tests.e2e.commands import cathrt
-from tests.passes import alert, draft, engine_change, refusal, start, summary, verdict
+from tests.passes import alert, draft, engine_change, reading, refusal, start, summary, verdict
 
 PARTS = record_parts()
 NOT_HERE = {
     "comparison",
+    "object",
+    "sent",
+    "deidentified",
     "stage",
     "export",
     "qualification",
@@ -52,6 +55,8 @@ RECORDS: dict[str, Record] = {
     "run": summary([verdict(0)]),
     "refusal": refusal(),
     "draft": draft(),
+    "ended": StudyEnded("end 1", "study a", 1, ("run a",), 0, 12.5),
+    "study": reading(),
     "start": process_start("live"),
     "engine": engine_change(),
 }
@@ -91,6 +96,7 @@ SCHEMAS: list[tuple[str, str, Any]] = [
     *(("alert", "news.", schema) for schema in PARTS.news),
     *(("run", "results[].", schema) for schema in PARTS.results),
     *(("draft", "draft.", schema) for schema in PARTS.drafts),
+    *(("study", "reading.", schema) for schema in PARTS.readings),
     ("bundle", "plans[].", EngineFingerprint),
 ]
 

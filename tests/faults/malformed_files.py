@@ -148,7 +148,7 @@ M2: list[Case] = [
             {tag: value for tag, value in xa_elements().items() if tag < 0x00081140},
             element(0x00081140, ("SQ", b""), length=UNDEFINED) + b"\xfe\xff\x00",
         ),
-        Refused("No tag to read"),
+        Refused("damaged DICOM header (OSError)"),
     ),
     Case(
         "M2-defined-sequence-ends-within-an-item-tag",

@@ -12,7 +12,7 @@ from cathrt.runtime.journal.head import Head
 from cathrt.runtime.journal.process_start import process_start
 from cathrt.runtime.journal.reader import Followed
 from tests.gateway.reading import RECORDS
-from tests.passes import draft, refusal, start, stored
+from tests.passes import draft, reading, refusal, start, stored
 
 PLACES = st.builds(Head, st.integers(0, 10**18 - 1), st.binary(min_size=32, max_size=32))
 ALL = frozenset(RECORD_TYPES)
@@ -50,8 +50,8 @@ def test_what_the_feed_never_sent_is_refused(text: str) -> None:
 
 
 def test_the_types_are_those_of_all_records() -> None:
-    others = [start(), refusal(), draft(), process_start("live")]
-    assert {record.type for record in [*others, *RECORDS]} | {"engine"} == set(RECORD_TYPES)
+    others = [start(), refusal(), draft(), reading(), process_start("live")]
+    assert {record.type for record in [*others, *RECORDS]} | {"engine", "ended"} == set(RECORD_TYPES)
     assert wanted_types("alert,run") == {"alert", "run"}
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cathrt.runtime.errors import JournalError
 from cathrt.runtime.journal.head import head_path
 from cathrt.runtime.journal.report import verify_journal
+from cathrt.runtime.journal.whole import require_whole
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.models import record_parts
 from tests.passes import GROUPED, alert, rows, tampered, verdict, whole_pass, write
@@ -69,11 +70,22 @@ def copied(journal: Path, folder: Path, *, with_head: bool = True) -> Path:
 
 
 def refused(path: Path, match: str) -> None:
-    """Both ways in refuse it."""
+    """Every way in refuses it; one that begins with the newest rows, at the latest when the others are checked."""
     with pytest.raises(JournalError, match=match):
         verify_journal(path, record_parts())
     with pytest.raises(JournalError, match=match):
         Journal(path, GROUPED)
+    with pytest.raises(JournalError):
+        opened_with_the_newest(path)
+    with pytest.raises(JournalError, match=match):
+        require_whole(path)
+
+
+def opened_with_the_newest(path: Path) -> None:
+    """As the live process opens one; then the rest, as its child does."""
+    with Journal(path, GROUPED, newest=8):
+        pass
+    require_whole(path)
 
 
 @pytest.mark.parametrize(

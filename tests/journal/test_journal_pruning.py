@@ -310,3 +310,18 @@ def test_a_damaged_journal_of_the_schema_before_is_refused_and_left_as_it_is(pat
     with pytest.raises(JournalError, match=r"row 3: .*not what was written"):
         Journal(path, GROUPED)
     assert path.read_bytes() == content
+
+
+def test_a_slice_gives_back_as_many_pages_as_it_may(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "pages.db", isolation_level=None)
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    connection.execute("CREATE TABLE filled (data BLOB)")
+    connection.executemany("INSERT INTO filled VALUES (?)", [(bytes(4000),)] * 2000)
+    connection.execute("DELETE FROM filled")
+    pruner = Pruner(connection, Head())
+    pruner.ask(0)
+    before = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    pruner.slice()
+    after = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    connection.close()
+    assert before - after == 32

@@ -33,6 +33,7 @@ from cathrt.runtime.alert import (
     StageTimes,
     Struck,
     StudyDraft,
+    StudyEnded,
     Verdict,
 )
 from cathrt.runtime.journal.records import RecordParts, body_from_record, record_from_body
@@ -40,7 +41,7 @@ from cathrt.runtime.models import record_parts
 from cathrt.runtime.models.keyframe.records import KeyframeFinding, KeyFrameNews, KeyframeResult, Laterality
 from cathrt.runtime.models.report.facts import Artery, Dominance, Facts, KeyFrame, Lesion
 from cathrt.runtime.models.report.records import AnswerTimes, ReportDraft
-from tests.passes import alert, draft, engine_change, refusal, result, start, summary, verdict
+from tests.passes import alert, draft, engine_change, reading, refusal, result, start, summary, verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 scores = st.floats(0.0, 1.0)
@@ -195,6 +196,7 @@ records = (
     | summaries()
     | st.builds(Refusal, ids, texts, texts, texts)
     | engine_changes()
+    | st.builds(StudyEnded, ids, ids, st.integers(1, 9), st.tuples(ids), counts, numbers.map(abs))
 )
 
 
@@ -349,8 +351,8 @@ def test_no_text_stops_a_record(text: str) -> None:
         (
             ("type",),
             "rumour",
-            "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft', 'engine', "
-            "'start'$",
+            "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft', 'ended', "
+            "'study', 'engine', 'start'$",
         ),
         (("type",), None, "^type: found 'None', expected one of"),
         (("notice",), "approved", "found .*approved.*, expected the notice 'Research use only"),
@@ -445,6 +447,15 @@ def test_a_body_that_is_no_record_is_refused_by_key(path: tuple[str, ...], to: A
         (draft(), ("preliminary",), False, "^draft.preliminary: found False, expected True$"),
         (draft(), ("watermark",), "Final report", "^draft.watermark: found 'Final report', expected"),
         (draft(), ("watermark_ja",), "最終報告", "^draft.watermark_ja: found '最終報告', expected"),
+        (reading(), ("reading",), None, "^study.reading: found None, expected"),
+        (reading(), ("reading", "kind"), "report", "^study.reading.kind: found 'report', expected one of 'study'$"),
+        (reading(), ("reading", "findings"), [], "^findings: found 0, withheld None, expected some findings$"),
+        (reading(), ("reading", "withheld"), "why", "^findings: found 1, withheld 'why', expected none of a reading"),
+        (reading(), ("runs", 0, "place"), 2, "^runs: found places .2., expected 1, 2"),
+        (reading(), ("runs", 0, "place"), None, "^runs: found places .., expected 1, 2"),
+        (reading(), ("runs", 0, "counted"), None, "^runs: counted: expected it of the runs that count"),
+        (reading(), ("runs", 1, "why"), "mood", "^study.runs.1.why: found 'mood', expected 'counts', 'modality'"),
+        (reading(), ("provisional",), True, "^ended: found 1, expected none of a provisional reading$"),
         (draft(), ("revision",), 0, "^draft.revision: found 0, expected greater than or equal to 1$"),
         (draft(), ("after_study_s",), float("nan"), "^draft.after_study_s: found nan, expected a finite number$"),
         (draft(), ("study",), "a\nb", "^draft.study: found .*, expected text for which str.isprintable holds$"),

@@ -40,6 +40,7 @@ class Scripted(FakeEngine):
         self.takes_ms = 1.0
         self.calls = self.closed = 0
         self.answer: Callable[[Tensors, Tensors], None] = brightness
+        self.on_close: Callable[[], object] = lambda: None
 
     @property
     def name(self) -> str:
@@ -47,6 +48,8 @@ class Scripted(FakeEngine):
 
     def close(self) -> None:
         self.closed += 1
+        self.on_close()
+        super().close()
 
     def lose(self) -> None:
         self.fault = EngineLostError(f"{self._name}: the device is lost")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from cathrt.runtime.config import SwapConfig
 from cathrt.runtime.errors import EngineError
 from cathrt.runtime.line.swap import Swap
-from tests.line.ladders import SMALL, Bench
+from tests.line.ladders import SMALL, Bench, Scripted
 from tests.lines import BUNDLE, Tensors, brightness, remembering
 
 SWAP = SwapConfig(shadow_frames=10, agreement=0.9, score_difference=0.2, watch_frames=12, shadow_s=600.0)
@@ -19,6 +21,11 @@ def offered(bench: Bench, config: SwapConfig = SWAP, cost_ms: float = 1.0, engin
     swap = Swap(SMALL, config, bench.clock, cost_ms)
     bench.ladder.offer(swap, bench.place(engine, bundle=SMALL))
     return swap
+
+
+def upside_down(inputs: Tensors, outputs: Tensors) -> None:
+    """The answers of a bundle that disagrees."""
+    brightness({"image": 1.0 - inputs["image"]}, outputs)
 
 
 def judged_by(bench: Bench, run: int) -> str:
@@ -48,6 +55,44 @@ def test_it_is_compared_on_live_frames_swapped_between_runs_and_kept() -> None:
     assert bench.engines["cpu"].closed == 1
 
 
+@pytest.mark.parametrize("comes_in", [True, False], ids=["kept", "refused"])
+def test_what_does_not_judge_any_more_is_closed_and_let_go_without_a_collector(comes_in: bool) -> None:
+    bench = Bench("engine 0")
+    engines = [weakref.ref(bench.engines.pop("engine 0"))]
+    models, closes = list[weakref.ref[object]](), []
+    gc.collect()
+    gc.disable()  # what a place refers to holds files of its bundle open: it must not wait for the collector
+    try:
+        for number in range(1, 5):
+            bundle, name = (SMALL, BUNDLE)[number % 2], f"engine {number}"
+            swap, place = Swap(bundle, SWAP, bench.clock, 1.0), bench.place(name, bundle=bundle)
+            models.append(weakref.ref(place.rungs[0].served.model))
+            bench.ladder.offer(swap, place)
+            engine = bench.engines.pop(name)
+            engine.answer = brightness if comes_in else upside_down
+            engines.append(weakref.ref(engine))
+            closes.append(count_closes(engine))
+            del place, engine
+            for frames in (30, 20, 3):
+                bench.run(frames)
+            bench.ladder.look()
+            assert swap.phase == ("kept" if comes_in else "refused")
+        left = [number for number, engine in enumerate(engines) if engine() is not None]
+        served = [number for number, model in enumerate(models, 1) if model() is not None]
+    finally:
+        gc.enable()
+    assert left == ([4] if comes_in else [0]), "only what judges is there"
+    assert served == ([4] if comes_in else [])
+    assert [len(closed) for closed in closes] == [1, 1, 1, 0 if comes_in else 1]
+
+
+def count_closes(engine: Scripted) -> list[str]:
+    """A list that gets the engine's name each time it is closed; it does not keep the engine."""
+    closed, name = list[str](), engine.name
+    engine.on_close = lambda: closed.append(name)
+    return closed
+
+
 def test_one_run_has_one_bundle_whatever_happens_in_it() -> None:
     bench = Bench("cpu")
     swap = offered(bench)
@@ -62,11 +107,7 @@ def test_one_run_has_one_bundle_whatever_happens_in_it() -> None:
 def test_a_bundle_that_disagrees_is_refused_and_the_old_one_goes_on() -> None:
     bench = Bench("cpu")
     swap = offered(bench)
-
-    def otherwise(inputs: Tensors, outputs: Tensors) -> None:
-        brightness({"image": 1.0 - inputs["image"]}, outputs)
-
-    bench.engines["new"].answer = otherwise
+    bench.engines["new"].answer = upside_down
     bench.run(30)
     bench.run(5)
     assert (swap.phase, swap.reason) == ("refused", "disagreed")

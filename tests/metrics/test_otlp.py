@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import http.server
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ from cathrt.runtime.metrics import otlp
 from cathrt.runtime.metrics.family import Family, Metric, family
 from cathrt.runtime.metrics.histogram import BUCKETS, Histogram, bucket_of
 from cathrt.runtime.metrics.otlp import exporting
+from tests.metrics.otlp_receiver import receiving
 
 TOKEN = "3f9c2b7a61d84e05"
 BUCKET = bucket_of(0.01)
@@ -33,47 +29,6 @@ FIGURES = (
     ),
     family(Metric("cathrt_outlet_dead_letters", "gauge", "records", "None.", ()), []),
 )
-
-
-@dataclass
-class Receiver:
-    """An OTLP receiver of this machine. refuses: how many requests it answers with 503."""
-
-    port: int = 0
-    refuses: int = 0
-    taken: list[tuple[str, str, bytes]] = field(default_factory=list)
-    came: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    found = Receiver()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
-            if found.refuses:
-                found.refuses -= 1
-                self.send_response(400)
-            else:
-                found.taken.append((self.path, self.headers.get("authorization", ""), body))
-                self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-            found.came.release()
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield found
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

@@ -131,6 +131,22 @@ def test_it_tells_what_it_was_granted(state: StateFolder) -> None:
     assert [grant.partition(":")[0] for grant in told] == ["real time for the line"]
 
 
+def test_without_shared_memory_it_goes_on_and_says_once_that_it_cannot_tell(state: StateFolder) -> None:
+    work = (
+        "    import shutil\n"
+        "    shutil.rmtree(arguments.state.memory.resolve())\n"
+        "    for thread in ('the line', 'the pictures'):\n"
+        "        process.real_time(thread)\n"
+        "    process.beat()\n"
+        "    say('worked')"
+    )
+    with started(work, state) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (0, "worked\n")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("cathrt study: ERROR: no report of study, the work goes on: ")
+
+
 def test_a_beat_is_seen_from_outside(state: StateFolder) -> None:
     path, readings = state.heartbeat("live"), iter([5, 7])
     assert last_beat_ns(path) is None

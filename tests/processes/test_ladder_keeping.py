@@ -37,6 +37,18 @@ def test_the_report_follows_the_ladder(state: StateFolder) -> None:
     assert (state.read_report(ENGINES) or {})["A"]["keyframe"]["engine"] == "cpu"
 
 
+def test_a_report_that_cannot_be_written_stops_nothing_and_comes_later(state: StateFolder) -> None:
+    bench = Bench("gpu", "cpu")
+    keeping = keeping_of(state, bench)
+    state.report(ENGINES).mkdir()
+    keeping.look()
+    bench.run(3, {1: bench.engines["gpu"].lose})
+    keeping.look()
+    state.report(ENGINES).rmdir()
+    keeping.look()
+    assert (state.read_report(ENGINES) or {})["A"]["keyframe"]["engine"] == "cpu"
+
+
 def test_without_live_ai_a_new_process_is_asked_for_after_a_minute_and_never_in_a_run(state: StateFolder) -> None:
     bench = Bench("gpu")
 

@@ -9,7 +9,7 @@ import pytest
 
 from cathrt.runtime.config import SupervisorConfig
 from cathrt.runtime.errors import EngineLostError
-from cathrt.runtime.processes.renewal import Renewal
+from cathrt.runtime.processes.renewal import RENEWAL, Renewal
 from cathrt.runtime.processes.restarts import Watched
 from cathrt.runtime.processes.state_folder import StateFolder
 
@@ -57,6 +57,18 @@ def test_with_few_restarts_allowed_it_takes_half_of_them(state: StateFolder) -> 
 
 def test_where_no_restart_is_allowed_it_never_ends(state: StateFolder) -> None:
     assert ends(state, SupervisorConfig(restarts=0), 12.0) == []
+
+
+def test_where_it_cannot_be_noted_nothing_ends(state: StateFolder) -> None:
+    state.report(RENEWAL).mkdir()
+    assert ends(state, SupervisorConfig(), 1.0) == []
+    state.report(RENEWAL).rmdir()
+    assert ends(state, SupervisorConfig(), 0.1)[0] <= 62.0
+
+
+def test_a_note_that_cannot_be_read_is_as_none(state: StateFolder) -> None:
+    state.report(RENEWAL).write_text("{")
+    assert ends(state, SupervisorConfig(), 0.1)[0] <= 62.0
 
 
 def test_on_a_lower_rung_there_is_less_hurry(state: StateFolder) -> None:

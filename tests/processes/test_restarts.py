@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,22 @@ def test_a_process_that_cannot_write_is_tried_again_for_as_long_as_it_takes(exit
     assert waits[:4] == [0.5, 1.0, 2.0, 3.0]
     assert max(waits) == 3.0
     assert watched.ended(now_s, -9).what == "ended", "a crash after it is the first one"
+
+
+def test_its_wait_is_the_longest_one_after_however_many_ends() -> None:
+    watched = Watched("live", replace(CONFIG, restart_window_s=1e9), 0.0)
+    for number in range(1100):  # 2.0 ** 1024 is no float any more
+        watched.started(float(number))
+        watched.ended(float(number), 7)
+    assert watched.is_due(1099.0 + CONFIG.most_backoff_s)
+
+
+def test_a_process_that_cannot_write_at_its_start_keeps_the_service_from_nothing() -> None:
+    watched = Watched("gateway", CONFIG, 0.0)
+    watched.started(0.0)
+    assert not watched.settled
+    watched.ended(1.0, 8)
+    assert watched.settled
 
 
 def test_a_process_without_heartbeats_is_hung() -> None:

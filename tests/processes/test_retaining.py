@@ -65,6 +65,7 @@ def test_the_live_process_prunes_its_journal_and_its_counts_stay_exact(state: St
         for record in live_runs(4):  # its mark says how old the rows before it are
             journal.append(record)
         journal.sync()
+        state.report("retention-live").mkdir()  # a report that cannot be written keeps nothing from being removed
         rounds(live_keeper(state, CONFIG, journal, {"A": counts}))
         until(lambda: first_row(state.live_journal) == 3 * PASS_ROWS + 1)
         assert counts.since_seq == 3 * PASS_ROWS
@@ -86,7 +87,7 @@ def test_the_study_process_keeps_what_a_draft_needs_and_forgets_inputs_that_are_
         for number, name in enumerate("ab", 1):
             watched.receives(f"1.{number}.1", of_study(f"1.{number}"))
             book.end(run_from_received(watched.store.received()[-1], Path("x")), pass_of(f"run {name}"))
-        book.begin_drafting(0)
+        book.begin_model("draft", 0)
         watched.watch.look()
         for number in (1, 2):
             watched.watch.end_study(f"1.{number}")
@@ -97,7 +98,7 @@ def test_the_study_process_keeps_what_a_draft_needs_and_forgets_inputs_that_are_
         assert first_row(state.study_journal) == 1
         assert "a draft of their study is not written yet" in retention_said(state, CONFIG.retention, 0)[1][0]
 
-        book.end_draft(run_from_received(watched.store.received()[0], Path("x")), 1)
+        book.done_with_end(run_from_received(watched.store.received()[0], Path("x")), "draft", 1)
         rounds(keeper)
         until(lambda: first_row(state.study_journal) == PASS_ROWS + 1)
         watched.store.remove(watched.store.received()[:1])

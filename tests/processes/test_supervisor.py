@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from cathrt.runtime.config import SupervisorConfig
+from cathrt.runtime.processes.heartbeat import last_beat_ns
 from cathrt.runtime.processes.restarts import ProcessEvent
+from cathrt.runtime.processes.service_manager import ServiceManager
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.stop_event import Stopped
 from cathrt.runtime.processes.supervisor import SUPERVISOR, Supervisor
@@ -189,6 +192,33 @@ def test_a_report_that_cannot_be_written_stops_nothing(state: StateFolder) -> No
     run = Run(state, {"live": child(WORKS, "live", state)}, ready("live"))
     assert run.code == 0
     assert "live: started [not in the report: " in run.events[0].text
+
+
+def test_what_it_keeps_in_shared_memory_comes_again_where_that_was_cleared(state: StateFolder) -> None:
+    given: dict[str, dict[str, Any]] = {"config": {"line": {"budget_ms": 50.0}}, "given": {"bundles": []}}
+    for of, document in given.items():
+        state.write_report(of, document)
+    stopped, passes = Stopped(), list[int]()
+
+    def clear(event: ProcessEvent) -> None:
+        if event.what == "ready":
+            for path in state.memory.iterdir():
+                path.unlink()
+            passes.append(0)
+
+    class Passes(ServiceManager):
+        def alive(self) -> None:  # at the end of each pass
+            if passes:
+                passes[0] += 1
+                if passes[0] == 3:
+                    stopped.stop.set()
+
+    commands = {"live": child(WORKS, "live", state)}
+    supervisor = Supervisor(commands, state, CONFIG, clear, manager=Passes("", None), given=given)
+    assert supervisor.run(stopped) == 0
+    assert {of: state.read_report(of) for of in given} == given
+    assert (state.read_report(SUPERVISOR) or {})["pid"] == os.getpid()
+    assert last_beat_ns(state.heartbeat(SUPERVISOR))
 
 
 SUPERVISES = """

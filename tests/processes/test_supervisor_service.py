@@ -80,7 +80,7 @@ def test_an_idle_process_that_takes_long_does_not_delay_ready(state: StateFolder
 
 def test_a_process_that_was_given_up_keeps_the_others_from_nothing(state: StateFolder) -> None:
     stopped, manager = Stopped(), Heard()
-    commands = {"live": child(WORKS, "live", state), "gateway": ends(8)}
+    commands = {"live": child(WORKS, "live", state), "gateway": ends(5)}
     seen: set[str] = set()
 
     def told(event: ProcessEvent) -> None:
@@ -88,7 +88,7 @@ def test_a_process_that_was_given_up_keeps_the_others_from_nothing(state: StateF
         if {"live ready", "gateway given up"} <= seen:
             stopped.stop.set()
 
-    assert Supervisor(commands, state, CONFIG, told, manager=manager).run(stopped) == 8
+    assert Supervisor(commands, state, CONFIG, told, manager=manager).run(stopped) == 5
     assert manager.lines.index("ready") < manager.lines.index("stopping")
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from cathrt.runtime.counts import VERDICT_COUNTS, CountsInMemory
 from cathrt.runtime.frame import LostFrame
-from cathrt.runtime.journal.lookups import last_seq
+from cathrt.runtime.journal.lookups import last_seq, records_of_type
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.pipeline import watch
+from cathrt.runtime.processes.counts_file import CountsFile
 from cathrt.runtime.processes.tally import Tally, durable_verdicts, source_of_run
 from tests.lines import ArraySource, line
 from tests.passes import AT_ONCE
@@ -61,6 +62,26 @@ def test_the_journal_gives_the_same_counts_as_the_sink_did(tmp_path: Path) -> No
     for name, made in counts.items():
         assert durable_verdicts(path, name, counts, after) == counted(made)
     assert sum(durable_verdicts(path, "A", counts, 0).values()) == 8, "the run before is counted from the first row on"
+
+
+def test_after_each_run_a_restart_need_not_read_further_back_and_counts_the_same(tmp_path: Path) -> None:
+    path, names = tmp_path / "live.journal", ["A", "B"]
+    pages = {name: CountsFile(tmp_path / f"counts {name}", name) for name in names}
+    for page in pages.values():
+        page.settle({})
+    with Journal(path, AT_ONCE, [Tally(pages, lambda: 1)]) as journal:
+        for run in (run_of("A 12:00:00", [0.1, 0.2, REPEAT, BROKEN, OVERRUN]), run_of("B 12:00:00", [0.1, 0.2])):
+            pages[str(run.name)[0]].add("received", len(run.items))
+            pages[str(run.name)[0]].add("frames", len(run.items))
+            watch(run, line(rate="live"), journal)
+            journal.sync()
+    ends = {stored.seq for stored in records_of_type(path, "run")}
+    before = {name: page.value("met") + page.value("late") for name, page in pages.items()}
+    assert {page.since_seq for page in pages.values()} == ends
+    for name, page in pages.items():
+        assert page.settle(durable_verdicts(path, name, names, page.since_seq)) == 0
+        assert page.value("met") + page.value("late") == before[name] == 2
+        page.close()
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,10 @@ def test_an_object_of_a_study_that_has_not_ended_stays(box: Box) -> None:
 def test_an_object_of_a_study_without_its_draft_stays_until_that_is_written(box: Box) -> None:
     box.receives("1.1.1", "1.1.2")
     box.judged(1, 2)
-    box.book.begin_drafting(0)
+    box.book.begin_model("draft", 0)
     assert "1 of a study without its draft" in box.look().note
 
-    box.book.end_draft(run_from_received(box.store.received()[0], Path("x")), 1)
+    box.book.done_with_end(run_from_received(box.store.received()[0], Path("x")), "draft", 1)
 
     assert (box.look().removed, box.left) == (1, [2])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -20,8 +20,10 @@ FAMILY = "cathrt Japanese"  # the OFL asks for a name of its own where the origi
 RANGES = ((0x20, 0x7E), (0xA0, 0xFF), (0x3001, 0x3011), (0x3041, 0x3096), (0x30A1, 0x30FC))
 
 
-# Drafts, and the words that are looked for in them: terminals and readers of records show them, no page of ours yet.
-ON_NO_PAGE = "/models/report/"
+# Drafts with the words that are looked for in them, and readings of studies: terminals and readers of records show
+# them, no page of ours yet.
+# Objects have a font of their own (tests/objects/dicom/make_document_font.py).
+ON_NO_PAGE = ("/models/report/", "/models/study/", "/runtime/objects/")
 
 
 def fixed_characters() -> set[str]:
@@ -29,14 +31,22 @@ def fixed_characters() -> set[str]:
 
     But for texts that no page or picture shows (ON_NO_PAGE).
     """
-    texts: list[str] = []
+    manifest = ROOT / "runtime" / "bundle" / "shipped" / "demonstration" / "manifest.json"
+    return texts_of(but_not=ON_NO_PAGE) | _beyond_ascii(_strings(json.loads(manifest.read_text(encoding="utf-8"))))
+
+
+def texts_of(*folders: str, but_not: tuple[str, ...] = ()) -> set[str]:
+    """The same of the texts in files of these folders of runtime and export; of all files where none is named."""
+    found: set[str] = set()
     for package in ("runtime", "export"):
         for path in (ROOT / package).rglob("*.py"):
-            if ON_NO_PAGE in path.as_posix():
-                continue
-            texts += _literals(ast.parse(path.read_text(encoding="utf-8")))
-    manifest = ROOT / "runtime" / "bundle" / "shipped" / "demonstration" / "manifest.json"
-    texts += _strings(json.loads(manifest.read_text(encoding="utf-8")))
+            where = path.as_posix()
+            if not any(one in where for one in but_not) and (not folders or any(one in where for one in folders)):
+                found |= _beyond_ascii(_literals(ast.parse(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def _beyond_ascii(texts: Iterable[str]) -> set[str]:
     found = {character for text in texts for character in text if not character.isascii() and character.isprintable()}
     return found - {"\N{REPLACEMENT CHARACTER}"}  # it stands for characters of file names that nobody can show
 

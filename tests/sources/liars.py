@@ -16,7 +16,8 @@ RUN = """{"run_id": "00000000-0000-5000-8000-000000000000", "frame_count": 3, "r
  "bits_stored": 10, "grayscales": [{"photometric_interpretation": "MONOCHROME2", "presentation_lut_shape": null,
  "modality_transform": null, "voi": null, "exposed": null, "pixel_intensity_relationship": null}],
  "timing": {"frame_rate_hz": 15.0, "origin": "default", "frame_time_vector_ms": null}, "geometry": {}, "dicom": null,
- "modality": "XA", "radiation_setting": null, "flags": []}""".replace("\n", "")
+ "modality": "XA", "radiation_setting": null, "flags": [],
+ "taken_at": {"series_s": null, "acquisition_s": null}}""".replace("\n", "")
 
 LIAR = """
 import json, mmap, os, sys

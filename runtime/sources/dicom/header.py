@@ -21,7 +21,7 @@ from cathrt.runtime.sources.dicom.geometry import Angles, angles_of_frames, geom
 from cathrt.runtime.sources.dicom.grayscale import grayscale_from_attributes
 from cathrt.runtime.sources.dicom.part10 import EXPLICIT_BIG, Part10, uid_name
 from cathrt.runtime.sources.dicom.per_frame import flag_gaps, grayscales_of_frames
-from cathrt.runtime.sources.dicom.timing import timing_from_attributes
+from cathrt.runtime.sources.dicom.timing import taken_at, timing_from_attributes
 from cathrt.runtime.sources.syntax import is_uid, quoted_code
 
 X_RAY_MODALITIES = {
@@ -103,6 +103,7 @@ def run_from_description(
     image_type = attributes.codes("ImageType")
     if len(image_type) > 2 and (biplane := _BIPLANE_FLAGS.get(image_type[2])):
         flags.add(biplane)
+    taken = taken_at(attributes)
     setting = attributes.code("RadiationSetting")
     if setting is not None and setting not in _RADIATION_SETTINGS:
         attributes.flag_unusable("RadiationSetting")
@@ -120,6 +121,7 @@ def run_from_description(
         radiation_setting=_RADIATION_SETTINGS.get(setting or ""),
         flags=tuple(sorted(flags)),
         other_grayscales=grayscales.distinct[1:],
+        taken_at=taken,
     )
     return run, [FrameDescription(*pair) for pair in zip(angles, grayscales.of_frames, strict=True)]
 

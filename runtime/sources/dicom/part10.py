@@ -36,13 +36,14 @@ _MAX_VALUE = 32 << 20  # bytes; the largest header value we read, a 65,536-entry
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
 _META_KEYWORDS = ("MediaStorageSOPClassUID", "TransferSyntaxUID")
 
-# Everything a run is described by. Nothing else at the top of the data set is kept: no name, no date, no comment.
+# Everything a run is described by. Nothing else at the top of the data set is kept: no name, no birth date, no comment.
 # fmt: off
 _KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType",
     "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "NumberOfFrames", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "FrameIncrementPointer", "FrameTime", "FrameTimeVector", "CineRate",
-    "RecommendedDisplayFrameRate", "AcquisitionDuration", "FrameDisplaySequence", "PixelIntensityRelationship",
+    "RecommendedDisplayFrameRate", "AcquisitionDuration", "FrameDisplaySequence", "SeriesDate", "SeriesTime",
+    "AcquisitionDate", "AcquisitionTime", "PixelIntensityRelationship",
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "PresentationLUTShape", "PixelPaddingValue", "RadiationSetting",
     "PositionerMotion", "PositionerPrimaryAngle", "PositionerSecondaryAngle", "PositionerPrimaryAngleIncrement",

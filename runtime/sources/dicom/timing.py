@@ -1,4 +1,4 @@
-"""When the frames of a DICOM run are due, and which attribute says so.
+"""When the frames of a DICOM run are due, and which attribute says so; and when the run was taken.
 
 Frames are judged as they are stored, each once: Preferred Playback Sequencing, Start and Stop Trim and the ranges of
 the Frame Display Sequence are for viewers, and are not read. Actual Frame Duration, Frame Acquisition Duration and
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from cathrt.runtime.frame import DEFAULT_RATE_HZ, MIN_RATE_HZ, FrameRateOrigin, Timing, is_rate
+from cathrt.runtime.frame import DEFAULT_RATE_HZ, MIN_RATE_HZ, FrameRateOrigin, TakenAt, Timing, is_rate
 from cathrt.runtime.sources.dicom.attributes import Attributes, snake_case
 from cathrt.runtime.sources.dicom.functional_groups import FunctionalGroups
 
@@ -25,6 +25,35 @@ _WHOLE_HZ: tuple[FrameRateOrigin, ...] = ("CineRate", "RecommendedDisplayFrameRa
 # Acquisition Duration counts frames to within one; the Frame Display Sequence may well differ from how it was acquired.
 _NOT_COMPARED: tuple[FrameRateOrigin, ...] = ("AcquisitionDuration", "FrameDisplaySequence")
 _DATE_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{1,6}))?(?:([+-])(\d\d)(\d\d))?")
+
+_DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
+_TIME = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?")
+
+
+def taken_at(attributes: Attributes) -> TakenAt:
+    """Of Series Date and Time, and Acquisition Date and Time. A time that is none is flagged and left out."""
+    return TakenAt(
+        _moment_s(attributes, "SeriesDate", "SeriesTime"), _moment_s(attributes, "AcquisitionDate", "AcquisitionTime")
+    )
+
+
+def _moment_s(attributes: Attributes, date: str, time: str) -> float | None:
+    text = attributes.text(time)
+    if text is None:
+        return None
+    found, day = _TIME.fullmatch(text.strip(" \0")), _DATE.fullmatch((attributes.text(date) or "").strip(" \0"))
+    try:
+        days = 0 if day is None else datetime.date(*map(int, day.groups())).toordinal()
+    except ValueError:  # no such day
+        days = 0
+    if found is None:
+        attributes.flag_unusable(time)
+        return None
+    hours, minutes, seconds = (int(found[group] or 0) for group in (1, 2, 3))
+    if hours > 23 or minutes > 59 or seconds > 60:
+        attributes.flag_unusable(time)
+        return None
+    return 86400.0 * days + 3600 * hours + 60 * minutes + seconds + int((found[4] or "").ljust(6, "0")) / 1e6
 
 
 def timing_from_attributes(attributes: Attributes, groups: FunctionalGroups, frame_count: int) -> Timing:

@@ -99,7 +99,7 @@ def test_each_limit_fails_alone(changes: dict[str, float], what: str) -> None:
     found = of((study(ef=30.0, cto=AT - 0.04), study(ef=30.5, cto=AT + 0.01)), features=FEATURES + np.float32(0.01))
     wide = replace(GATES["int8"], calls=0.0, flip_margin=1.0, logit_error=1.0, percent_error=10.0)
     assert failures_of(found, wide) == ()
-    (failure,) = failures_of(found, replace(wide, **changes))  # type: ignore[arg-type]
+    (failure,) = failures_of(found, replace(wide, **changes))
     assert failure.what.startswith(what)
     assert not failure.too_few
 
