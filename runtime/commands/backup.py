@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def backup_command(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="STATE DEST", help="State folder of `cathrt run`; folder of backups. --verify: DEST."),
+        typer.Argument(
+            metavar="STATE DEST",
+            readable=False,
+            help="State folder of `cathrt run`; folder of backups. --verify: DEST.",
+        ),
     ],
     verify: Annotated[
         bool, typer.Option("--verify", help="Check the newest backup of DEST instead of making one.")

@@ -49,7 +49,9 @@ def study_command(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Draw how much each run counted into this PNG; of each further model NAME-2.png."),
+        typer.Option(
+            readable=False, help="Draw how much each run counted into this PNG; of each further model NAME-2.png."
+        ),
     ] = None,
     journal: Annotated[
         Path | None,
