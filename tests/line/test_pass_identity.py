@@ -171,7 +171,7 @@ COUNTS: dict[str, tuple[Rate, ...]] = {
 
 
 # Of kinds that judge no frames: what they make rests on runs that are judged.
-AFTER_THE_LINE = {"report"}
+AFTER_THE_LINE = {"report", "study"}
 
 
 def test_every_key_of_line_and_policy_was_thought_of() -> None:
