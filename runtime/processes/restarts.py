@@ -71,6 +71,7 @@ class Watched:
         self._ends_s: deque[float] = deque()
         self._unwritten_s: deque[float] = deque()  # ends of _CANNOT_PERSIST
         self._beat_ns: int | None = None
+        self._made = False  # the file of its heartbeat
         self._silent_s = 0.0
         self._was_ready = False
 
@@ -92,16 +93,22 @@ class Watched:
         """It was started."""
         self.restarts += self.exit_code is not None
         self.state, self._beat_ns, self._silent_s, self._looked_s = "starting", None, 0.0, now_s
+        self._made = False
         again = f" (restart {self.restarts})" if self.restarts else ""
         return self._event("started", f"started{again}")
 
-    def looked(self, now_s: float, beat_ns: int | None) -> str | None:
-        """Its last heartbeat was seen. Returns why it must be killed; None where it works."""
+    def looked(self, now_s: float, beat_ns: int | None, *, is_made: bool = False) -> str | None:
+        """Its last heartbeat was seen. is_made: whether the file of it is there, which a process makes at its start.
+
+        Returns why it must be killed; None where it works.
+        """
         if beat_ns is not None and beat_ns != self._beat_ns:  # one that is not there any more is no beat
             self._beat_ns, self._silent_s = beat_ns, 0.0
         else:
             self._silent_s += min(now_s - self._looked_s, _LOOK_COUNTS_S)
-        self._looked_s = now_s
+        if self._beat_ns is None and self._made and not is_made:
+            self._beat_ns, self._silent_s = 0, 0.0  # the file was cleared away: no beat of this process can be seen
+        self._looked_s, self._made = now_s, self._made or is_made
         if self._beat_ns is not None and self._silent_s > self._patience.hung_s:
             return f"no heartbeat for {self._patience.hung_s:g} s"
         if self._beat_ns is None and self._silent_s > self._patience.started_s:
@@ -110,7 +117,7 @@ class Watched:
 
     def ready(self) -> ProcessEvent | None:
         """What to say at its first heartbeat; None at any other time."""
-        if self.state != "starting" or self._beat_ns is None:
+        if self.state != "starting" or not self._beat_ns:
             return None
         self.state, self._was_ready = "running", True
         return self._event("ready", "ready")

@@ -123,7 +123,7 @@ class Supervisor:
 
     def _attend(self, watched: Watched) -> None:
         """Look at one process and do what is due."""
-        now_s = self._now_s()
+        now_s, beats = self._now_s(), self._state.heartbeat(watched.name)
         if watched.is_due(now_s):
             self._start(watched)
         elif watched.runs:
@@ -131,7 +131,7 @@ class Supervisor:
             if code is not None:
                 self._reap(watched.name)
                 self._tell(watched.ended(now_s, code))
-            elif hung := watched.looked(now_s, last_beat_ns(self._state.heartbeat(watched.name))):
+            elif hung := watched.looked(now_s, last_beat_ns(beats), is_made=os.path.exists(beats)):
                 self._reap(watched.name)
                 self._tell(watched.ended(now_s, -signal.SIGKILL, f"killed, {hung}"))
             elif (event := watched.ready()) is not None:

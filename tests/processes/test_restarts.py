@@ -137,6 +137,17 @@ def test_a_process_whose_heartbeat_is_gone_is_hung() -> None:
     assert watched.looked(HUNG_S + 1.0, None) == f"no heartbeat for {HUNG_S:g} s"
 
 
+def test_a_process_whose_heartbeat_is_gone_before_one_was_seen_is_hung() -> None:
+    watched = Watched("live", CONFIG, 0.0)
+    watched.started(0.0)
+    for second in range(1, 60):
+        assert watched.looked(float(second), None, is_made=True) is None  # it opens its engine
+    for second in range(60, 61 + int(HUNG_S)):
+        assert watched.looked(float(second), None) is None
+    assert watched.ready() is None
+    assert watched.looked(61.0 + HUNG_S, None) == f"no heartbeat for {HUNG_S:g} s"
+
+
 def test_a_process_that_beats_is_not() -> None:
     watched = running()
     assert [watched.looked(float(second), second) for second in range(2, 100)] == [None] * 98

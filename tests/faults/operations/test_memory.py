@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from cathrt.runtime.config import Config, SourceConfig
 from cathrt.runtime.journal.head import noted_head
 from cathrt.runtime.journal.report import verify_journal
@@ -85,8 +83,6 @@ def test_counts_that_are_unlinked_are_missed_by_health_and_made_anew_at_the_next
     assert running.count("received") == running.count("held") + running.count("frames")
 
 
-# Known to fail: since live outlives reports that cannot be written, nothing makes the folder anew in time.
-@pytest.mark.slow
 def test_the_whole_folder_in_shared_memory_may_vanish_and_live_comes_back(
     tmp_path: Path, record_property: Recorded
 ) -> None:
