@@ -25,7 +25,7 @@ PRUNE = "tests.faults.test_prune_kill:prune_and_write"
 
 def prune_and_write(folder: str, point: str, after: int) -> None:
     """Prune, and add a run meanwhile; to the end, or to that pass of that point."""
-    pruning._MANY_FREE = 8
+    pruning._MANY_FREE, pruning._PAGES = 8, 4
     if point:
         arm(point, kill, after)
     path = Path(folder) / "journal.db"

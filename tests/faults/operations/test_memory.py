@@ -89,7 +89,9 @@ def test_the_whole_folder_in_shared_memory_may_vanish_and_live_comes_back(
     state = made_state(tmp_path)
     with supervised_live(state) as running:
         running.wait_for_more("met", 5)
-        shutil.rmtree(state.memory.resolve())
+        folder = state.memory.resolve()
+        gone = folder.rename(folder.with_name(f"{folder.name}.gone"))  # at once: nobody writes into it meanwhile
+        shutil.rmtree(gone)
         began = time.monotonic()
         running.wait_for(lambda: running.count("met") > 0)
         record_property("recovery_s", round(time.monotonic() - began, 3))
