@@ -1,5 +1,5 @@
 """The records: how each frame ended, alerts to the operator, summaries of runs, what is read and drafted of studies,
-engine changes.
+what people decide about it, engine changes.
 
 Every frame ends as exactly one Verdict. Alerts are information signals, not IEC 60601-1-8 alarms.
 Every record carries a notice: NOTICE, or what its bundles' manifests ask for. The annotations are the rules that
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Generic, Literal, Self
 
 import numpy as np
-from annotated_types import Ge, Le, MinLen, Predicate
+from annotated_types import Ge, Le, MaxLen, MinLen, Predicate
 from typing_extensions import TypeVar
 
 NOTICE = "Research use only. Decision support: not a clinical finding. 研究用・臨床使用不可"
@@ -40,6 +41,19 @@ Score = Annotated[float, Ge(0.0), Le(1.0)]
 Count = Annotated[int, Ge(0)]
 Identifier = Annotated[str, MinLen(1), Predicate(str.isprintable)]
 Notice = Annotated[str, Predicate(NOTICES.__contains__)]
+
+
+def has_time_zone(text: str) -> bool:
+    """Whether it is an ISO 8601 moment that names its time zone."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def is_sha256(text: str) -> bool:
+    """Whether it has the form of a SHA-256: 64 hex digits, small letters."""
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 class Outcome(StrEnum):
@@ -421,6 +435,144 @@ class StudyEnded:
     notice: Notice = field(default=NOTICE, kw_only=True)
 
 
+# What a person may decide about: one frame as a key frame of its run, the coronary artery that a run shows, one finding
+# of a model that reads studies, all results of a study's revision together.
+About = Literal["key_frame", "side", "finding", "results"]
+DecidedWhat = Literal["accepted", "corrected", "rejected"]
+# ISO 8601 with a time zone, by the wall clock of the box.
+WallTime = Annotated[str, Predicate(has_time_zone)]
+# A person's own words; several lines are allowed.
+Words = Annotated[str, MaxLen(2000)]
+Sha256 = Annotated[str, Predicate(is_sha256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What a decision is about. Of two decisions about the same thing the later one stands.
+
+    run_id: of a key frame or a side. frame_index: 0-based, of a key frame. bundle, finding: which model's, and which of
+    its findings by name. The results of a study have none of these.
+    """
+
+    kind: About
+    run_id: Identifier | None = None
+    frame_index: Count | None = None
+    bundle: Identifier | None = None
+    finding: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person says instead. One of these: the rest is None.
+
+    frame_index: of a key frame, the frame to take in its place. added: this frame, which no model has marked, is a key
+    frame. side: of a run. value, positive, label: of a finding, by its form: an amount, a probability, a category.
+    """
+
+    frame_index: Count | None = None
+    added: Literal[True] | None = None
+    side: Literal["left", "right", "unknown"] | None = None
+    value: float | None = None
+    positive: bool | None = None
+    label: Annotated[str, MinLen(1), MaxLen(64), Predicate(str.isprintable)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSaid:
+    """What the model had said of the thing when a person decided.
+
+    marked: of a frame, whether it was among the model's key frames. score: of that frame, or of the likelier side.
+    side: of a run. score_instead: of a key frame, what the model gave the frame that is taken in its place. value,
+    positive, label: of a finding.
+    """
+
+    bundle: Identifier
+    manifest_sha256: Sha256
+    engine: str
+    marked: bool | None = None
+    score: Score | None = None
+    score_instead: Score | None = None
+    side: Literal["left", "right", "unknown"] | None = None
+    value: float | None = None
+    positive: bool | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDecided:
+    """A person has accepted, corrected or rejected one thing of a study. It changes no record of a model.
+
+    study: as StudyDraft's. revision: of the study's end that was on the screen; 0 before it has ended. said: None for
+    the results of a study. shown: ids of the records that were on the screen. follows: the decision about the same
+    thing that stood until now, and was on the screen; None for the first. by, by_name: the user and what they are
+    called. text: in their words.
+    """
+
+    type: Literal["decision"] = field(default="decision", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Count
+    thing: Thing
+    what: DecidedWhat
+    correction: Correction | None
+    said: ModelSaid | None
+    shown: tuple[Identifier, ...]
+    follows: Identifier | None
+    by: Identifier
+    by_name: Identifier
+    at: WallTime
+    text: Words
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSigned:
+    """A person has read a draft and puts their name to that. The draft stays preliminary.
+
+    draft_id: of its record. text_sha256, text_ja_sha256: of the texts that were on the screen, as UTF-8. The rest as
+    PersonDecided's.
+    """
+
+    type: Literal["signoff"] = field(default="signoff", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Annotated[int, Ge(1)]
+    draft_id: Identifier
+    text_sha256: Sha256
+    text_ja_sha256: Sha256
+    by: Identifier
+    by_name: Identifier
+    at: WallTime
+    text: Words
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFinished:
+    """A person has finished the review of a study: what was decided makes a new edition of its objects.
+
+    what: of the results as a whole. run_ids: of the study's end. decisions, signoffs: ids of those that stand and count
+    in this edition. shown: ids of the records that it rests on. follows: the review of the same revision before; None
+    for the first. The rest as PersonDecided's.
+    """
+
+    type: Literal["review"] = field(default="review", kw_only=True)
+    id: Identifier
+    study: Identifier
+    revision: Annotated[int, Ge(1)]
+    what: DecidedWhat
+    run_ids: tuple[Identifier, ...]
+    decisions: tuple[Identifier, ...]
+    signoffs: tuple[Identifier, ...]
+    shown: tuple[Identifier, ...]
+    follows: Identifier | None
+    by: Identifier
+    by_name: Identifier
+    at: WallTime
+    text: Words
+    notice: Notice = field(default=NOTICE, kw_only=True)
+
+
 EngineWhat = Literal[
     "started", "down", "up", "off", "loaded", "compared", "swapped", "kept", "rolled_back", "refused"
 ]  # fmt: skip
@@ -487,6 +639,9 @@ Record = (
     | StudyDraft
     | StudyEnded
     | StudyFindings
+    | PersonDecided
+    | DraftSigned
+    | ReviewFinished
     | EngineChange
     | ProcessStart
 )

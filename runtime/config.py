@@ -186,6 +186,37 @@ class FeedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PageConfig:
+    """The gateway's page for people (docs/page.md). port 0: any that is free.
+
+    users_file: who may log in; "": page-users in the state folder. demo: nobody logs in. tls_*: PEM files, both or
+    none; an address that other machines reach needs them. names: under which the page may be asked for, beside the
+    loopback's and the certificate's. proxy_*: addresses of reverse proxies, and the header in which they name who asks.
+    idle_minutes: longest of a session without a request or a stream. session_hours: in all.
+    picture_mib: room for one live picture in shared memory, three for each source; of a larger one every 2nd (3rd ...)
+    row and column is shown. frames_mib: frames of received runs that are kept decoded.
+    """
+
+    __pydantic_config__ = _STRICT
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Annotated[int, Ge(0), Le(65535)] = 8733
+    users_file: str = ""
+    demo: bool = False
+    tls_certificate: str = ""
+    tls_key: str = ""
+    names: tuple[str, ...] = ()
+    proxy_addresses: tuple[str, ...] = ()
+    proxy_user_header: str = ""
+    idle_minutes: Annotated[float, Gt(0.0), Le(1440.0)] = 60.0
+    session_hours: Annotated[float, Gt(0.0), Le(168.0)] = 12.0
+    max_connections: Annotated[int, Ge(8), Le(4096)] = 512
+    max_connections_of_address: Annotated[int, Ge(8), Le(4096)] = 256
+    picture_mib: Annotated[int, Ge(1), Le(64)] = 2
+    frames_mib: Annotated[int, Ge(16), Le(16384)] = 256
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """Where the gateway sends its figures by OpenTelemetry, beside /metrics, which is always there.
 
@@ -208,6 +239,20 @@ class LogConfig:
 
     __pydantic_config__ = _STRICT
     format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """Where audit messages go beside their file (docs/delivery.md).
+
+    address: of a receiver by syslog, syslog+tls://HOST:PORT, or +tcp, +udp; "" for none. tls_*: PEM files.
+    """
+
+    __pydantic_config__ = _STRICT
+    address: Annotated[str, MaxLen(2048), Predicate(str.isprintable)] = ""
+    tls_ca: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +394,8 @@ class SwapConfig:
 class RetentionConfig:
     """How long and how much is kept; 0 for no limit. What is not delivered, or not judged, is kept in any case.
 
-    live, study: their journals. store: received objects. features: what runs were encoded to. books: what is known of
-    studies and files that are gone.
+    live, study, gateway: their journals. store: received objects. features: what runs were encoded to. books: what is
+    known of studies and files that are gone.
     keep_hours: nothing younger is removed, whatever the disk says. free_mib: with less free, the oldest of what may go
     goes before its time: objects below it, journals' rows below the half. log_mib: of a journal's log, for health.
     """
@@ -360,6 +405,8 @@ class RetentionConfig:
     live_mib: Annotated[int, Ge(0)] = 1024
     study_days: Annotated[float, Ge(0.0)] = 365.0
     study_mib: Annotated[int, Ge(0)] = 4096
+    gateway_days: Annotated[float, Ge(0.0)] = 0.0
+    gateway_mib: Annotated[int, Ge(0)] = 0
     store_days: Annotated[float, Ge(0.0)] = 30.0
     store_mib: Annotated[int, Ge(0)] = 0
     features_mib: Annotated[int, Ge(0)] = 2048
@@ -394,8 +441,10 @@ class Config:
     trust: TrustConfig = field(default_factory=TrustConfig)
     sources: tuple[SourceConfig, ...] = ()
     feed: FeedConfig = field(default_factory=FeedConfig)
+    page: PageConfig = field(default_factory=PageConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     outlets: tuple[OutletConfig, ...] = ()
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     study: StudyConfig = field(default_factory=StudyConfig)

@@ -57,6 +57,10 @@ READING_POINTS = (
     "study.reading_durable",  # the record is durable, nothing else knows it
     "study.reading_noted",  # the features' file knows it, the intake book does not
 )
+DECISION_POINTS = (
+    "decision.checked",  # gateway, what a person decided fits, its record is not handed in
+    "decision.durable",  # gateway, the record is durable, nobody was answered
+)
 OUTLET_POINTS = (
     "outlet.sending",  # outlet's thread, before the receiver is given a record
     "outlet.acknowledged",  # the receiver has it, the place is not moved
@@ -84,6 +88,7 @@ POINTS = frozenset(
     + LINE_POINTS
     + DRAFT_POINTS
     + READING_POINTS
+    + DECISION_POINTS
     + OUTLET_POINTS
 )
 

@@ -21,6 +21,7 @@ import typer
 from cathrt.runtime.alert import NOTICE
 from cathrt.runtime.commands.backup import backup_command, restore_command
 from cathrt.runtime.commands.deidentify import deidentify_command
+from cathrt.runtime.commands.feedback import feedback_command
 from cathrt.runtime.commands.health import health_command
 from cathrt.runtime.commands.help import HELP_SETTINGS, GroupWithWholeSummaries
 from cathrt.runtime.commands.key import key_app
@@ -53,11 +54,12 @@ from cathrt.runtime.commands.stop_signals import STOPPED, stop_on_signals
 from cathrt.runtime.commands.study import study_command
 from cathrt.runtime.commands.swap import swap_command
 from cathrt.runtime.commands.trace import trace_command
+from cathrt.runtime.commands.user import user_app
 from cathrt.runtime.commands.warn_once import WarnOnce
 from cathrt.runtime.config import EngineConfig
 from cathrt.runtime.errors import CathrtError, SinkError
 from cathrt.runtime.frame import DEFAULT_RATE_HZ, MAX_RATE_HZ, MIN_RATE_HZ, is_rate
-from cathrt.runtime.models import load_config, open_writer
+from cathrt.runtime.models import load_config, open_reader, open_writer
 from cathrt.runtime.outside.disk import NO_ROOM
 from cathrt.runtime.sources.still_sequences import StillsAre
 
@@ -175,13 +177,13 @@ def demo_command(
     json_: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Watch a live phantom, then judge three generated runs and draft a report of them.
+    """Watch a live phantom, then judge three generated runs, draft a report of them and read them as a study.
 
     Starts `cathrt run` on ports of this machine, sends it a run, and reads its feed. Then writes a summary page and a
-    contact sheet of three runs at real time, and prints a draft in English and Japanese. Needs no GPU, no service and
-    no network.
+    contact sheet of three runs at real time, and prints a draft in English and Japanese and a table of findings. Needs
+    no GPU, no service and no network.
     """
-    from cathrt.runtime.bundle.shipped import demonstration_drafts_bundle
+    from cathrt.runtime.bundle.shipped import demonstration_drafts_bundle, demonstration_studies_bundle
     from cathrt.runtime.commands.demo import demo
     from cathrt.runtime.commands.demo_live import live_demo
 
@@ -192,16 +194,19 @@ def demo_command(
             say(f"the feed had {', '.join(f'{count} of type {kind}' for kind, count in sorted(events.items()))}")
 
     settings = settings_from(config, engine)
-    # --engine and its fallback are the line's; the draft is written on the CPU.
+    # --engine and its fallback are the line's; draft and findings come from the CPU.
     drafting = replace(settings, engine=EngineConfig("openvino", settings.engine.threads))
     with (
         closing(open_writer(bundle_at(demonstration_drafts_bundle(), settings), drafting)) as writer,
+        closing(open_reader(bundle_at(demonstration_studies_bundle(), settings), drafting)) as reader,
         progress_bar("drawing phantom runs", shown=not json_) as advance,
     ):
         sinks, bundle = (stdout_sink(json_=json_),), bundle_at(None, settings)
-        done = demo(out, bundle, settings, sinks, seed=seed, rendered=advance, live=live, writer=writer)
+        done = demo(out, bundle, settings, sinks, seed=seed, rendered=advance, live=live, writer=writer, reader=reader)
     say(f"summary page: {done.page}")
     say(f"key frames:   {done.sheet}")
+    say(f"open:         {done.page.resolve().as_uri()}")
+    say("see it live:  cathrt run --demo   (prints the address of the page, and runs until Ctrl-C)")
     raise typer.Exit(exit_code_of(done.replayed, may_drop=True))
 
 
@@ -218,8 +223,10 @@ app.command("swap")(swap_command)
 app.command("send")(send_command)
 app.command("deidentify")(deidentify_command)
 app.command("objects")(objects_command)
+app.command("feedback")(feedback_command)
 app.add_typer(key_app)
 app.add_typer(outbox_app)
+app.add_typer(user_app)
 
 
 @app.command("doctor")
@@ -309,6 +316,9 @@ def verify_command(
             "readings": journal.readings,
             "engine_changes": journal.engine_changes,
             "starts": journal.starts,
+            "decisions": journal.decisions,
+            "signoffs": journal.signoffs,
+            "reviews": journal.reviews,
             "sound": journal.sound,
             "notice": NOTICE,
         }

@@ -68,6 +68,7 @@ def demo_settings(config: Config, seed: int) -> Config:
         config,
         sources=(source,),
         feed=replace(config.feed, host=_HOST, port=_free_port()),
+        page=replace(config.page, host=_HOST, port=_free_port(), demo=True),
         listener=replace(config.listener, host=_HOST, port=_free_port(), reserve_mib=_RESERVE_MIB),
         supervisor=replace(config.supervisor, reserve_mib=_RESERVE_MIB),
     )

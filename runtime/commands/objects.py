@@ -54,7 +54,7 @@ def objects_command(
 
     settings, folder = load_config(config), StateFolder(state)
     options = ObjectOptions(report=sr, best_of_series=best == "series", character_set=character_set)
-    confirmed = confirmed_in(folder.study_journal, folder.store)
+    confirmed = confirmed_in(folder.study_journal, folder.store, folder.gateway_journal)
     if not json_:
         show(NOTICE)
     for number, name in enumerate(names, 1):

@@ -70,11 +70,12 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Any]]:
 
 
 def _of_state(folder: Path, limits: Any) -> Iterator[tuple[str, Any]]:
-    """The objects of each study at its newest end. Raises CathrtError."""
-    import json
+    """The objects of each study at its newest end, as the last finished review of it has them. Raises CathrtError."""
     import time
 
+    from cathrt.runtime.alert import StoredRecord
     from cathrt.runtime.journal.lookups import records_of_type
+    from cathrt.runtime.journal.records import values_of
     from cathrt.runtime.objects.due import Evidence
     from cathrt.runtime.outlets.message import Lane, message_from
     from cathrt.runtime.outlets.peer import RefusedError
@@ -84,9 +85,14 @@ def _of_state(folder: Path, limits: Any) -> Iterator[tuple[str, Any]]:
     state = StateFolder(folder)
     if not state.study_journal.exists():
         raise SinkError(f"{folder}: no study.journal, expected the state folder of a `cathrt run`")
-    studies = Studies(Evidence(state.study_journal, state.store), limits)
-    newest = {json.loads(row.body)["study"]: row for row in records_of_type(state.study_journal, "ended")}
-    for row in newest.values():
+    studies = Studies(Evidence(state.study_journal, state.store, state.gateway_journal), limits)
+    newest: dict[str, tuple[int, StoredRecord]] = {}
+    for journal, type_ in ((state.study_journal, "ended"), (state.gateway_journal, "review")):
+        for row in records_of_type(journal, type_) if journal.exists() else ():
+            study, revision = values_of(row.body, "study", "revision")
+            if revision >= newest.get(study, (0, row))[0]:
+                newest[study] = (revision, row)
+    for _, row in newest.values():
         try:
             message = message_from(row, Lane("study", 0, names=False), time.monotonic_ns())
             objects = studies.objects(message, ())

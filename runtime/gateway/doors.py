@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import ipaddress
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Doors:
 
     def require_host(self, host: str) -> None:
         """Raises RefusedError: a browser sends a page's requests under the page's own host name, wherever it leads."""
-        name = _name_in(host).lower()
+        name = name_in(host).lower()
         if not is_loopback_host(host) and self.names.isdisjoint((name, f"*.{name.partition('.')[2]}")):
             or_named = ", or a name of the certificate (feed.tls_certificate)" if self.tls else ""
             raise RefusedError(
@@ -69,20 +68,31 @@ def doors_from(settings: FeedConfig) -> Doors:
             f"feed.host: found {settings.host}, which other machines reach, and no feed.{missing[0]}: expected all of "
             f"{', '.join(f'feed.{name}' for name in given)} beside it: name them, or choose 127.0.0.1"
         )
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        alone = "tls_key" if settings.tls_certificate else "tls_certificate"
-        raise ConfigError(f"feed.{alone}: found nothing, expected a file, since TLS needs certificate and key")
+    tls, names = tls_from(settings.tls_certificate, settings.tls_key, "feed")
     token = secret_from(Path(settings.token_file), "feed.token_file") if settings.token_file else None
     return Doors(
         token_sha256=None if token is None else hashlib.sha256(token.encode()).digest(),
-        tls=_context(given) if settings.tls_certificate else None,
-        names=_names_of(Path(settings.tls_certificate)) if settings.tls_certificate else frozenset(),
+        tls=tls,
+        names=names,
     )
+
+
+def tls_from(certificate: str, key: str, section: str) -> tuple[ssl.SSLContext | None, frozenset[str]]:
+    """TLS as the keys of a section of the configuration have it, and the names that the certificate is for.
+
+    None and no names where neither file is named. Raises ConfigError.
+    """
+    if bool(certificate) != bool(key):
+        alone = "tls_key" if certificate else "tls_certificate"
+        raise ConfigError(f"{section}.{alone}: found nothing, expected a file, since TLS needs certificate and key")
+    if not certificate:
+        return None, frozenset()
+    return _context(certificate, key, section), _names_of(Path(certificate), section)
 
 
 def is_loopback_host(host: str) -> bool:
     """Whether a Host header names this machine, by a name that no other machine can have."""
-    name = _name_in(host)
+    name = name_in(host)
     if name == "localhost":
         return True
     try:
@@ -91,7 +101,7 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
-def _name_in(host: str) -> str:
+def name_in(host: str) -> str:
     """A Host header without its port."""
     name, colon, port = host.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit():
@@ -99,16 +109,16 @@ def _name_in(host: str) -> str:
     return name.removeprefix("[").removesuffix("]")
 
 
-def _context(given: Mapping[str, str]) -> ssl.SSLContext:
+def _context(certificate: str, key: str, section: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(given["tls_certificate"], given["tls_key"], password=_no_password)
+        context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
         raise ConfigError(
-            f"feed.tls_certificate, feed.tls_key: cannot be used ({exc}): expected a PEM certificate and its key, "
-            "which has no password"
+            f"{section}.tls_certificate, {section}.tls_key: cannot be used ({exc}): expected a PEM certificate and its "
+            "key, which has no password"
         ) from exc
     return context
 
@@ -118,15 +128,15 @@ def _no_password() -> str:
     return ""
 
 
-def _names_of(certificate: Path) -> frozenset[str]:
+def _names_of(certificate: Path, section: str) -> frozenset[str]:
     """The names and addresses that the first certificate of the file is for."""
     try:
         found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound) as exc:
         raise ConfigError(
-            f"feed.tls_certificate: {certificate} has no subjectAltName ({exc}), expected the names and addresses "
-            "under which the feed is asked for: make a certificate that has them"
+            f"{section}.tls_certificate: {certificate} has no subjectAltName ({exc}), expected the names and addresses "
+            f"under which the {section} is asked for: make a certificate that has them"
         ) from exc
     hosts = names.get_values_for_type(x509.DNSName)
     return frozenset(name.lower() for name in (*hosts, *map(str, names.get_values_for_type(x509.IPAddress))))

@@ -6,9 +6,7 @@ Not for: what is answered (app.py, stream.py), who gets in (doors.py).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,18 +19,16 @@ from typing import Any
 import uvicorn
 
 from cathrt.runtime.config import FeedConfig
-from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.gateway.app import feed_app
 from cathrt.runtime.gateway.connection import REQUEST_BYTES, REQUEST_S, TAKE_S, LimitedConnection
 from cathrt.runtime.gateway.doors import doors_from
 from cathrt.runtime.gateway.journal_feed import JournalFeed
+from cathrt.runtime.gateway.server import Server, listening_at
 from cathrt.runtime.gateway.stream import Streams
 from cathrt.runtime.journal.reader import POLL_MS
 from cathrt.runtime.metrics.family import Family
 
 _SPARE_CONNECTIONS = 16  # beside the readers: for the page, health, and readers that are refused
-_GOODBYE_S = 1.0  # for a peer to answer the end of TLS; many never do
-_SEND_BUFFER_BYTES = 256 << 10  # of the system, for each connection: what a reader that stands still can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class Feed:
         """Raises as opened_feed() does."""
         self._settings, self._journals, self._pages, self._limits = settings, journals, pages, limits
         self._doors = doors_from(settings)
-        listening = _listening(settings)
+        listening = listening_at(settings.host, settings.port, "feed")
         self.port = int(listening.getsockname()[1])
         self._feeds: dict[str, JournalFeed] = {}
         self._streams: Streams | None = None
@@ -118,7 +114,7 @@ class Feed:
                 name: JournalFeed(path, one_thread, self._limits.poll_ms) for name, path in self._journals.items()
             }
             streams = Streams(self._feeds, self._settings.max_readers, self._limits.heartbeat_s)
-            server = _Server(self._uvicorn(streams), self._doors.tls, self._limits.request_s)
+            server = Server(self._uvicorn(streams), self._doors.tls, self._limits.request_s)
             self._loop, self._stop, self._streams = asyncio.get_running_loop(), asyncio.Event(), streams
             for feed in self._feeds.values():
                 feed.tail.start()
@@ -165,30 +161,6 @@ class Feed:
         )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, with limits on how long a peer may take to begin and end TLS: uvicorn leaves 60 and 30 s."""
-
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, handshake_s: float) -> None:
-        super().__init__(config)
-        self._tls, self._handshake_s = tls, handshake_s
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
-        connection = partial(made, config=self.config, server_state=self.server_state, app_state={})
-        self.servers = [
-            await asyncio.get_running_loop().create_server(
-                connection,
-                sock=listening,
-                backlog=self.config.backlog,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._handshake_s if self._tls else None,
-                ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
-            )
-            for listening in sockets or ()
-        ]
-        self.started = True
-
-
 @contextmanager
 def opened_feed(
     settings: FeedConfig, journals: Mapping[str, Path], pages: Pages | Health, limits: FeedLimits | None = None
@@ -203,20 +175,3 @@ def opened_feed(
         yield feed
     finally:
         feed.close()
-
-
-def _listening(settings: FeedConfig) -> socket.socket:
-    """A socket that accepts connections already; they wait until the server runs."""
-    version = ipaddress.ip_address(settings.host).version
-    listening = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        listening.bind((settings.host, settings.port))
-        listening.listen(64)
-    except OSError as exc:
-        listening.close()
-        raise CathrtError(
-            f"{settings.host}:{settings.port}: the feed cannot be there ({exc.strerror}): choose another feed.port"
-        ) from exc
-    return listening

@@ -5,7 +5,7 @@ Not for: whole books (report.py), following a journal (reader.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ _OUTCOMES = """SELECT json_extract(start.body, '$.source'), outcome, number FROM
 _TIMES = """SELECT min(seq), min(json_extract(body, '$.acquired_ns')),
     max(json_extract(body, '$.acquired_ns') + CAST(1e6 * json_extract(body, '$.latency_ms.end_to_end') AS INTEGER))
     FROM record WHERE pass_id = ? AND kind = 'verdict'"""
+_VERDICT = """SELECT seq, id, kind, body FROM record WHERE pass_id = ? AND kind = 'verdict'
+    AND json_extract(body, '$.frame_index') = ?"""
 _PASSES_AND_VERDICTS = """SELECT seq, id, kind, body FROM record WHERE kind IN ('pass', 'verdict') AND pass_id IN
     (SELECT pass_id FROM record WHERE seq > :after AND kind = 'verdict') ORDER BY seq"""
 
@@ -50,6 +52,19 @@ def records_of_type(path: Path, type_: str) -> tuple[StoredRecord, ...]:
     """All records of a type, oldest first. For types of which there are few. Raises JournalError."""
     query = "SELECT seq, id, kind, body FROM record WHERE kind = ? ORDER BY seq"
     return tuple(map(stored_from_row, _rows(path, query, (type_,))))
+
+
+def records_between(path: Path, after: int, through: int, types: Collection[str]) -> tuple[StoredRecord, ...]:
+    """The records of some types behind row `after`, up to row `through`, oldest first. Raises JournalError."""
+    marks = ", ".join("?" * len(types))
+    query = f"SELECT seq, id, kind, body FROM record WHERE seq > ? AND seq <= ? AND kind IN ({marks}) ORDER BY seq"
+    return tuple(map(stored_from_row, _rows(path, query, (after, through, *types))))
+
+
+def verdict_of(path: Path, pass_id: str, frame_index: int) -> StoredRecord | None:
+    """The verdict of one frame of a pass; None where there is none. Raises JournalError."""
+    rows = _rows(path, _VERDICT, (pass_id, frame_index))
+    return stored_from_row(rows[0]) if rows else None
 
 
 def stored_record(path: Path, id_: str) -> StoredRecord | None:

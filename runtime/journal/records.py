@@ -18,15 +18,18 @@ from cathrt.runtime.alert import (
     NOTICES,
     Alert,
     Draft,
+    DraftSigned,
     EngineChange,
     Finding,
     News,
     Outcome,
     PassStart,
+    PersonDecided,
     ProcessStart,
     Reading,
     Record,
     Refusal,
+    ReviewFinished,
     RunResult,
     RunSummary,
     StudyDraft,
@@ -138,6 +141,8 @@ def _checked(body: bytes, parts: RecordParts) -> Record:
         _check_draft(record, body)
     elif isinstance(record, StudyFindings):
         _check_reading(record, body)
+    elif isinstance(record, PersonDecided | DraftSigned | ReviewFinished):
+        _check_of_person(record, body)
     elif isinstance(record, EngineChange) and record.live_ai is (record.rung is None):
         raise ValueError(f"rung: found {record.rung}, live_ai {record.live_ai}, expected a rung where there is live AI")
     elif isinstance(record, PassStart):
@@ -203,6 +208,42 @@ def _check_reading(record: StudyFindings, body: bytes) -> None:
         raise ValueError(f"ended: found {record.ended}, expected none of a provisional reading")
 
 
+def _check_of_person(record: PersonDecided | DraftSigned | ReviewFinished, body: bytes) -> None:
+    if _encoder()(record) != body:  # a missing key would be read as its default
+        raise ValueError(f"{record.type}: a key is missing, or the body is not in canonical form")
+    if isinstance(record, PersonDecided) and (faults := thing_faults(record)):
+        raise ValueError("; ".join(faults))
+
+
+# What tells one thing of a kind from another, and how a person may correct it.
+_NAMED_BY = {"key_frame": {"run_id", "frame_index"}, "side": {"run_id"}, "finding": {"bundle", "finding"}}
+_CORRECTED_BY = {"key_frame": {"frame_index", "added"}, "side": {"side"}, "finding": {"value", "positive", "label"}}
+
+
+def thing_faults(record: PersonDecided) -> list[str]:
+    """What does not fit together in a decision, in words: the thing, what is decided, the correction."""
+    thing, correction = record.thing, record.correction
+    given = {name for name in ("run_id", "frame_index", "bundle", "finding") if getattr(thing, name) is not None}
+    expected = _NAMED_BY.get(thing.kind, set())
+    faults = []
+    if given != expected:
+        faults.append(f"thing: found {_listed(given)} of a {thing.kind}, expected {_listed(expected)}")
+    if (correction is not None) is not (record.what == "corrected"):
+        faults.append(f"correction: expected it where something is corrected and nowhere else, found {record.what}")
+    if correction is not None:
+        said = {one.name for one in fields(correction) if getattr(correction, one.name) is not None}
+        allowed = _CORRECTED_BY.get(thing.kind, set())
+        if len(said) != 1 or not said <= allowed:
+            faults.append(f"correction: found {_listed(said)} of a {thing.kind}, expected one of {_listed(allowed)}")
+    if (record.said is None) is not (thing.kind == "results"):
+        faults.append("said: expected what a model had said of everything but the results of a study")
+    return faults
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
 def _check_one_each(key: str, kinds: list[str]) -> None:
     if len(set(kinds)) != len(kinds):
         raise ValueError(f"{key}: found {shown(kinds)}, expected one of each model")
@@ -254,6 +295,9 @@ def _adapter(parts: RecordParts) -> TypeAdapter[Any]:
         draft[tagged(parts.drafts)],
         StudyEnded,
         study[tagged(parts.readings)],
+        PersonDecided,
+        DraftSigned,
+        ReviewFinished,
         EngineChange,
         ProcessStart,
     ]

@@ -12,17 +12,11 @@ from pathlib import Path
 
 from cathrt.runtime.alert import (
     Alert,
-    EngineChange,
     Outcome,
     PassStart,
-    ProcessStart,
     Rate,
     Record,
-    Refusal,
     RunSummary,
-    StudyDraft,
-    StudyEnded,
-    StudyFindings,
     Verdict,
 )
 from cathrt.runtime.errors import JournalError
@@ -91,6 +85,9 @@ class JournalReport:
     readings: int
     engine_changes: int
     starts: int
+    decisions: int
+    signoffs: int
+    reviews: int
 
     @property
     def incomplete(self) -> tuple[PassBooks, ...]:
@@ -117,7 +114,7 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
     path = real_path(path)
     connection = open_for_reading(path)
     passes: dict[str, _OpenBooks] = {}
-    refusals, drafts, ended, readings, engine_changes, starts = 0, 0, 0, 0, 0, 0
+    others: Counter[str] = Counter()
     try:
         noted = noted_head(path)
         with translated(path):
@@ -129,20 +126,10 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
                 if row.seq <= going:
                     continue
                 record = _record(path, row, parts)
-                if isinstance(record, Refusal):
-                    refusals += 1
-                elif isinstance(record, StudyDraft):
-                    drafts += 1
-                elif isinstance(record, StudyEnded):
-                    ended += 1
-                elif isinstance(record, StudyFindings):
-                    readings += 1
-                elif isinstance(record, EngineChange):
-                    engine_changes += 1
-                elif isinstance(record, ProcessStart):
-                    starts += 1
-                else:
+                if isinstance(record, PassStart | Verdict | Alert | RunSummary):
                     passes.setdefault(record.pass_id, _OpenBooks(record.pass_id, record.run_id)).enter(record)
+                else:
+                    others[record.type] += 1
             connection.execute("COMMIT")
             _sync_where_written(path, connection)
     finally:
@@ -156,12 +143,15 @@ def verify_journal(path: Path, parts: RecordParts) -> JournalReport:
         head=head.chain.hex(),
         head_noted=noted is not None,
         passes=tuple(books.closed() for books in passes.values()),
-        refusals=refusals,
-        drafts=drafts,
-        ended=ended,
-        readings=readings,
-        engine_changes=engine_changes,
-        starts=starts,
+        refusals=others["refusal"],
+        drafts=others["draft"],
+        ended=others["ended"],
+        readings=others["study"],
+        engine_changes=others["engine"],
+        starts=others["start"],
+        decisions=others["decision"],
+        signoffs=others["signoff"],
+        reviews=others["review"],
     )
 
 

@@ -16,16 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cathrt.runtime.alert import (
-    EngineChange,
-    ProcessStart,
-    Record,
-    Refusal,
-    StoredRecord,
-    StudyDraft,
-    StudyEnded,
-    StudyFindings,
-)
+from cathrt.runtime.alert import Alert, PassStart, Record, RunSummary, StoredRecord, Verdict
 from cathrt.runtime.config import JournalConfig
 from cathrt.runtime.errors import JournalError, SinkError
 from cathrt.runtime.failpoints import failpoint
@@ -309,5 +300,4 @@ class Journal:
 
 
 def _is_of(record: Record, pass_id: str) -> bool:
-    of_no_pass = Refusal | StudyDraft | StudyEnded | StudyFindings | EngineChange | ProcessStart
-    return not isinstance(record, of_no_pass) and record.pass_id == pass_id
+    return isinstance(record, PassStart | Verdict | Alert | RunSummary) and record.pass_id == pass_id

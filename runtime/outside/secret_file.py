@@ -28,11 +28,7 @@ def secret_from(path: Path, key: str, least: int = _LEAST) -> str:
             content = file.read(_MOST + 2)
     except OSError as exc:
         raise ConfigError(f"{key}: {path} cannot be read ({exc.strerror}): check the path and the permissions") from exc
-    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o027:
-        raise ConfigError(
-            f"{key}: {path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}, expected one of root "
-            f"or of user {os.geteuid()} that others can neither read nor change: chmod 600, or 640 for a group"
-        )
+    require_private(found, path, key)
     secret = content.decode("latin-1").removesuffix("\n").removesuffix("\r")
     if not _TOKEN.fullmatch(secret) or not least <= len(secret) <= _MOST:
         raise ConfigError(
@@ -40,3 +36,12 @@ def secret_from(path: Path, key: str, least: int = _LEAST) -> str:
             "make one with `openssl rand -hex 32`"
         )
     return secret
+
+
+def require_private(found: os.stat_result, path: Path, key: str) -> None:
+    """Raises ConfigError: others may read or change the file of which `found` says whose it is."""
+    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o027:
+        raise ConfigError(
+            f"{key}: {path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}, expected one of root "
+            f"or of user {os.geteuid()} that others can neither read nor change: chmod 600, or 640 for a group"
+        )

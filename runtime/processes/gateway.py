@@ -1,7 +1,9 @@
 """The gateway process of `cathrt run`: python -m cathrt.runtime.processes.gateway STATE [--config FILE]
 
-Receives objects by DICOM into STATE/store, serves the journals of all processes as a feed and delivers them to outlets.
-It has no journal of its own yet: what was received is in the store's index. Not for: judging it (study.py).
+Receives objects by DICOM into STATE/store, serves the journals of all processes as a feed, shows them on the page and
+delivers them to outlets.
+What people decide goes into STATE/gateway.journal; what was received is in the store's index. Not for: judging it
+(study.py).
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from cathrt.runtime.audit.messages import Party
+from cathrt.runtime.audit.state import AUDIT
 from cathrt.runtime.audit.trail import AuditTrail
 from cathrt.runtime.config import Config, ListenerConfig
+from cathrt.runtime.decisions.book import DECISIONS, DecisionBook
 from cathrt.runtime.errors import CathrtError, SinkError
 from cathrt.runtime.gateway.feed import Feed, FeedStatus, Pages, opened_feed
 from cathrt.runtime.listener.object_store import Arrival, ObjectStore, Placed
@@ -27,11 +31,13 @@ from cathrt.runtime.metrics.otlp import exporting
 from cathrt.runtime.metrics.otlp_spans import exporting_runs
 from cathrt.runtime.models import load_config
 from cathrt.runtime.objects.due import Evidence
+from cathrt.runtime.outlets.audit_receiver import forwarding_to
 from cathrt.runtime.outlets.outlets import opened_outlets
 from cathrt.runtime.outlets.state import OUTLETS
 from cathrt.runtime.outlets.studies import Studies
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
 from cathrt.runtime.processes.figures import figures
+from cathrt.runtime.processes.gateway_page import page_of
 from cathrt.runtime.processes.health import health_of
 from cathrt.runtime.processes.kept_report import KeptReport
 from cathrt.runtime.processes.retaining import gateway_keeper
@@ -49,25 +55,34 @@ def gateway(running: Process, arguments: ProcessArguments) -> None:
 
     Raises CathrtError.
     """
-    state, settings = arguments.state, load_config(arguments.config)
-    journals = {"live": state.live_journal, "study": state.study_journal, "gateway": state.gateway_journal}
+    settings = load_config(arguments.config)
+    with forwarding_to(settings.audit) as forwarding:
+        _serve(running, arguments, settings, AuditTrail(arguments.state.audit, forwarding=forwarding))
+
+
+def _serve(running: Process, arguments: ProcessArguments, settings: Config, audit: AuditTrail) -> None:
+    """Raises CathrtError."""
+    state = arguments.state
+    journals = state.journals
 
     def health(feed: FeedStatus) -> Mapping[str, Any]:
         return health_with(feed, state, settings)
 
     pages = Pages(health, lambda feed: figures(state, settings, feed))
 
-    audit = AuditTrail(state.audit)
-    studies = Studies(Evidence(state.study_journal, state.store), settings.limits, audit=audit)
-    reported = KeptReport(state, OUTLETS).write
+    evidence = Evidence(state.study_journal, state.store, state.gateway_journal)
+    studies = Studies(evidence, settings.limits, audit=audit)
+    reported, audit_report = KeptReport(state, OUTLETS).write, KeptReport(state, AUDIT)
     with (
         closing(_opened_store(state, settings)) as store,
+        closing(DecisionBook(state.gateway_journal, settings.journal, KeptReport(state, DECISIONS).write)) as book,
         opened_outlets(settings.outlets, journals, state.outbox, reported, studies=studies) as outlets,
         opened_feed(settings.feed, journals, pages) as feed,
+        page_of(arguments, settings, audit, book, lambda: health(feed.status())),
         exporting(settings.metrics, lambda: pages.metrics(feed.status())),
         exporting_runs(settings.metrics, journals, state.path),
         _receiving(settings.listener, store, studies) as listener,
-        retaining(gateway_keeper(state, settings, store)),
+        retaining(gateway_keeper(state, settings, store, book)),
     ):
         at = f"{settings.listener.ae_title} on {settings.listener.host}:{listener.port}"
         _log.info("listening as %s, feed at %s", at, feed.url)
@@ -76,9 +91,11 @@ def gateway(running: Process, arguments: ProcessArguments) -> None:
         while not running.stop.wait(_BEAT_S):
             require_well(listener, feed)
             outlets.attend()
+            book.attend()
             if listener.refused > refused:
                 audit.alert(f"{listener.refused - refused} connections to the DICOM port were not let in", _NOBODY)
                 refused = listener.refused
+            audit_report.keep(asdict(audit.state()))
             running.beat()
         audit.stopped()
 

@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.audit.state import AUDIT, audit_said
 from cathrt.runtime.config import Config, Policy, SourceConfig, config_from_document
+from cathrt.runtime.decisions.book import DECISIONS, decisions_said
 from cathrt.runtime.errors import CathrtError
 from cathrt.runtime.outlets.state import OUTLETS, reasons_and_notes
 from cathrt.runtime.processes.counts_file import CountsRead, read_counts
@@ -27,6 +29,7 @@ from cathrt.runtime.processes.supervisor import SUPERVISOR
 _T = TypeVar("_T")
 
 CONFIGURED = "config"  # a report: the configuration in effect
+PAGE = "page"  # a report: where the page is, or why it is not
 MOST_IN_HAND = 100  # a queue, a group commit at 250 Hz and some more; beyond, the engine or the disk does not keep up
 
 
@@ -132,11 +135,17 @@ def health_of(state: StateFolder, config: Config, now_ns: int) -> Health:
     reasons += [f"source {source.name}: {reason}" for source in sources for reason in source.reasons]
     outlet_reasons, outlet_notes = _of_outlets(config, _read(reasons, lambda: state.read_report(OUTLETS)))
     reasons += outlet_reasons
+    page = _read(reasons, lambda: state.read_report(PAGE)) or {}
+    if config.page.enabled and page.get("fault"):
+        reasons.append(f"page: not running: {page['fault']}")
     kept = _read(reasons, lambda: retention_said(state, config.retention, now_ns)) or ([], [])
     reasons += kept[0]
+    reasons += decisions_said(_read(reasons, lambda: state.read_report(DECISIONS)))
+    audit_reasons, audit_notes = audit_said(_read(reasons, lambda: state.read_report(AUDIT)))
+    reasons += [f"audit: {reason}" for reason in audit_reasons]
     notes = [f"{process.name}: {note}" for process in processes for note in process.notes]
     notes += [f"source {source.name}: {note}" for source in sources for note in source.notes]
-    notes += [*outlet_notes, *kept[1]]
+    notes += [*outlet_notes, *kept[1], *(f"audit: {note}" for note in audit_notes)]
     notes += check_said(_read(reasons, lambda: state.read_report(CHECKED)), now_ns)
     engines = _read(reasons, lambda: state.read_report(ENGINES)) or {}
     for source in sources:

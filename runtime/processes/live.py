@@ -17,7 +17,7 @@ from cathrt.runtime.clock import Clock, MonotonicClock
 from cathrt.runtime.config import Config, SourceConfig
 from cathrt.runtime.counts import Counts
 from cathrt.runtime.engines.cpu import cpu_quota
-from cathrt.runtime.errors import EngineError
+from cathrt.runtime.errors import EngineError, SinkError
 from cathrt.runtime.journal.lookups import last_seq
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.line.heat import HeatReader
@@ -30,6 +30,8 @@ from cathrt.runtime.line.live_runs import LiveRuns
 from cathrt.runtime.line.pipeline import Line, watch
 from cathrt.runtime.line.replay import OF_ONE_INPUT, refusal_of
 from cathrt.runtime.models import given_bundles, load_config, record_parts
+from cathrt.runtime.pictures.shown import Ring, ShownPictures
+from cathrt.runtime.pictures.writer import PictureRing
 from cathrt.runtime.ports import Source, Tap
 from cathrt.runtime.processes.child import Process, ProcessArguments, process_main
 from cathrt.runtime.processes.counts_file import CountsFile
@@ -69,10 +71,11 @@ def live(process: Process, arguments: ProcessArguments) -> None:
             counts[source.name] = opened.enter_context(closing(_settled(arguments, config, source)))
             times[source.name] = opened.enter_context(closing(_caught_up(state, config, source)))
         end_interrupted(journal, record_parts())
-        watchers = [
-            Watcher(source, settings, bundles, journal, counts[source.name], clock, process)
-            for source, settings in zip(config.sources, settings_of_sources(config), strict=True)
-        ]
+        watchers = []
+        for source, settings in zip(config.sources, settings_of_sources(config), strict=True):
+            if (ring := _ring(state, config, source, clock)) is not None:
+                opened.callback(ring.close)
+            watchers.append(Watcher(source, settings, bundles, journal, counts[source.name], clock, process, ring))
         keeping = Keeping(watchers, state, config, clock, process.stop, faults)
         check = JournalCheck(state, journal)
         with retaining(live_keeper(state, config, journal, counts)), closing(check):
@@ -124,10 +127,21 @@ def _caught_up(state: StateFolder, config: Config, source: SourceConfig) -> Time
     return times
 
 
+def _ring(state: StateFolder, config: Config, source: SourceConfig, clock: Clock) -> PictureRing | None:
+    """Where the page finds the source's pictures. Without one there is nothing to see there, and all else goes on."""
+    if not config.page.enabled:
+        return None
+    try:
+        return PictureRing(state.pictures(source.name), source.name, config.page.picture_mib << 20, clock.now_ns)
+    except SinkError as exc:
+        _log.warning("no pictures of %s for the page: %s", source.name, exc)
+        return None
+
+
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One source and its line, in a thread of its own. ladder: what judges; None until it is open. failure: what ended
-    it, or the thread beside it that keeps the ladder."""
+    """One source and its line, in a thread of its own. ring: where its pictures are put for the page. ladder: what
+    judges; None until it is open. failure: what ended it, or the thread beside it that keeps the ladder."""
 
     source: SourceConfig
     settings: Config
@@ -136,6 +150,7 @@ class Watcher:
     counts: Counts
     clock: Clock
     process: Process
+    ring: Ring | None = None
     warmed_ns: int = 0
     inferred_ns: int = 0
     ladder: LiveLadder | None = None
@@ -172,7 +187,8 @@ class Watcher:
                 self._warm(ladder)
                 pictures = TapThread(self.source, self._open_tap(), self.clock, self.counts)
                 warm = KeepWarm(lambda: self._warm(ladder), self._warm_every_ms(ladder), self.clock)
-                runs = LiveRuns(self.source.name, pictures, self.source, self.counts, self.clock, warm)
+                shown = pictures if self.ring is None else ShownPictures(pictures, self.ring, self.clock.now_ns)
+                runs = LiveRuns(self.source.name, shown, self.source, self.counts, self.clock, warm)
                 with closing(pictures):
                     while (run := runs.next_run(self.process.stop)) is not None:
                         with closing(run):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
+from cathrt.runtime.alert import StoredRecord
 from cathrt.runtime.config import Config, RetentionConfig
+from cathrt.runtime.decisions.book import DecisionBook
 from cathrt.runtime.journal.lookups import first_row_of
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.listener.object_store import ObjectStore
@@ -66,7 +69,7 @@ def study_keeper(
         passes = [pass_id for end in waiting for _, pass_id in book.passes_of(end.objects) if pass_id]
         firsts = (
             first_row_of(journal.path, passes),
-            first_row_needed(journal.path, undelivered(journal.path, state.outbox, config.outlets)),
+            first_row_needed(journal.path, _undelivered(state, config)),
         )
         return min((first - 1 for first in firsts if first is not None), default=head)
 
@@ -78,15 +81,15 @@ def study_keeper(
     return _keeper(state, kept, "study", looks)
 
 
-def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Keeper:
-    """Of the received objects, and of what the store's index knows of studies that are gone."""
+def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore, book: DecisionBook) -> Keeper:
+    """Of the received objects, of what the store's index knows of studies that are gone, and of decisions."""
     kept = config.retention
     objects = KeptObjects(
         store,
         partial(intake_of, state.intake),
         state.backup_lock,
         ObjectLimits(kept.store_days, kept.store_mib, kept.keep_hours * _HOUR_S),
-        awaited=lambda: bool(undelivered(state.study_journal, state.outbox, config.outlets)),
+        awaited=lambda: bool(_undelivered(state, config)),
     )
 
     def studies(moment: Moment) -> Looked:
@@ -95,7 +98,30 @@ def gateway_keeper(state: StateFolder, config: Config, store: ObjectStore) -> Ke
         return Looked(forget_studies(store.index, moment.now_s - kept.books_days * DAY_S))
 
     unknown = _once(store.remove_unknown)
-    return _keeper(state, kept, "gateway", {"files of no object": unknown, "objects": objects.look, "studies": studies})
+    looks = {"files of no object": unknown, "objects": objects.look, "studies": studies}
+    return _keeper(state, kept, "gateway", {**looks, "gateway rows": decision_rows(state, config, book)})
+
+
+def decision_rows(state: StateFolder, config: Config, book: DecisionBook) -> Look:
+    """Of gateway.journal, whenever it is open."""
+    kept = config.retention
+    limits = JournalLimits(kept.gateway_days, kept.gateway_mib, kept.keep_hours * _HOUR_S)
+    rows: KeptJournal | None = None
+
+    def look(moment: Moment) -> Looked:
+        nonlocal rows
+        journal = book.journal
+        if journal is None:
+            return Looked()
+        if rows is None or rows.journal is not journal:
+            rows = KeptJournal("gateway", journal, limits, config.outlets, state.outbox)
+        return rows.look(replace(moment, disk_is_short=False))  # they are small, and made by people
+
+    return look
+
+
+def _undelivered(state: StateFolder, config: Config) -> list[StoredRecord]:
+    return undelivered(state.study_journal, state.outbox, config.outlets, state.gateway_journal)
 
 
 def _keeper(state: StateFolder, kept: RetentionConfig, process: str, looks: Mapping[str, Look]) -> Keeper:

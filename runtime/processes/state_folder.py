@@ -1,7 +1,7 @@
 """The state folder of `cathrt run`: where its journals, its store and what it counts are, and who may run on it.
 
-Counts, heartbeats and reports are in shared memory (STATE/memory leads there): a live process that writes to a mapped
-file on a disk waits for that disk. Not for: what is in those files.
+Counts, heartbeats, reports and pictures for the page are in shared memory (STATE/memory leads there): a live process
+that writes to a file on a disk waits for that disk. Not for: what is in those files.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from cathrt.runtime.outside.plain_text import json_line
 
 GIVEN = "given"  # a report: the configuration file and the bundles that `cathrt run` was started with
 SHARED_MEMORY = Path("/dev/shm")
-# Counts of each source, heartbeats and reports, a page each; stage times of each source, five pages. Nothing else of
-# ours is there: decoders use pipes.
+# Counts of each source, heartbeats and reports, a page each; stage times of each source, five pages. Beside it are only
+# the pictures for the page (require_room): decoders use pipes.
 SHARED_MEMORY_MIB = 4
 _MIB = 1 << 20
 
@@ -49,6 +49,11 @@ class StateFolder:
         self.swap_answer = path / "swap-answer.json"
         self.swapped = path / "swapped.json"
 
+    @property
+    def journals(self) -> dict[str, Path]:
+        """The journals, by the process that writes each."""
+        return {"live": self.live_journal, "study": self.study_journal, "gateway": self.gateway_journal}
+
     def counts(self, source: str) -> Path:
         """The counts of one live source (counts_file.py). source: its name, which need not be fit for a file's."""
         return self.memory / f"counts-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
@@ -56,6 +61,10 @@ class StateFolder:
     def times(self, source: str, process: str = "live") -> Path:
         """The stage times of one source in one process (times_file.py)."""
         return self.memory / f"times-{process}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+
+    def pictures(self, source: str) -> Path:
+        """The newest pictures of one live source, for the page (pictures/)."""
+        return self.memory / f"pictures-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
     def heartbeat(self, process: str) -> Path:
         """When a process last said that it works (heartbeat.py)."""
@@ -80,8 +89,11 @@ class StateFolder:
             if not self._has_memory():
                 self._make_memory(shared_memory)
 
-    def require_room(self, reserve_mib: int) -> None:
-        """Raises SinkError naming the place that has too little room; to be called after make()."""
+    def require_room(self, reserve_mib: int, pictures_mib: int = 0) -> None:
+        """Raises SinkError naming the place that has too little room; to be called after make().
+
+        pictures_mib: of shared memory for the pictures of all live sources.
+        """
         with _refused(self.path):
             disk, memory = disk_free_mib(self.path), disk_free_mib(self.memory)
         if disk < reserve_mib:
@@ -89,10 +101,15 @@ class StateFolder:
                 f"{self.path}: {disk} MiB free on its disk, expected at least {reserve_mib} MiB "
                 "(supervisor.reserve_mib) for journals and received runs: free space, or choose another folder"
             )
-        if memory < SHARED_MEMORY_MIB:
+        if memory < SHARED_MEMORY_MIB + pictures_mib:
+            what, less = "counts and heartbeats", ""
+            if pictures_mib:
+                what += f" ({SHARED_MEMORY_MIB}) and pictures for the page ({pictures_mib})"
+                less = ", or lower page.picture_mib"
             raise SinkError(
-                f"{self.memory.resolve().parent}: {memory} MiB free, expected at least {SHARED_MEMORY_MIB} MiB of "
-                "shared memory for counts and heartbeats: give the container more (--shm-size), or clear it"
+                f"{self.memory.resolve().parent}: {memory} MiB free, expected at least "
+                f"{SHARED_MEMORY_MIB + pictures_mib} MiB of shared memory for {what}: give the container more "
+                f"(--shm-size), or clear it{less}"
             )
 
     @contextmanager

@@ -87,7 +87,7 @@ def confirm(
         queue = RunQueue(ReceivedRuns(store, book), folders, book)
         work: list[StudyWork] = [Endings(store, book, journal)]
         judged: list[Judged] = []
-        given, features = study_readers(readers, store, book), None
+        given, features, readings = study_readers(readers, store, book), None, None
         if given:
             features = opened.enter_context(closing(FeatureStore(state.features)))
             readings = Readings(
@@ -112,6 +112,8 @@ def confirm(
                 limits=config.limits,
                 thread=ModelThread(running.stop, patience, queue.received_waits, "cathrt-drafts"),
             )
+            if readings is not None:
+                drafts.readings = readings.of_end
             stack.callback(drafts.close)
             work.append(drafts)
             judged.append(drafts.judged)

@@ -13,16 +13,19 @@ from cathrt.runtime.config import OutletConfig
 from cathrt.runtime.journal.lookups import first_row_of, last_seq, records_of_type
 from cathrt.runtime.journal.records import values_of
 from cathrt.runtime.outlets.delivered import delivered_through
-from cathrt.runtime.outlets.kinds import DUE_TYPES, OBJECT_KINDS, STUDY
+from cathrt.runtime.outlets.kinds import DUE_TYPES, GATEWAY, OBJECT_KINDS, REVIEW, STUDY
 
 
-def undelivered(journal: Path, outbox: Path, outlets: Sequence[OutletConfig]) -> list[StoredRecord]:
-    """Records of study.journal whose objects a mandatory outlet has yet to take. Raises JournalError, OutboxError."""
+def undelivered(journal: Path, outbox: Path, outlets: Sequence[OutletConfig], decisions: Path) -> list[StoredRecord]:
+    """Records whose objects a mandatory outlet has yet to take: of study.journal, and finished reviews of
+    gateway.journal (decisions). Raises JournalError, OutboxError."""
     waiting = [outlet for outlet in outlets if outlet.kind in OBJECT_KINDS and outlet.mandatory]
-    if not waiting or not journal.exists():
-        return []
-    through = delivered_through(outbox, waiting, STUDY, last_seq(journal))
-    return [row for type_ in DUE_TYPES for row in records_of_type(journal, type_) if row.seq > through]
+    found: list[StoredRecord] = []
+    for name, path, types in ((STUDY, journal, DUE_TYPES), (GATEWAY, decisions, (REVIEW,))):
+        if waiting and path.exists():
+            through = delivered_through(outbox, waiting, name, last_seq(path))
+            found += [row for type_ in types for row in records_of_type(path, type_) if row.seq > through]
+    return found
 
 
 def first_row_needed(journal: Path, rows: Sequence[StoredRecord]) -> int | None:

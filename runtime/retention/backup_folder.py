@@ -24,7 +24,8 @@ from cathrt.runtime.models import record_parts
 from cathrt.runtime.outside.plain_text import json_line
 
 MANIFEST = "manifest.json"
-JOURNALS = ("live.journal", "study.journal", "gateway.journal")
+# In the order in which they are copied: decisions are about records of study.journal, so that one comes later.
+JOURNALS = ("live.journal", "gateway.journal", "study.journal")
 _LAYOUT = 1
 _PIECE = 1 << 20
 

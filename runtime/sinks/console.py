@@ -12,13 +12,16 @@ from typing import TextIO
 from cathrt.runtime.alert import (
     NOTICE,
     Alert,
+    DraftSigned,
     EngineChange,
     EngineWhat,
     Outcome,
     PassStart,
+    PersonDecided,
     ProcessStart,
     Record,
     Refusal,
+    ReviewFinished,
     RunSummary,
     StoredRecord,
     StudyDraft,
@@ -128,6 +131,14 @@ def lines_from_record(record: Record, run: str = "") -> list[str]:
             return [f"STUDY {shown(record.study)} has ended, revision {record.revision}: {runs}"]
         case StudyFindings():
             return _reading_lines(record)
+        case PersonDecided():
+            who = f"{shown(record.by_name)} at {record.at}"
+            return [f"DECISION on study {shown(record.study)}: {record.thing.kind} {record.what} by {who}"]
+        case DraftSigned():
+            return [f"SIGNED as read: the draft of study {shown(record.study)}, by {shown(record.by_name)}"]
+        case ReviewFinished():
+            who = f"{shown(record.by_name)} at {record.at}"
+            return [f"REVIEW of study {shown(record.study)}, revision {record.revision}: {record.what} by {who}"]
         case EngineChange():
             return _engine_lines(record)
 

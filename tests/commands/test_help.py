@@ -26,6 +26,7 @@ COMMANDS = dict(commands())
 
 
 Show = Callable[[tuple[str, ...], str, int], str]
+SHOWN: dict[tuple[tuple[str, ...], str, int], str] = {}  # most texts are looked at by several tests
 
 
 @pytest.fixture
@@ -33,10 +34,12 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """What a command prints for a flag on a terminal of so many columns."""
 
     def show(words: tuple[str, ...], flag: str, width: int) -> str:
-        monkeypatch.setenv("COLUMNS", str(width))
-        with pytest.raises(SystemExit, match="0"):
-            app([*words, flag], prog_name="cathrt")
-        return capsys.readouterr().out
+        if (asked := (words, flag, width)) not in SHOWN:
+            monkeypatch.setenv("COLUMNS", str(width))
+            with pytest.raises(SystemExit, match="0"):
+                app([*words, flag], prog_name="cathrt")
+            SHOWN[asked] = capsys.readouterr().out
+        return SHOWN[asked]
 
     return show
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.network import attack, dicom, feed
+from tests.fuzz.network import attack, dicom, feed, page
 from tests.fuzz.network.attack import Attack, Report
 from tests.fuzz.network.doors import DOORS, Attackers, Open
 from tests.fuzz.network.mutate import mutated
@@ -19,7 +19,7 @@ PIECES = [b"first message", b"second", b"third"]
 
 
 def test_the_same_seed_makes_the_same_conversations() -> None:
-    for conversation in (dicom.conversation, feed.conversation):
+    for conversation in (dicom.conversation, feed.conversation, page.conversation):
         once, again = ([conversation(Random(f"7 {number}")) for number in range(40)] for _ in range(2))
         assert once == again
         assert len({tuple(one) for one in once}) > 30

@@ -15,11 +15,12 @@ import pytest
 from tests.fuzz.network import receivers, servers
 from tests.fuzz.network.client_victim import Visits, calls_of
 from tests.fuzz.network.conversation import End
-from tests.fuzz.network.doors import Answer, dicom_case, feed_case, listening_as
+from tests.fuzz.network.doors import Answer, dicom_case, feed_case, listening_as, page_case, require_page
 from tests.gateway.reading import QUICK, RECORDS, bodies, serving
 from tests.listener.listening import associated, dataset, listening, wait_until, with_settings
 from tests.passes import write
 from tests.sources.dicom_bytes import text, xa_file
+from tests.web.serving import served as page_served
 
 SEED = 15
 PEERS = 8
@@ -55,6 +56,18 @@ def test_the_feed_has_every_record_after_three_hundred_hostile_connections(tmp_p
         with served.reader() as reader:
             assert [event.data for event in reader.take(len(RECORDS))] == bodies(RECORDS)
         wait_until(lambda: served.feed.status().readers == 0)
+
+
+def test_the_page_is_there_after_three_hundred_hostile_connections_and_logged_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "live.journal", RECORDS)
+    with page_served(tmp_path, users=False, page={"demo": True}) as served:
+        csrf, port = served.client().get("/api/session").json["csrf"], served.page.port
+        ends = in_parallel(lambda random: page_case(port, random, csrf), 300)
+        assert ends["answered"] > 50, ends
+        require_page(port)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 CLIENTS: dict[str, tuple[str, str, Answer, int]] = {

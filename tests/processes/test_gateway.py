@@ -23,9 +23,11 @@ import pytest
 from cathrt.runtime.config import Config, OutletConfig
 from cathrt.runtime.errors import CathrtError, ConfigError
 from cathrt.runtime.gateway.feed import FeedStatus
+from cathrt.runtime.journal.report import verify_journal
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.listener.scp import Listener
 from cathrt.runtime.listener.statuses import SUCCESS
+from cathrt.runtime.models import record_parts
 from cathrt.runtime.outlets.delivered import delivered_through
 from cathrt.runtime.outlets.state import OUTLETS
 from cathrt.runtime.processes.child import ProcessArguments, process
@@ -70,7 +72,8 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
 def started(state: StateFolder, drain_s: float = 20.0, outlets: str = "") -> Iterator[Running]:
     """The process, once it says where it is. outlets: TOML."""
     config = state.path.with_name("lab.toml")
-    config.write_text(f"[listener]\nport = 0\nreserve_mib = 1\ndrain_s = {drain_s}\n[feed]\nport = 0\n{outlets}")
+    ports = "[feed]\nport = 0\n[page]\nport = 0\n"
+    config.write_text(f"[listener]\nport = 0\nreserve_mib = 1\ndrain_s = {drain_s}\n{ports}{outlets}")
     words = [sys.executable, "-m", "cathrt.runtime.processes.gateway", str(state.path), "--config", str(config)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT) as begun:
         try:
@@ -97,7 +100,8 @@ def test_it_receives_and_serves_and_ends_when_all_have_what_they_came_for(state:
         assert [event.data for event in reader.events()] == bodies(RECORDS)[10:]
         assert running.end() == ""
     assert len(list((state.store / "objects").rglob("*.dcm"))) == 1
-    assert not state.gateway_journal.exists()
+    report = verify_journal(state.gateway_journal, record_parts())
+    assert (report.rows, report.starts, report.sound) == (1, 1, True)
 
 
 def _until_nobody_listens(port: int) -> None:
@@ -131,7 +135,7 @@ def test_health_is_that_of_the_whole_and_names_a_journal_that_cannot_be_followed
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ('[feed]\nhost = "0.0.0.0"\n', ConfigError, r"feed\.host: found 0\.0\.0\.0"),
+        ('[page]\nport = 0\n[feed]\nhost = "0.0.0.0"\n', ConfigError, r"feed\.host: found 0\.0\.0\.0"),
         ("[feed]\nport = {port}\n[listener]\nport = 0\n", CathrtError, r"choose another feed\.port"),
         ("[feed]\nport = 0\n[listener]\nport = {port}\n", CathrtError, r"choose another listener\.host or listener\.p"),
     ],

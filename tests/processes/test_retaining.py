@@ -12,20 +12,22 @@ import pytest
 
 from cathrt.runtime.alert import Record
 from cathrt.runtime.config import Config, RetentionConfig
+from cathrt.runtime.decisions.book import DecisionBook
 from cathrt.runtime.journal.writer import Journal
 from cathrt.runtime.listener.store_reader import StoreReader
 from cathrt.runtime.processes.counts_file import CountsFile
-from cathrt.runtime.processes.retaining import gateway_keeper, live_keeper, study_keeper
+from cathrt.runtime.processes.retaining import decision_rows, gateway_keeper, live_keeper, study_keeper
 from cathrt.runtime.processes.retention_said import retention_said
 from cathrt.runtime.processes.state_folder import StateFolder
 from cathrt.runtime.processes.tally import durable_verdicts
 from cathrt.runtime.retention.keeper import Keeper
+from cathrt.runtime.retention.kept_journal import Moment
 from cathrt.runtime.retention.rules import DAY_S
 from cathrt.runtime.study.intake_book import IntakeBook
 from cathrt.runtime.study.waiting import run_from_received
 from tests.journal.pruned import PASS_ROWS, first_row, of_run, until
 from tests.listener.watching import Watched, of_study
-from tests.passes import AT_ONCE, pass_of, start, write
+from tests.passes import AT_ONCE, decision, pass_of, start, tampered, write
 
 CONFIG = Config(retention=RetentionConfig(live_days=10.0, study_days=10.0, store_days=10.0, free_mib=1))
 LATER_S = 20 * DAY_S
@@ -116,8 +118,8 @@ def test_the_gateway_removes_objects_and_health_has_what_it_reports(state: State
             watched.passes(31.0)
         for received in watched.store.received():
             book.end(run_from_received(received, Path("x")), "a pass")
-        keeper = gateway_keeper(state, CONFIG, watched.store)
-        rounds(keeper)
+        with closing(DecisionBook(state.gateway_journal, AT_ONCE)) as decisions:
+            rounds(gateway_keeper(state, CONFIG, watched.store, decisions))
 
         assert [received.seq for received in watched.store.received()] == [3]
         report = state.read_report("retention-gateway")
@@ -128,3 +130,17 @@ def test_the_gateway_removes_objects_and_health_has_what_it_reports(state: State
         assert notes == [
             "retention: gateway has not looked for 901 s",
         ]
+
+
+def test_decisions_stay_unless_a_limit_is_set_and_a_short_disk_takes_none(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    made = [replace(decision(), id=f"decision {number}") for number in range(5)]
+    write(state.gateway_journal, [*made])
+    tampered(state.gateway_journal, "DELETE FROM mark", "INSERT INTO mark VALUES (4, 0)")
+    later = Moment(LATER_S + 20 * DAY_S, missing_bytes=1 << 40, disk_is_short=True)
+    with closing(DecisionBook(state.gateway_journal, AT_ONCE)) as book:
+        kept_for_ever = decision_rows(state, CONFIG, book)
+        assert (kept_for_ever(later).removed, first_row(state.gateway_journal)) == (0, 1)
+        ten_days = replace(CONFIG, retention=replace(CONFIG.retention, gateway_days=10.0))
+        decision_rows(state, ten_days, book)(later)
+        until(lambda: first_row(state.gateway_journal) == 5)

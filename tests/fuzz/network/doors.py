@@ -11,12 +11,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.network import dicom, feed, receivers, servers
+from tests.fuzz.network import dicom, feed, page, receivers, servers
 from tests.fuzz.network.conversation import End, converse
 from tests.fuzz.network.victim import PATIENCE_S, Victim, started, wait_for_port
 
@@ -74,8 +75,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def _gateway(folder: Path, more: str = "") -> Iterator[tuple[Victim, int, int, Path]]:
-    """The gateway process on journals with records in them; its DICOM and feed ports, its state folder."""
+def _gateway(folder: Path, more: str = "", page_port: int = 0) -> Iterator[tuple[Victim, int, int, Path]]:
+    """The gateway process on journals with records in them; its DICOM and feed ports, its state folder.
+
+    page_port: where its page is, to which everybody is let in; 0: anywhere.
+    """
     from tests.gateway.reading import RECORDS
     from tests.passes import write
 
@@ -85,7 +89,7 @@ def _gateway(folder: Path, more: str = "") -> Iterator[tuple[Victim, int, int, P
     config = folder / "lab.toml"
     config.write_text(
         f"[listener]\nport = {dicom_port}\nreserve_mib = 1\nmax_associations = 16\npdu_s = 3.0\nidle_s = 5.0\n"
-        f"drain_s = 2.0\n[feed]\nport = {feed_port}\n{more}",
+        f"drain_s = 2.0\n[feed]\nport = {feed_port}\n[page]\nport = {page_port}\ndemo = true\n{more}",
         encoding="utf-8",
     )
     words = ("cathrt.runtime.processes.gateway", str(state), "--config", str(config))
@@ -145,6 +149,59 @@ def _feed_door(folder: Path, _attackers: Attackers) -> Iterator[Open]:
 def feed_case(port: int, random: Random) -> End:
     """One hostile connection to the feed."""
     return converse(_connected(port), feed.conversation(random), random, feed.expects)
+
+
+@contextmanager
+def _page_door(folder: Path, _attackers: Attackers) -> Iterator[Open]:
+    port = free_port()
+    with _gateway(folder, page_port=port) as (victim, _dicom, _feed, _state):
+        wait_for_port(victim, port)
+        csrf = _session_of(port)["csrf"]
+        _open_readers(port)
+        yield Open(victim, lambda: require_page(port), lambda random: page_case(port, random, csrf))
+
+
+def _open_readers(port: int) -> None:
+    """Have the page's threads open the journals, which they then keep open."""
+
+    def ask(path: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_CONNECT_S)
+        with closing(connection):
+            connection.request("GET", path)
+            connection.getresponse().read()
+
+    paths = [
+        "/api/live",
+        "/api/runs",
+        "/api/studies",
+        "/api/health",
+        f"/api/runs/{'0' * 64}",
+        "/api/studies/1.2.3",
+    ] * 16
+    with ThreadPoolExecutor(16) as browsers:
+        list(browsers.map(ask, paths))
+
+
+def page_case(port: int, random: Random, csrf: str) -> End:
+    """One hostile connection to the page."""
+    return converse(_connected(port), page.conversation(random, csrf), random, page.expects)
+
+
+def require_page(port: int) -> None:
+    """A browser that is told who it is, and gets the page."""
+    assert _session_of(port)["csrf"]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_CONNECT_S)
+    with closing(connection):
+        connection.request("GET", "/")
+        assert connection.getresponse().read().startswith(b"<!doctype html>")
+
+
+def _session_of(port: int) -> dict[str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_CONNECT_S)
+    with closing(connection):
+        connection.request("GET", "/api/session")
+        found: dict[str, str] = json.loads(connection.getresponse().read())
+        return found
 
 
 def _read_all(port: int) -> None:
@@ -254,6 +311,7 @@ class _Counted:
 DOORS: dict[str, Door] = {
     "dicom": _dicom_door,
     "feed": _feed_door,
+    "page": _page_door,
     "openigtlink": _client_door("openigtlink", "127.0.0.1:{port}", servers.serve_openigtlink, _GOOD_SOURCE),
     "video": _client_door("video", "tcp://127.0.0.1:{port}", servers.serve_transport_stream, _GOOD_SOURCE),
     "rtsp": _client_door("video", "rtsp://127.0.0.1:{port}/x", servers.serve_rtsp, _GOOD_SOURCE),

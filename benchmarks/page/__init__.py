@@ -1,0 +1,1 @@
+"""python -m benchmarks.page: from verdict to picture at the browsers, and what they cost the live line."""

@@ -1,0 +1,1 @@
+"""The page: what people see of the line, and its API. Not for: programs that read journals (gateway/)."""

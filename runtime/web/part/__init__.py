@@ -1,0 +1,1 @@
+"""What a part of the page is given, and what it gives: routes with the role that each needs, answers, refusals."""
