@@ -27,14 +27,6 @@ _METHODS = {  # context group 7050
     "shifted_dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     "device": ("113109", "Retain Device Identity Option"),
 }
-# Private elements that say how a picture was made and nothing of whom (PS3.15 table E.3.10-1): creator, group, and
-# element within its block.
-SAFE_PRIVATE: frozenset[tuple[str, int, int]] = frozenset(
-    {
-        *(("SIEMENS MR HEADER", 0x0019, element) for element in (0x0C, 0x0D, 0x0E, 0x27)),
-        *(("Philips PET Private Group", 0x7053, element) for element in (0x00, 0x09)),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +57,8 @@ def deidentified(data_set: Dataset, profile: Profile, pseudonyms: Pseudonyms, *,
     made.LongitudinalTemporalInformationModified = "MODIFIED" if options.shifted_dates else "REMOVED"
     if cleaned:
         made.BurnedInAnnotation = "NO"
+    if "EncapsulatedDocumentLength" in made:
+        made.EncapsulatedDocumentLength = len(made.get("EncapsulatedDocument") or b"")
     made.SpecificCharacterSet = "ISO_IR 192"
     return made
 
@@ -72,18 +66,16 @@ def deidentified(data_set: Dataset, profile: Profile, pseudonyms: Pseudonyms, *,
 def _level(data_set: Dataset, applied: Applied) -> Dataset:
     made = Dataset()
     for element in data_set:  # which decodes text by the data set's own character set
-        if (kept := _element(data_set, element, applied)) is not None:
+        if (kept := _element(element, applied)) is not None:
             made[element.tag] = kept
     return made
 
 
-def _element(data_set: Dataset, element: DataElement, applied: Applied) -> DataElement | None:
+def _element(element: DataElement, applied: Applied) -> DataElement | None:
     tag = element.tag
     if tag.element == 0 or tag.group in (0x0002, 0xFFFC):
         return None
-    if tag.is_private:
-        return element if _is_safe(data_set, element) else None
-    if not dictionary_has_tag(tag) or element.VR == "UN":
+    if tag.is_private or not dictionary_has_tag(tag) or element.VR == "UN":
         return None
     act = applied.profile.act(int(tag)) or _unnamed(element)
     if element.VR in ("DA", "DT") and applied.profile.options.shifted_dates:
@@ -102,14 +94,6 @@ def _unnamed(element: DataElement) -> Act:
     if element.VR in ("LT", "ST", "UT", "UC", "UR"):
         return Act.REMOVE
     return Act.UID if element.VR == "UI" else Act.KEEP
-
-
-def _is_safe(data_set: Dataset, element: DataElement) -> bool:
-    tag = element.tag
-    if tag.is_private_creator:
-        return any(creator == element.value and group == tag.group for creator, group, _ in SAFE_PRIVATE)
-    creator = data_set.get((tag.group, tag.element >> 8))
-    return creator is not None and (str(creator.value), tag.group, tag.element & 0xFF) in SAFE_PRIVATE
 
 
 def _keep(element: DataElement, applied: Applied) -> DataElement:

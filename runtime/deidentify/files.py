@@ -23,6 +23,7 @@ from cathrt.runtime.deidentify.data_set import deidentified
 from cathrt.runtime.deidentify.pictures import Box, BurnedInTextError, Detector, Stills, paint, text_in
 from cathrt.runtime.deidentify.profile import Profile
 from cathrt.runtime.deidentify.pseudonyms import Pseudonyms
+from cathrt.runtime.deidentify.unused_bits import clear_unused_bits, has_overlay_in_pixels
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame
 from cathrt.runtime.outside.disk import sync_folder
@@ -63,8 +64,10 @@ class Deidentifier:
             made = deidentified(data_set, self.profile, self.pseudonyms, cleaned=has_pictures)
             emptied(made, originals)
             made.file_meta = _meta(made, str(data_set.file_meta.TransferSyntaxUID))
-            if boxes:
+            if boxes or (has_pictures and has_overlay_in_pixels(data_set)):
                 self._paint(source, made, boxes)
+            elif has_pictures:
+                clear_unused_bits(made)
             content = _content(made)
         except (*CONVERSION_ERRORS, RecursionError) as exc:
             raise SourceError(f"{source}: cannot be de-identified ({type(exc).__name__})") from exc
@@ -83,9 +86,9 @@ class Deidentifier:
         return boxes
 
     def _paint(self, source: Path, made: Dataset, boxes: list[Box]) -> None:
-        """Put painted frames in place of the pixel data, uncompressed."""
+        """Put painted frames in place of the pixel data, uncompressed, with no bits but those of the picture."""
         if int(made.get("PixelRepresentation") or 0):
-            raise BurnedInTextError(f"{source}: signed pixels with text are not painted over: refused")
+            raise BurnedInTextError(f"{source}: signed pixels with text or an overlay are not painted over: refused")
         frames = []
         for frame in self._frames(source):
             pixels = np.array(frame.pixels)

@@ -42,11 +42,15 @@ _ACTS = {
     "U_TAGS": Act.UID,
     "X_Z_U_STAR_TAGS": Act.KEEP,  # sequences whose items refer to objects: the UIDs in them are replaced
 }
-# Kept by the Retain Device Identity Option: what names a machine, no person and no place.
-_DEVICE = (
-    0x00080070, 0x00081010, 0x00081090, 0x00181000, 0x00181002, 0x00181004, 0x00181005, 0x00181007, 0x00181008,
-    0x0018100A, 0x0018700A, 0x00189367, 0x00189369, 0x00189371, 0x00189373, 0x00400241, 0x00400242, 0x00500020,
-    0x00500021, 0x30100043,
+# What the Retain Device Identity Option has as K: what names a machine, says when it was made or measured, or where it
+# stands. Application entity titles are C there, to be cleaned; nobody can tell what a title says, so they go.
+RETAIN_DEVICE = (
+    0x00081010, 0x0014407C, 0x0014407E, 0x0016004E, 0x0016004F, 0x00160050, 0x00160051, 0x00181000, 0x00181002,
+    0x00181004, 0x00181005, 0x00181007, 0x00181008, 0x00181009, 0x0018100A, 0x0018100B, 0x00181200, 0x00181201,
+    0x00181202, 0x00181203, 0x00181204, 0x00181205, 0x00185011, 0x0018700A, 0x0018700C, 0x0018700E, 0x00189367,
+    0x00189371, 0x00189373, 0x00203401, 0x00321020, 0x00400010, 0x00400011, 0x00400242, 0x00404025, 0x00404027,
+    0x00404028, 0x00404030, 0x00500020, 0x04000563, 0x30080105, 0x300A00B2, 0x300A0216, 0x300C0127, 0x3010002D,
+    0x30100043,
 )  # fmt: skip
 
 
@@ -96,5 +100,5 @@ def profile(options: Options) -> Profile:
                 mask = tag[2] << 16 | tag[3]
                 masked.append((value & mask, mask, act))
     if options.device:
-        acts.update((tag, Act.KEEP) for tag in _DEVICE)
+        acts.update((tag, Act.KEEP) for tag in RETAIN_DEVICE)
     return Profile(acts, tuple(masked), options)

@@ -88,6 +88,16 @@ class StoreReader:
             )
         return hmac.digest(bytes(found[0]), b"study|" + study_instance_uid.encode(), "sha256").hex()[:32]
 
+    def study_of(self, sop_instance_uid: str) -> str | None:
+        """The Study Instance UID of a stored object; None where it never came, or names none. Raises StoreError."""
+        query = (
+            "SELECT event.study_instance_uid FROM objects JOIN study_events AS event ON event.object_seq = objects.seq "
+            "WHERE objects.sop_instance_uid = ? AND objects.state = ?"
+        )
+        with self._read(version=2) as index:
+            rows = [] if index is None else index.execute(query, (sop_instance_uid, State.STORED)).fetchall()
+        return str(rows[0][0]) if rows and rows[0][0] else None
+
     def open_commitments(self) -> list[Commitment]:
         """Requests for storage commitment that were not answered yet, or given up, the oldest first."""
         with self._read(version=2) as index:

@@ -16,6 +16,7 @@ from cathrt.runtime.journal.lookups import records_of_type
 from cathrt.runtime.journal.records import record_from_body
 from cathrt.runtime.listener.store_reader import StoreReader
 from cathrt.runtime.models import record_parts
+from cathrt.runtime.objects.due import Evidence
 from cathrt.runtime.objects.evidence_header import header_of
 from cathrt.runtime.objects.results import StudyResults, results_from
 
@@ -30,10 +31,12 @@ class Confirmed:
     ends: tuple[StudyEnded | StudyDraft, ...]
     readings: tuple[StudyFindings, ...]
     store: StoreReader
+    evidence: Evidence
 
 
-def confirmed_in(journal: Path, store: Path) -> Confirmed:
-    """Raises JournalError; SourceError where there is no such journal."""
+def confirmed_in(journal: Path, store: Path, decisions: Path | None = None) -> Confirmed:
+    """decisions: the journal of what people decided. Raises JournalError; SourceError where there is no such journal of
+    results."""
     if not journal.exists():
         raise SourceError(
             f"{journal}: no such file, expected the confirmed results of a `cathrt run` that has received runs"
@@ -47,20 +50,23 @@ def confirmed_in(journal: Path, store: Path) -> Confirmed:
         ends=tuple(sorted(ends, key=lambda end: (end.revision, end.type == "draft"))),
         readings=tuple(_records(journal, "study", StudyFindings)),
         store=StoreReader(store),
+        evidence=Evidence(journal, store, decisions),
     )
 
 
 def chosen(confirmed: Confirmed, name: str) -> StudyResults:
     """name: a run, by run_id or SOP Instance UID; or a study, by Study Instance UID or the name it has in records.
 
-    A study that has ended has its newest revision; one that has not, or a single run, has revision 0. Raises
-    SourceError where there is nothing of that name, or its runs are gone.
+    A study that has ended has its newest revision, as the last finished review of it has it; one that has not, or a
+    single run, has revision 0. Raises SourceError where there is nothing of that name, or its runs are gone.
     """
     for run in confirmed.runs.values():
         if name in (run.run_id, run.source):
             return results_from([run], confirmed.store)
     study = name if any(end.study == name for end in confirmed.ends) else confirmed.store.pseudonym_of(name)
     ends = [end for end in confirmed.ends if end.study == study]
+    if ends and (reviewed := confirmed.evidence.last_reviewed(str(study), ends[-1].revision)) is not None:
+        return reviewed
     if ends:
         runs = [confirmed.runs[run_id] for end in ends for run_id in end.run_ids if run_id in confirmed.runs]
         readings = [one for one in confirmed.readings if one.study == study]

@@ -7,14 +7,23 @@ records and runs give the same results. Not for: any one standard's objects (dic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from cathrt.runtime.alert import NOTICES, Record, RunResult, RunSummary, StudyDraft, StudyEnded, StudyFindings
+from cathrt.runtime.alert import (
+    NOTICES,
+    Record,
+    RunResult,
+    RunSummary,
+    StudyDraft,
+    StudyEnded,
+    StudyFinding,
+    StudyFindings,
+)
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.listener.object_store import Received
 from cathrt.runtime.models import MODELS
@@ -58,14 +67,16 @@ class Algorithm:
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """One frame to look at. frame_number: 1-based, as DICOM counts. score: by which it was chosen.
+    """One frame to look at. frame_number: 1-based, as DICOM counts. score: what the model gave it.
 
     readability: the same number where the model tells readability; None where it tells a class probability.
+    by_person: a person chose the frame, and not the model.
     """
 
     frame_number: int
     score: float
     readability: float | None
+    by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +85,8 @@ class RunEvidence:
 
     record_id: of the summary that it rests on. received_at: seconds since 1970. header: without pixels, text in
     Unicode; of its own, so it may not be changed. file: where the pixels are. text, text_ja: one line for a person,
-    which counts frames from 1. flags: of the run, and what its model warns of.
+    which counts frames from 1. flags: of the run, and what its model warns of. laterality_score: None where a person
+    has named the artery. withdrawn: key frames of the model that a person has rejected or replaced.
     """
 
     sop_instance_uid: str
@@ -86,7 +98,7 @@ class RunEvidence:
     run_id: str
     record_id: str
     laterality: Laterality
-    laterality_score: float
+    laterality_score: float | None
     key_frames: tuple[KeyFrame, ...]
     flags: tuple[str, ...]
     algorithm: Algorithm
@@ -95,11 +107,14 @@ class RunEvidence:
     received_at: float
     header: Dataset
     file: Path
+    withdrawn: tuple[KeyFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person has decided about these results. by: who; at: when, by the wall clock; text: in their words.
+    """What a person has decided about these results. by: who; at: when, by the wall clock; text: what, in words.
+
+    number: of the decision on this revision, from 1. record_id: of the finished review, if it is in a journal.
 
     What is corrected is in the results themselves; this says that, and by whom. An object stays unverified all the
     same: this box does not know who may sign.
@@ -109,6 +124,8 @@ class Decision:
     by: str
     at: datetime
     text: str = ""
+    number: int = 1
+    record_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +135,8 @@ class StudyResults:
     revision: of the study's end; 0 before it has ended. patient: PATIENT_ELEMENTS that are there. evidence: runs in
     order of arrival. readings: of models that read the study as a whole. notice: the gravest of all records.
     decision: None until a person has decided. replaces: the edition before, which these results take the place of.
+    draft_before, readings_before: ids of the draft's and the readings' records that it had, the latter by bundle.
+    withdrawn: answers of models that read the study, each with its algorithm, which a person has rejected.
     """
 
     study_instance_uid: str
@@ -131,6 +150,9 @@ class StudyResults:
     unjudged: int = 0
     decision: Decision | None = None
     replaces: Edition | None = None
+    draft_before: str | None = None
+    readings_before: Mapping[str, str] = field(default_factory=dict)
+    withdrawn: tuple[tuple[Algorithm, StudyFinding], ...] = ()
 
     @property
     def edition(self) -> Edition:
@@ -152,15 +174,28 @@ class StudyResults:
         minutes = int(offset[1:3]) * 60 + int(offset[3:])
         return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
 
-    def decided(self, decision: Decision, evidence: Sequence[RunEvidence] | None = None) -> StudyResults:
+    def decided(
+        self,
+        decision: Decision,
+        evidence: Sequence[RunEvidence] | None = None,
+        readings: Sequence[StudyFindings] | None = None,
+    ) -> StudyResults:
         """The next edition, which says what a person has decided, and takes the place of this one.
 
-        evidence: the runs as corrected; None where nothing of them was changed.
+        evidence, readings: as corrected; None where nothing of them was changed.
         """
         if decision.at.tzinfo is None:
             decision = replace(decision, at=decision.at.replace(tzinfo=UTC))
         kept = self.evidence if evidence is None else tuple(evidence)
-        return replace(self, evidence=kept, decision=decision, replaces=self.edition)
+        return replace(
+            self,
+            evidence=kept,
+            readings=self.readings if readings is None else tuple(readings),
+            decision=decision,
+            replaces=self.edition,
+            draft_before=_shown(self.draft),
+            readings_before={one.reading.bundle: one.id for one in self.readings},
+        )
 
 
 def results_from(records: Iterable[Record], store: Store) -> StudyResults:
@@ -179,19 +214,23 @@ def results_from(records: Iterable[Record], store: Store) -> StudyResults:
         raise SourceError("no confirmed run of this study is in the journal: there is nothing to make objects of")
     study = _the_one("studies", (str(run.header.get("StudyInstanceUID") or "") for run in evidence))
     _the_one("patients", (str(run.header.get("PatientID") or "") for run in evidence))
-    drafts = [record for record in ends if isinstance(record, StudyDraft) and record.revision == newest]
-    readings = _final_readings(all_, newest)
+    draft, readings = _draft_of(ends, newest), _final_readings(all_, newest)
+    before = _edition_before(study, ends, newest, summaries)
     return StudyResults(
         study_instance_uid=study,
         revision=newest,
         patient=_patient(evidence[-1].header),
         evidence=evidence,
-        draft=drafts[-1] if drafts else None,
-        notice=_gravest(evidence, summaries, drafts, readings),
+        draft=draft,
+        notice=_gravest(evidence, summaries, draft, readings),
         made_by=Maker("cathrt", version("cathrt")),
         readings=readings,
         unjudged=next((end.unjudged for end in reversed(ends) if end.revision == newest), 0),
-        replaces=_edition_before(study, ends, newest, summaries),
+        replaces=before,
+        draft_before=None if before is None else _shown(_draft_of(ends, before.revision)),
+        readings_before={}
+        if before is None
+        else {one.reading.bundle: one.id for one in _final_readings(all_, before.revision)},
     )
 
 
@@ -261,6 +300,17 @@ def _patient(header: Dataset) -> Mapping[str, str]:
     return MappingProxyType({keyword: text for keyword, text in told.items() if text})
 
 
+def _draft_of(ends: Iterable[StudyDraft | StudyEnded], revision: int) -> StudyDraft | None:
+    """The newest draft of that end of the study."""
+    drafts = [record for record in ends if isinstance(record, StudyDraft) and record.revision == revision]
+    return drafts[-1] if drafts else None
+
+
+def _shown(draft: StudyDraft | None) -> str | None:
+    """Its record, where there are documents of it: of a withheld draft there are none."""
+    return None if draft is None or draft.draft.withheld is not None else draft.id
+
+
 def _final_readings(records: Iterable[Record], revision: int) -> tuple[StudyFindings, ...]:
     """Of each model the newest reading of this end of the study."""
     newest: dict[str, StudyFindings] = {}
@@ -273,11 +323,11 @@ def _final_readings(records: Iterable[Record], revision: int) -> tuple[StudyFind
 def _gravest(
     evidence: Iterable[RunEvidence],
     summaries: Mapping[str, RunSummary],
-    drafts: Iterable[StudyDraft],
+    draft: StudyDraft | None,
     readings: Iterable[StudyFindings],
 ) -> str:
     notices = [summaries[run.run_id].notice for run in evidence]
-    notices += [draft.notice for draft in drafts]
+    notices += [] if draft is None else [draft.notice]
     notices += [reading.notice for reading in readings]
     return max(notices, key=NOTICES.index)
 
@@ -285,7 +335,7 @@ def _gravest(
 def _edition(study: str, revision: int, evidence: Sequence[RunEvidence], decision: Decision | None) -> Edition:
     rests_on = sorted(run.record_id for run in evidence)
     if decision is not None:
-        rests_on += [decision.what, decision.by, decision.at.isoformat(), decision.text]
+        rests_on += [decision.what, decision.by, decision.at.isoformat(), decision.text, decision.record_id]
         rests_on += [f"{run.run_id} {run.laterality} {run.key_frames}" for run in evidence]
     return Edition(study, revision, hash_of(rests_on))
 

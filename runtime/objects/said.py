@@ -16,6 +16,8 @@ from cathrt.runtime.identity import record_id
 from cathrt.runtime.objects.evidence_header import UNREADABLE
 from cathrt.runtime.objects.results import Algorithm, StudyResults
 
+_MOST_DECISIONS = 99  # that are told apart by their order; a stage has four digits
+
 
 class PatientUnknownError(CathrtError):
     """It is not known whose results they are."""
@@ -95,8 +97,9 @@ def remarks(results: StudyResults) -> Iterator[str]:
 
 def stage(results: StudyResults) -> int:
     """Which of two documents of one revision is the later one: readings and drafts are added to it, and a decision
-    comes after all of them."""
-    return 100 * int(results.decision is not None) + len(results.readings) + int(results.draft is not None)
+    comes after all of them, each further one after that before it."""
+    decided = 0 if results.decision is None else min(results.decision.number, _MOST_DECISIONS)
+    return 100 * decided + len(results.readings) + int(results.draft is not None)
 
 
 def answers(results: StudyResults) -> Iterator[tuple[Algorithm, StudyFinding]]:

@@ -51,23 +51,27 @@ class Address:
 
 def address_of(outlet: OutletConfig) -> Address:
     """The address of an outlet. Raises ConfigError naming its key."""
-    schemes = _SCHEMES[outlet.kind]
-    expected = f"expected {' or '.join(f'{scheme}://HOST:PORT' for scheme in schemes)} for a {outlet.kind}"
-    key = f"outlets.{outlet.name}.address"
+    return address_from(outlet.address, outlet.kind, f"outlets.{outlet.name}.address")
+
+
+def address_from(text: str, kind: str, key: str) -> Address:
+    """kind: of outlet. key: of the configuration, for the ConfigError that is raised."""
+    schemes = _SCHEMES[kind]
+    expected = f"expected {' or '.join(f'{scheme}://HOST:PORT' for scheme in schemes)} for a {kind}"
     try:
-        parts = urlsplit(outlet.address)
+        parts = urlsplit(text)
         port = parts.port
     except ValueError as exc:
         raise ConfigError(f"{key}: {exc}, {expected}") from exc
-    if parts.password is not None or (parts.username is not None and outlet.kind != "dicom"):
+    if parts.password is not None or (parts.username is not None and kind != "dicom"):
         raise ConfigError(f"{key}: found a user or a password in it: give `user`, and the password in `secret_file`")
     if parts.scheme not in schemes or not parts.hostname or parts.fragment:
-        raise ConfigError(f"{key}: found {outlet.address!r}, {expected}")
+        raise ConfigError(f"{key}: found {text!r}, {expected}")
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     ae_title = unquote(parts.username or "").strip()
-    if outlet.kind == "dicom" and not (0 < len(ae_title) <= 16 and ae_title.isascii()):
-        raise ConfigError(f"{key}: found {outlet.address!r}, expected dicoms://AE_TITLE@HOST:PORT")
-    if outlet.kind in _WITH_PATH:
+    if kind == "dicom" and not (0 < len(ae_title) <= 16 and ae_title.isascii()):
+        raise ConfigError(f"{key}: found {text!r}, expected dicoms://AE_TITLE@HOST:PORT")
+    if kind in _WITH_PATH:
         path = path if path.startswith("/") else f"/{path}"
         if not path.isascii() or " " in path:
             raise ConfigError(f"{key}: found the path {path!r}, expected it percent-encoded")

@@ -24,6 +24,9 @@ _NAMES = {
     "ended": "a study has ended and is judged",
     "study": "a study was read",
     "engine": "the engine of a live source changed",
+    "decision": "a person decided about a result",
+    "signoff": "a person signed a preliminary draft",
+    "review": "a person finished the review of a study",
 }
 
 
@@ -75,6 +78,12 @@ def _in_words(record: dict[str, Any]) -> str:
             return f"study {record['study']}, {when}revision {record['revision']}: {record['reading']['text']}"
         case "ended":
             return f"study {record['study']}, revision {record['revision']}: {len(record['run_ids'])} runs"
+        case "decision":
+            return f"study {record['study']}: {record['thing']['kind']} {record['what']} by {record['by']}"
+        case "signoff":
+            return f"study {record['study']}, revision {record['revision']}: draft signed by {record['by']}"
+        case "review":
+            return f"study {record['study']}, revision {record['revision']}: {record['what']} by {record['by']}"
         case "verdict":
             return str(record["outcome"]) if record["reason"] is None else f"{record['outcome']}: {record['reason']}"
         case "engine":

@@ -12,6 +12,7 @@ from cathrt.runtime.journal.lateness import as_shown, boot
 from cathrt.runtime.journal.records import body_with
 
 WITHHELD = "not sent: a name of a file may be that of a patient (outlets.names)"
+WORDS_WITHHELD = "not sent: a person's own words may name a patient (outlets.names)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def _without_names(record: dict[str, Any], journal: str) -> dict[str, Any]:
             changed["source"] = f"input {record['id'][:8]}"
     if kind == "verdict" and record["outcome"] == "FAILED":
         changed["reason"] = WITHHELD
+    if kind in ("decision", "signoff", "review") and record["text"]:
+        changed["text"] = WORDS_WITHHELD
     return changed
 
 

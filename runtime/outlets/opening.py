@@ -15,7 +15,7 @@ from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.gateway.events import RECORD_TYPES
 from cathrt.runtime.objects.due import Evidence
 from cathrt.runtime.outlets.address import address_of
-from cathrt.runtime.outlets.kinds import DUE_TYPES, OBJECT_KINDS
+from cathrt.runtime.outlets.kinds import OBJECT_KINDS, OBJECT_TYPES
 from cathrt.runtime.outlets.limiter import LIMITED_TYPES
 from cathrt.runtime.outlets.peer import Peer
 from cathrt.runtime.outlets.studies import Studies
@@ -79,12 +79,12 @@ def peer_opening(outlet: OutletConfig, studies: Studies | None = None) -> Callab
 def wanted_types(outlet: OutletConfig) -> frozenset[str]:
     """Of the records that it gets. Raises ConfigError naming one that does not exist."""
     if outlet.kind in OBJECT_KINDS:
-        if unknown := [name for name in outlet.types if name not in DUE_TYPES]:
+        if unknown := [name for name in outlet.types if name not in OBJECT_TYPES]:
             raise ConfigError(
-                f"outlets.{outlet.name}.types: found {unknown[0]!r}, expected some of {', '.join(DUE_TYPES)} "
+                f"outlets.{outlet.name}.types: found {unknown[0]!r}, expected some of {', '.join(OBJECT_TYPES)} "
                 f"for {outlet.kind}"
             )
-        return frozenset(outlet.types or DUE_TYPES)
+        return frozenset(outlet.types or OBJECT_TYPES)
     if unknown := [name for name in outlet.types if name not in RECORD_TYPES]:
         raise ConfigError(
             f"outlets.{outlet.name}.types: found {unknown[0]!r}, expected some of {', '.join(RECORD_TYPES)}"

@@ -32,6 +32,20 @@ NAMES = {
     r"\ISO 2022 IR 149": "Hong^Gildong=洪^吉洞=홍^길동",
 }
 SET_BY_HAND = {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet"}
+# As the names of PS3.6 stand in the column "Rtn. Dev. Id. Opt." of table E.1-1 with a K.
+DEVICE = {
+    "StationName", "CalibrationTime", "CalibrationDate", "LensSpecification", "LensMake", "LensModel",
+    "LensSerialNumber", "DeviceSerialNumber", "DeviceUID", "PlateID", "GeneratorID", "CassetteID", "GantryID",
+    "UniqueDeviceIdentifier", "UDISequence", "ManufacturerDeviceClassUID", "DateOfLastCalibration",
+    "TimeOfLastCalibration", "DateTimeOfLastCalibration", "CalibrationDateTime", "DateOfManufacture",
+    "DateOfInstallation", "TransducerIdentificationSequence", "DetectorID", "DateOfLastDetectorCalibration",
+    "TimeOfLastDetectorCalibration", "XRaySourceID", "XRayDetectorID", "XRayDetectorLabel", "ModifyingDeviceID",
+    "ScheduledStudyLocation", "ScheduledStationName", "ScheduledProcedureStepLocation", "PerformedStationName",
+    "ScheduledStationNameCodeSequence", "ScheduledStationGeographicLocationCodeSequence",
+    "PerformedStationNameCodeSequence", "PerformedStationGeographicLocationCodeSequence", "DeviceDescription",
+    "ModifyingSystem", "SourceSerialNumber", "TreatmentMachineName", "SourceManufacturer",
+    "BeamHoldTransitionDateTime", "DeviceLabel", "ManufacturerDeviceIdentifier",
+}  # fmt: skip
 TEXT = ("LO", "SH", "LT", "ST", "UT", "UC", "PN")
 
 
@@ -94,14 +108,28 @@ def test_no_canary_of_any_element_is_left(options: Options, basic: Profile) -> N
     made = deidentified(given, profile(options), Pseudonyms(KEY), cleaned=False)
     content = file_of(made)
     kept = {element.keyword for element in made if b"Canary" in str(element.value).encode()}
-    device = {"StationName", "ManufacturerModelName", "DeviceSerialNumber", "Manufacturer", "PlateID", "CassetteID"}
-    device |= {"GantryID", "GeneratorID", "DetectorID", "PerformedStationName", "XRaySourceID", "XRayDetectorID"}
-    device |= {"XRayDetectorLabel", "DeviceDescription", "LongDeviceDescription", "ManufacturerDeviceIdentifier"}
-    assert kept <= (device if options.device else set())
+    assert kept <= (DEVICE if options.device else set())
     if not options.device:
         assert b"Canary" not in content
     assert b"VENDOR" not in content
     require_nothing_left(content, originals_of(plain()))
+
+
+def test_the_device_option_keeps_what_the_table_keeps_and_no_title_of_an_application(basic: Profile) -> None:
+    kept = profile(Options(device=True))
+    changed = {tag for tag in basic.acts if kept.act(tag) is not basic.act(tag)}
+    assert {dictionary_keyword(tag) for tag in changed} == DEVICE
+    assert all(kept.act(tag) is Act.KEEP for tag in changed)
+    assert kept.act(0x00400241) is not Act.KEEP  # Performed Station AE Title
+
+
+def test_every_private_element_goes_since_the_option_to_keep_some_is_not_offered(basic: Profile) -> None:
+    given = plain()
+    for creator, group in (("SIEMENS MR HEADER", 0x0019), ("Philips PET Private Group", 0x7053)):
+        given.private_block(group, creator, create=True).add_new(0x0C, "IS", "1000")
+    made = deidentified(given, basic, Pseudonyms(KEY), cleaned=False)
+    assert not [element for element in made if element.tag.is_private]
+    assert "113111" not in [item.CodeValue for item in made.DeidentificationMethodCodeSequence]
 
 
 @pytest.mark.parametrize(("charset", "name"), NAMES.items())

@@ -2,8 +2,8 @@
 DICOMweb server.
 
 Each attempt to store an object takes the next word of the script: "take" (also when it is empty), "busy" (0xA700, 503),
-"refuse" (0xC000, 409 with a reason), "warn" (0xB000), "reset" (not stored, connection gone), "lost" (stored, no
-answer), "lie" (success, not stored). Not for: TLS of receivers, which tests hand in.
+a word of REASONS (the status, or 409 with it as the reason), "warn" (stored, 0xB000), "reset" (not stored, connection
+gone), "lost" (stored, no answer), "lie" (success, not stored). Not for: TLS of receivers, which tests hand in.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from cathrt.runtime.listener.dicom_files import file_of, read_file
 CLASSES = ("1.2.840.10008.5.1.4.1.1.88.59", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.7")
 EXPLICIT_LITTLE, IMPLICIT_LITTLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 COMMITMENT, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+
+REASONS = {"refuse": 0xC000, "full": 0xA700, "mismatch": 0xA900, "invalid": 0x0106}
 
 
 @dataclass
@@ -110,7 +112,7 @@ class DicomReceiver(ObjectReceiver):
             self.told.stored[uid] = data_set
         if word in ("reset", "lost"):
             event.assoc.abort()
-        return {"busy": 0xA700, "mismatch": 0xA900, "refuse": 0xC000, "invalid": 0x0106, "warn": 0xB000}.get(word, 0)
+        return {"busy": 0xA700, "warn": 0xB000, **REASONS}.get(word, 0)
 
     def _commit(self, event: Any) -> tuple[int, None]:
         asked: Dataset = event.action_information
@@ -212,8 +214,8 @@ class WebReceiver(ObjectReceiver):
                     if word == "busy":
                         self.answer(503, b"")
                         return
-                    if word == "refuse":
-                        failed.append((uid, 0xC000))
+                    if word in REASONS:
+                        failed.append((uid, REASONS[word]))
                 answer: dict[str, Any] = {}
                 if failed:
                     items = [

@@ -10,7 +10,7 @@ import pytest
 from cathrt.runtime.alert import LiveUntil, Outcome, Record
 from cathrt.runtime.outlets.message import Lane, message_from
 from tests.outlets.delivering import live_alert
-from tests.passes import alert, draft, refusal, start, stored, summary, verdict
+from tests.passes import alert, decision, draft, refusal, review, signature, start, stored, summary, verdict
 
 NAME = "DOE^JANE 19480102"
 LIVE, STUDY = Lane("live", 0, names=False), Lane("study", 0, names=False)
@@ -64,3 +64,13 @@ def test_the_name_of_a_live_source_is_that_of_the_configuration_and_is_sent() ->
 def test_other_records_are_sent_as_they_are() -> None:
     for record in (draft(), alert(3), verdict(0)):
         assert stored(record).body in message_from(stored(record), STUDY, 0).payload
+
+
+def test_what_a_person_wrote_goes_out_only_where_names_do() -> None:
+    for record in (decision(), replace(review(), text="患者 山田")):
+        for names in (False, True):
+            message = message_from(stored(record), Lane("gateway", 0, names=names), 0)
+            assert (message.record["text"] == record.text) is names
+            assert ("山田" in message.payload.decode() or "造影不良" in message.payload.decode()) is names
+            assert message.record["by_name"] == "佐藤 花子"
+    assert message_from(stored(signature()), Lane("gateway", 0, names=False), 0).record["text"] == ""

@@ -82,7 +82,9 @@ def test_mqtt_without_its_library_says_what_to_install(monkeypatch: pytest.Monke
 
 def test_by_default_it_gets_what_is_for_a_person() -> None:
     (given,) = outlets_of({"kind": "webhook", "address": GOOD["webhook"]})
-    assert wanted_types(given) == {"alert", "run", "refusal", "draft", "study", "engine"}
+    assert wanted_types(given) == {
+        "alert", "run", "refusal", "draft", "study", "engine", "decision", "signoff", "review",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from cathrt.runtime.objects.dicom.content_items import code_sequence
 from cathrt.runtime.objects.dicom.document_font import FONT, shown_with_font
 from cathrt.runtime.objects.dicom.kinds import DRAFT_DOCUMENT
 from cathrt.runtime.objects.dicom.new_object import date_of, new_object, status_words, time_of
-from cathrt.runtime.objects.dicom.references import run_reference
+from cathrt.runtime.objects.dicom.references import fill_predecessor, run_reference
 from cathrt.runtime.objects.results import StudyResults
 
 _FONT_NAME = "cathrt-document"
@@ -36,6 +36,7 @@ def draft_document(results: StudyResults, draft: StudyDraft) -> Dataset:
     made.ConceptNameCodeSequence = code_sequence(REPORT)
     made.VerificationFlag = "UNVERIFIED"
     made.SourceInstanceSequence = [run_reference(run) for run in results.evidence]
+    fill_predecessor(made, results, DRAFT_DOCUMENT, results.draft_before)
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     octets = pdf_of(results, draft)
     made.EncapsulatedDocumentLength = len(octets)

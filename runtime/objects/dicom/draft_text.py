@@ -35,7 +35,7 @@ _KEY_IMAGES = Code("121180", "DCM", "Key Images")
 def draft_text(results: StudyResults, draft: StudyDraft) -> Dataset:
     """Its text must be there: draft.draft.withheld is None."""
     made = new_object(results, DRAFT_TEXT, 1, draft.id)
-    fill_status(made, results, DRAFT_TEXT, results.evidence)
+    fill_status(made, results, DRAFT_TEXT, results.evidence, results.draft_before)
     items = [code_item("HAS CONCEPT MOD", LANGUAGE, ENGLISH)]
     items += observer_items(results, uid_for("device", results.made_by.name))
     items.append(

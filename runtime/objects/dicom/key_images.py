@@ -24,6 +24,7 @@ from cathrt.runtime.objects.dicom.new_object import date_of, new_object, status_
 from cathrt.runtime.objects.dicom.references import evidence_sequence
 from cathrt.runtime.objects.identity import uid_for
 from cathrt.runtime.objects.results import RunEvidence, StudyResults
+from cathrt.runtime.objects.said import is_rejected
 
 OF_INTEREST = Code("113000", "DCM", "Of Interest")
 BEST_IN_SET = Code("113013", "DCM", "Best In Set")
@@ -36,8 +37,9 @@ Frames = Sequence[tuple[RunEvidence, Sequence[int]]]  # runs, and which of their
 
 
 def key_images(results: StudyResults, *, best_of_series: bool) -> tuple[Dataset, ...]:
-    """One of all key frames; one of the study's best frame, or one for each series. () where there is no key frame."""
-    runs = [run for run in results.evidence if run.key_frames]
+    """One of all key frames; one of the study's best frame, or one for each series. () where there is no key frame, or
+    a person has rejected the results."""
+    runs = [run for run in results.evidence if run.key_frames and not is_rejected(results)]
     if not runs:
         return ()
     all_ = [(run, sorted(one.frame_number for one in run.key_frames)) for run in runs]

@@ -11,8 +11,9 @@ from cathrt.runtime.objects.dicom.kinds import MARKS
 from cathrt.runtime.objects.dicom.new_object import date_of, new_object, time_of
 from cathrt.runtime.objects.dicom.references import referenced_series, run_reference
 from cathrt.runtime.objects.results import KeyFrame, RunEvidence, StudyResults
+from cathrt.runtime.objects.run_words import chosen_by
 
-_LAYER = "CATHRT"
+_LAYER = "AI_KEY_FRAMES"
 _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction")
 
 
@@ -58,7 +59,10 @@ def _mark(results: StudyResults, run: RunEvidence, key: KeyFrame, rank: int) -> 
     made.GraphicLayer = _LAYER
     decided = "" if results.decision is None else f"\r\n{results.decision.what.upper()}"
     made.TextObjectSequence = [
-        _text(f"AI key frame {rank} of {len(run.key_frames)}, score {key.score:.2f}\r\nRESEARCH USE ONLY{decided}")
+        _text(
+            f"{chosen_by(person=key.by_person)} {rank} of {len(run.key_frames)}, score {key.score:.2f}"
+            f"\r\nRESEARCH USE ONLY{decided}"
+        )
     ]
     made.GraphicObjectSequence = [_edge(run)]
     return made

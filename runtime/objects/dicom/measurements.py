@@ -34,7 +34,7 @@ _NONE_SHOWN = Code("no-key-frames", OURS, "Run without key frames")
 def measurements(results: StudyResults, kind: Kind) -> Dataset:
     """kind: kinds.MEASUREMENTS_3D, or kinds.MEASUREMENTS for archives that take Comprehensive SR alone."""
     groups = [_group(run, number) for number, run in enumerate(results.evidence, 1)]
-    return report(results, kind, groups, results.evidence, ("report",), ("report",))
+    return report(results, kind, groups, results.evidence, "report", "report")
 
 
 def report(
@@ -42,12 +42,12 @@ def report(
     kind: Kind,
     groups: Sequence[Any],
     runs: Sequence[RunEvidence],
-    which: tuple[str, ...],
-    predecessor: tuple[str, ...] = (),
+    which: str,
+    predecessor: str | None,
 ) -> Dataset:
     """A report of these groups. which: tells it from others of its series. predecessor: as fill_status()."""
-    made = new_object(results, kind, 1, *which)
-    fill_status(made, results, kind, runs, *predecessor)
+    made = new_object(results, kind, 1, which)
+    fill_status(made, results, kind, runs, predecessor)
     maker = results.made_by
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=uid_for("device", maker.name), name=maker.name, model_name=f"{maker.name} {maker.version}"
@@ -108,7 +108,7 @@ def algorithm_item(name: str, version: str, manifest_sha256: str, engine: str) -
 def _group(run: RunEvidence, number: int) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     algorithm = run.algorithm
     told = run.laterality != "unknown"
-    measured = [number_measured(PROBABILITY, run.laterality_score)] if told else []
+    measured = [] if run.laterality_score is None or not told else [number_measured(PROBABILITY, run.laterality_score)]
     group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid_for("run", run.sop_instance_uid), f"Run {number}"),
         referenced_region=whole_frame(run, best_frame(run)),

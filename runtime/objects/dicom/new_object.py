@@ -90,7 +90,8 @@ def status_words(results: StudyResults) -> tuple[str, ...]:
     revision = "The study has not ended." if results.revision == 0 else f"Revision {results.revision}."
     if results.replaces is not None:
         before = results.replaces.revision
-        revision += f" Takes the place of {f'revision {before}' if results.decision is None else 'what was undecided'}."
+        same = "what was sent of this revision before"
+        revision += f" Takes the place of {f'revision {before}' if results.decision is None else same}."
     lines.append(revision)
     if results.unjudged:
         lines.append(f"Further runs of the study that could not be judged: {results.unjudged}.")

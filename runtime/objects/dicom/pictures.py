@@ -18,6 +18,7 @@ from cathrt.runtime.objects.dicom.kinds import PICTURES
 from cathrt.runtime.objects.dicom.new_object import date_of, new_object, time_of
 from cathrt.runtime.objects.dicom.references import run_reference
 from cathrt.runtime.objects.results import KeyFrame, RunEvidence, StudyResults
+from cathrt.runtime.objects.run_words import chosen_by
 
 BANNER = "RESEARCH USE ONLY - NOT FOR CLINICAL USE"
 BANNER_JA = "研究用・臨床使用不可"
@@ -80,8 +81,8 @@ def _lines(results: StudyResults, run: RunEvidence, key: KeyFrame, rank: int) ->
     decided = "" if results.decision is None else f"  {results.decision.what.upper()}"
     lines = [
         f"{BANNER}  {BANNER_JA}",
-        f"AI key frame {rank}/{len(run.key_frames)}: frame {key.frame_number} of {run.number_of_frames}, "
-        f"{word} {key.score:.2f}",
+        f"{chosen_by(person=key.by_person)} {rank}/{len(run.key_frames)}: "
+        f"frame {key.frame_number} of {run.number_of_frames}, {word} {key.score:.2f}",
         f"{_SIDES.get(run.laterality, 'artery unknown / 不明')}  unverified / 未確認{decided}",
     ]
     return tuple(shown_with_font(line) for line in lines)

@@ -43,7 +43,8 @@ def reading(results: StudyResults, found: StudyFindings, kind: Kind) -> Dataset:
     runs = [run for run in results.evidence if counted.get(run.run_id)] or list(results.evidence)
     most = max(runs, key=lambda run: counted.get(run.run_id, 0.0))
     groups = [_group(found, one, most) for one in found.reading.findings]
-    return report(results, kind, groups, runs, (found.id,))
+    before = results.readings_before.get(found.reading.bundle)
+    return report(results, kind, groups, runs, found.id, before)
 
 
 def _group(

@@ -36,14 +36,20 @@ def referenced_series(run: RunEvidence, frames: Sequence[int] = ()) -> Dataset:
     return made
 
 
-def predecessor_sequence(results: StudyResults, kind: Kind, *which: str) -> list[Dataset]:
-    """The object of this kind that the edition before had; [] where this is the first edition."""
+def fill_predecessor(made: Dataset, results: StudyResults, kind: Kind, which: str | None) -> None:
+    """Name the object of this kind that the edition before had; nothing where there is none.
+
+    which: tells it from others of its series, as its own new_object() was given it; None where the edition before had
+    none. Structured reports and encapsulated documents may have it; key image documents, presentation states and
+    pictures have no place for it (PS3.3 C.17.6.2, C.11, C.8.6).
+    """
     before = results.replaces
-    if before is None:
-        return []
-    uid = uid_of(before, kind.name, kind.sop_class_uid, *which)
+    if before is None or which is None:
+        return
+    uid = uid_of(before, kind.name, kind.sop_class_uid, which)
     series = uid_of(before, kind.name, kind.sop_class_uid, "series")
-    return [_in_study(before.study_instance_uid, {series: [_instance(kind.sop_class_uid, uid)]})]
+    named = {series: [_instance(kind.sop_class_uid, uid)]}
+    made.PredecessorDocumentsSequence = [_in_study(before.study_instance_uid, named)]
 
 
 def _in_study(study_instance_uid: str, by_series: dict[str, list[Dataset]]) -> Dataset:

@@ -8,14 +8,14 @@ from pydicom.dataset import Dataset
 
 from cathrt.runtime.objects.dicom.kinds import Kind
 from cathrt.runtime.objects.dicom.new_object import date_of, time_of
-from cathrt.runtime.objects.dicom.references import evidence_sequence, predecessor_sequence
+from cathrt.runtime.objects.dicom.references import evidence_sequence, fill_predecessor
 from cathrt.runtime.objects.results import RunEvidence, StudyResults
 
 
 def fill_status(
-    report: Dataset, results: StudyResults, kind: Kind, runs: Iterable[RunEvidence], *predecessor: str
+    report: Dataset, results: StudyResults, kind: Kind, runs: Iterable[RunEvidence], predecessor: str | None
 ) -> None:
-    """SR Document General (PS3.3 C.17.2). predecessor: which object of this kind of the edition before, if any."""
+    """SR Document General (PS3.3 C.17.2). predecessor: which object of this kind the edition before had."""
     report.ContentDate, report.ContentTime = date_of(results.made_at), time_of(results.made_at)
     report.CompletionFlag = "PARTIAL"
     report.CompletionFlagDescription = "Made by software; no physician has completed it"
@@ -24,5 +24,4 @@ def fill_status(
     report.ReferencedPerformedProcedureStepSequence = []
     report.PerformedProcedureCodeSequence = []
     report.CurrentRequestedProcedureEvidenceSequence = evidence_sequence(results, runs)
-    if predecessor and (before := predecessor_sequence(results, kind, *predecessor)):
-        report.PredecessorDocumentsSequence = before
+    fill_predecessor(report, results, kind, predecessor)

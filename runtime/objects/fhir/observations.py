@@ -30,6 +30,7 @@ from cathrt.runtime.objects.fhir.elements import (
     quantity,
 )
 from cathrt.runtime.objects.results import Algorithm, KeyFrame, RunEvidence
+from cathrt.runtime.objects.run_words import chosen_by
 
 _PERCENT = ("%", "percent")
 _IMAGING = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}]}
@@ -64,7 +65,10 @@ def run_observation(run: RunEvidence, shared: Element, device_reference: str, no
         "code": concept(FINDING_SITE),
         "valueCodeableConcept": concept(artery(run.laterality)),
         "note": [{"text": note} for note in notes],
-        "component": [_probability(run.laterality_score), *_image(run)],
+        "component": [
+            *([] if run.laterality_score is None else [_probability(run.laterality_score)]),
+            *_image(run),
+        ],
     }
 
 
@@ -77,7 +81,7 @@ def key_frame_observation(
         **_observation(shared, device_reference),
         "code": concept(KEY_FRAME),
         "valueCodeableConcept": concept(artery(run.laterality)),
-        "note": [{"text": notice}],
+        "note": [{"text": notice}, *([{"text": chosen_by(person=True)}] if frame.by_person else [])],
         "component": [
             component(FRAME_NUMBER, valueInteger=frame.frame_number),
             component(code, valueQuantity=quantity(score)),

@@ -55,6 +55,8 @@ def observations(results: StudyResults, record: str) -> Iterator[Observation]:
         yield from _of_run(run, results.notice, rejected)
     for by, finding in answers(results):
         yield _of_study(by, finding, results.notice, rejected)
+    for by, finding in results.withdrawn:
+        yield _of_study(by, finding, results.notice, rejected=True)
     for language, text in draft_texts(results):
         yield Observation("FT", REPORT, language, escaped_lines(text), "", None, (results.notice,), rejected)
 
@@ -70,9 +72,12 @@ def _of_run(run: RunEvidence, notice: str, rejected: bool) -> Iterator[Observati
     side = coded(artery(run.laterality))
     yield Observation("ST", IMAGE_UID, part, escaped(run.sop_instance_uid), "", by, (), rejected)
     yield Observation("CWE", FINDING_SITE, part, side, "", by, notes, rejected)
-    yield Observation("NM", PROBABILITY, part, _number(run.laterality_score), _NO_UNIT, by, (), rejected)
+    if run.laterality_score is not None:
+        yield Observation("NM", PROBABILITY, part, _number(run.laterality_score), _NO_UNIT, by, (), rejected)
     for frame in run.key_frames:
         yield from _of_frame(frame, f"{part}.{frame.frame_number}", by, rejected)
+    for frame in run.withdrawn:
+        yield from _of_frame(frame, f"{part}.{frame.frame_number}", by, rejected=True)
 
 
 def _of_frame(frame: KeyFrame, part: str, by: Algorithm, rejected: bool) -> Iterator[Observation]:

@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cathrt.runtime.alert import Record, RunSummary, StudyEnded
+from cathrt.runtime.alert import Record, RunSummary, StudyDraft, StudyEnded
 from cathrt.runtime.listener.object_store import Arrival, Received, State
 from cathrt.runtime.objects.identity import uid_for
 from cathrt.runtime.objects.results import Decision, RunEvidence, StudyResults, results_from
@@ -50,7 +50,10 @@ CHARACTER_SETS = (
     CharacterSet(("", "ISO 2022 IR 87", "ISO 2022 IR 159"), "Mori^Ougai=森^鷗外=もり^おうがい", "鷗"),
     CharacterSet(("ISO_IR 192",), "Takahashi^Tarou=髙橋^太郎=たかはし^たろう", "冠動脈造影、検査①"),
 )
-KINDS = ("no key frames", "one frame", "open", "ended", "drafted", "read", "second revision", "decided")
+KINDS = (
+    "no key frames", "one frame", "open", "ended", "drafted", "read", "second revision", "drafted again", "decided",
+)  # fmt: skip
+AGAIN = ("second revision", "drafted again")  # a run came after the first end
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +119,16 @@ def generated_study(folder: Path, seed: int, kind: str, character_set: Character
         summaries.append(_summary(run, draw, shown=kind != "no key frames"))
     records: list[Record] = [*summaries]
     if kind != "open":
-        records += [_ended(summaries[:-1], 1)] if kind == "second revision" else [_ended(summaries, 1)]
-    if kind == "second revision":
+        records.append(_ended(summaries[:-1] if kind in AGAIN else summaries, 1))
+    if kind in ("drafted", "drafted again", "decided"):
+        records.append(_drafted(summaries[:-1] if kind in AGAIN else summaries, 1))
+    if kind in AGAIN:
         records.append(_ended(summaries, 2))
-    if kind in ("drafted", "decided"):
-        records.append(replace(draft(1), run_ids=tuple(one.run_id for one in summaries)))
+    if kind == "drafted again":
+        records.append(_drafted(summaries, 2))
     store = Files(paths)
     results = results_from(records, store)
-    if kind == "read":
+    if kind in ("read", "decided"):
         results = read(results, *ANSWERS)
     if kind == "decided":
         decision = Decision("rejected", "Dr. 山田", datetime(2026, 12, 1, 9, 0, tzinfo=UTC), "造影不良")
@@ -189,7 +194,7 @@ def _summary(run: Dataset, draw: random.Random, *, shown: bool) -> RunSummary:
 
 
 def pairs(count: int) -> Iterator[tuple[int, str, CharacterSet]]:
-    """Seeds, kinds and character sets: 8 kinds and 7 sets meet in all 56 ways, then again with other seeds."""
+    """Seeds, kinds and character sets: 9 kinds and 7 sets meet in all 63 ways, then again with other seeds."""
     for seed in range(count):
         yield seed, KINDS[seed % len(KINDS)], CHARACTER_SETS[seed % len(CHARACTER_SETS)]
 
@@ -197,3 +202,7 @@ def pairs(count: int) -> Iterator[tuple[int, str, CharacterSet]]:
 def _ended(summaries: list[RunSummary], revision: int) -> StudyEnded:
     run_ids = tuple(one.run_id for one in summaries)
     return StudyEnded(f"end {run_ids[0]} {revision}", "study a", revision, run_ids, 0, 12.5)
+
+
+def _drafted(summaries: list[RunSummary], revision: int) -> StudyDraft:
+    return replace(draft(revision), run_ids=tuple(one.run_id for one in summaries))

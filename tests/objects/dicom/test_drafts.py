@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from cathrt.runtime.alert import WATERMARK, WATERMARK_JA, StudyDraft
 from cathrt.runtime.objects.dicom.draft_document import draft_document, pdf_of
 from cathrt.runtime.objects.dicom.draft_text import draft_text
 from cathrt.runtime.objects.dicom.study_objects import objects_of
-from cathrt.runtime.objects.results import StudyResults
+from cathrt.runtime.objects.results import Decision, StudyResults, results_from
 from tests.objects.dicom.generated_studies import CHARACTER_SETS, PlainFrames, generated_study
 from tests.passes import draft as made_draft
 
@@ -88,6 +89,51 @@ def test_a_long_draft_has_the_watermark_on_every_page(results: StudyResults, dra
     assert pages >= 3
     shown = [zlib.decompress(body) for body in _streams(octets) if body[:1] == b"x"]
     assert sum(b"PRELIMINARY DRAFT" in page for page in shown) == pages
+
+
+def test_documents_of_a_later_revision_name_those_of_the_draft_before(tmp_path: Path) -> None:
+    study = generated_study(tmp_path, 6, "drafted again", CHARACTER_SETS[4])
+    first = next(record for record in study.records if isinstance(record, StudyDraft))
+    until_first = study.records[: study.records.index(first) + 1]
+    before = results_from(until_first, study.store)
+    for made, earlier in zip(_documents(study.results), _documents(before), strict=True):
+        assert made.SOPInstanceUID != earlier.SOPInstanceUID
+        assert named_by(made) == [earlier.SOPInstanceUID]
+        assert "PredecessorDocumentsSequence" not in earlier
+
+
+def test_documents_name_none_where_the_draft_before_was_withheld_or_not_made(
+    tmp_path: Path, results: StudyResults
+) -> None:
+    study = generated_study(tmp_path / "again", 6, "drafted again", CHARACTER_SETS[4])
+    first = next(record for record in study.records if isinstance(record, StudyDraft))
+    withheld = replace(first, draft=made_draft(1, withheld="no GPU").draft)
+    for others in ([withheld], []):
+        records = [*others, *(record for record in study.records if record is not first)]
+        for made in _documents(results_from(records, study.store)):
+            assert "PredecessorDocumentsSequence" not in made
+    decided = replace(results, draft=None).decided(Decision("accepted", "Dr. A", datetime(2026, 12, 1, tzinfo=UTC)))
+    assert decided.draft_before is None
+
+
+def test_documents_of_a_decision_name_the_undecided_ones(results: StudyResults) -> None:
+    decided = results.decided(Decision("rejected", "Dr. A", datetime(2026, 12, 1, tzinfo=UTC)))
+    for made, earlier in zip(_documents(decided), _documents(results), strict=True):
+        assert named_by(made) == [earlier.SOPInstanceUID]
+
+
+def named_by(made: Dataset) -> list[str]:
+    return [
+        one.ReferencedSOPInstanceUID
+        for study in made.PredecessorDocumentsSequence
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ]
+
+
+def _documents(results: StudyResults) -> tuple[Dataset, Dataset]:
+    assert results.draft is not None
+    return draft_text(results, results.draft), draft_document(results, results.draft)
 
 
 def _streams(octets: bytes) -> list[bytes]:

@@ -11,10 +11,11 @@ import pytest
 from highdicom import sr
 from pydicom.dataset import Dataset
 
+from cathrt.runtime.alert import StudyEnded
 from cathrt.runtime.objects.dicom.kinds import MEASUREMENTS, MEASUREMENTS_3D, READING_3D
 from cathrt.runtime.objects.dicom.measurements import measurements
 from cathrt.runtime.objects.dicom.reading import reading
-from cathrt.runtime.objects.results import Decision, KeyFrame, StudyResults
+from cathrt.runtime.objects.results import Decision, KeyFrame, StudyResults, results_from
 from tests.objects.dicom.generated_studies import CHARACTER_SETS, generated_study
 
 
@@ -140,3 +141,18 @@ def test_a_reading_of_the_study_gives_percent_and_probability_on_the_artery_they
         "dominance": ("Probability", 0.8, "1", "41801008"),
     }
     assert made.SOPInstanceUID != measurements(results, MEASUREMENTS_3D).SOPInstanceUID
+
+
+def test_a_reading_names_the_reading_of_the_same_model_before_it(tmp_path: Path) -> None:
+    study = generated_study(tmp_path, 5, "read", CHARACTER_SETS[4])
+    (first,) = study.results.readings
+    other = replace(first, id="of another model", reading=replace(first.reading, bundle="another"))
+    end = next(record for record in study.records if isinstance(record, StudyEnded))
+    again = replace(end, id="again", revision=2)
+    second = replace(first, id="second reading", revision=2, ended=2)
+    results = results_from([*study.records, first, again, second, replace(other, ended=2)], study.store)
+    before = reading(results_from([*study.records, first], study.store), first, READING_3D)
+    made, first_of_its_model = (reading(results, one, READING_3D) for one in results.readings)
+    (named,) = made.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert named.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in first_of_its_model
