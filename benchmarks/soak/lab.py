@@ -89,7 +89,7 @@ class Lab:
         ]
         return "\n".join([
             *sources,
-            f"[feed]\nport = {self.feed_port}\n",
+            f"[feed]\nport = {self.feed_port}\n[page]\nport = 0\n",
             f"[listener]\nport = {self.listener_port}\nreserve_mib = 64\ndrain_s = 5.0\n"
             "study_settle_s = 5.0\nstudy_idle_s = 20.0\nstudy_long_idle_s = 40.0\n",
             "[supervisor]\nreserve_mib = 64\ndrain_s = 60.0\n",

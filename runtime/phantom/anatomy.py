@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.phantom import dodge
 from cathrt.runtime.phantom.branches import APEX_MM, GENERATIONS, STEP_MM, Vessel, grow
 from cathrt.runtime.phantom.curves import arc_length, catmull_rom
+from cathrt.runtime.phantom.disease import Disease, place_in
 from cathrt.runtime.phantom.tubes import TubeBundle
 
 Side = Literal["left", "right"]
@@ -112,14 +113,16 @@ def sample_tree(
     spread: float = 1.0,
     large_circumflex: bool = False,
     richness: float | None = None,
+    dominance: Dominance | None = None,
+    disease: Disease | None = None,
 ) -> CoronaryTree:
     """Draw one tree. spread scales every departure from the published means; 0 gives the mean tree with its twigs.
 
     large_circumflex: a left-dominant tree whose circumflex is wider than its anterior descending artery. richness: of
-    branches, 1 is average; None draws it.
+    branches, 1 is average. dominance, disease: None draws them.
     """
-    dominance: Dominance = "left" if rng.random() < _LEFT_DOMINANT_SHARE * (spread > 0) else "right"
-    builder = _Builder(rng, side, "left" if large_circumflex else dominance, spread)
+    drawn: Dominance = "left" if rng.random() < _LEFT_DOMINANT_SHARE * (spread > 0) else "right"
+    builder = _Builder(rng, side, "left" if large_circumflex else dominance or drawn, spread)
     if large_circumflex:
         builder.widen_circumflex()
     if richness is not None:
@@ -128,8 +131,10 @@ def sample_tree(
         _build_left(builder)
     else:
         _build_right(builder)
-    stenoses = builder.narrow()
-    occlusion = builder.occlude()
+    if disease is None:
+        stenoses, occlusion = builder.narrow(), builder.occlude()
+    else:
+        stenoses, occlusion = builder.suffer(disease)
     builder.grow_branches()
     vessels = tuple(builder.vessels)
     return CoronaryTree(
@@ -344,11 +349,28 @@ class _Builder:
             centre = float(self.rng.uniform(vessel.arc_mm[0] + 8.0, vessel.arc_mm[-1] - 8.0))
             length = float(self.rng.uniform(5.0, 22.0))
             percent = float(self.rng.uniform(25.0, 95.0))
-            off = (vessel.arc_mm - centre) / length
-            bell = np.where(np.abs(off) < 0.5, np.cos(np.pi * np.clip(off, -0.5, 0.5)) ** 2, 0.0)
-            self.vessels[index] = replace(vessel, radii=vessel.radii * (1.0 - 0.01 * percent * bell))
-            found.append(Stenosis(vessel.name, _segment_at(vessel, centre), centre, length, percent))
+            found.append(self._narrowed(index, centre, length, percent))
         return tuple(found)
+
+    def _narrowed(self, index: int, centre: float, length: float, percent: float) -> Stenosis:
+        vessel = self.vessels[index]
+        off = (vessel.arc_mm - centre) / length
+        bell = np.where(np.abs(off) < 0.5, np.cos(np.pi * np.clip(off, -0.5, 0.5)) ** 2, 0.0)
+        self.vessels[index] = replace(vessel, radii=vessel.radii * (1.0 - 0.01 * percent * bell))
+        return Stenosis(vessel.name, _segment_at(vessel, centre), centre, length, percent)
+
+    def suffer(self, disease: Disease) -> tuple[tuple[Stenosis, ...], Occlusion | None]:
+        """Narrow and close what the disease says, in place of what would be drawn."""
+        found = []
+        for one in disease.narrowings:
+            if (place := place_in(self.vessels, one.segment, one.at)) is not None:
+                found.append(self._narrowed(*place, one.length_mm, one.diameter_stenosis_percent))
+        closure = disease.closure
+        place = None if closure is None else place_in(self.vessels, closure.segment, closure.at)
+        if closure is None or place is None:
+            return tuple(found), None
+        name = self.vessels[place[0]].name
+        return tuple(found), Occlusion(name, closure.segment, place[1], closure.collateral)
 
     def occlude(self) -> Occlusion | None:
         """Now and then a chronic total occlusion: no contrast beyond it but what collaterals bring."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cathrt.runtime.phantom.anatomy import CoronaryTree
 from cathrt.runtime.phantom.branches import Vessel
 from cathrt.runtime.phantom.curves import arc_length, catmull_rom
+from cathrt.runtime.phantom.disease import Calcium, place_in
 from cathrt.runtime.phantom.motion import freedom_by_arc
 from cathrt.runtime.phantom.skeleton import MIDLINE_X_MM
 from cathrt.runtime.phantom.tubes import TubeBundle
@@ -167,6 +168,23 @@ def _calcium(rng: np.random.Generator, vessel: Vessel) -> Opaque:
     per_mm = float(rng.uniform(0.02, 0.08))
     freedom = float(freedom_by_arc(np.array([arc_mm]))[0])
     return _opaque("calcification", lines, float(rng.uniform(0.25, 0.6)), per_mm, freedom)
+
+
+def calcium_in(tree: CoronaryTree, plaque: Calcium) -> Opaque | None:
+    """The plaque in this tree; None where the tree has no such segment."""
+    place = place_in(tree.vessels, plaque.segment, plaque.at)
+    if place is None:
+        return None
+    vessel, middle = tree.vessels[place[0]], place[1]
+    first_mm = max(float(vessel.arc_mm[0]), middle - 0.5 * plaque.length_mm)
+    at = np.arange(first_mm, min(float(vessel.arc_mm[-1]), middle + 0.5 * plaque.length_mm), 0.5)
+    points = np.column_stack([np.interp(at, vessel.arc_mm, vessel.points[:, axis]) for axis in range(3)])
+    # On the wall as it was before the lumen was narrowed, or a tight plaque would lie in the lumen's middle.
+    radius = float(np.percentile(vessel.radii[vessel.segment == plaque.segment], 75))
+    first, second = _ring_axes(points)
+    angles = plaque.turn + 2 * np.pi * np.arange(plaque.rods) / plaque.rods
+    lines = [points + (radius + 0.25) * (np.cos(angle) * first + np.sin(angle) * second) for angle in angles]
+    return _opaque("calcification", lines, plaque.radius_mm, plaque.per_mm, np.tile(freedom_by_arc(at), plaque.rods))
 
 
 def _guidewire(rng: np.random.Generator, tree: CoronaryTree) -> Opaque:

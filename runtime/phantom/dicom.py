@@ -29,16 +29,21 @@ _UNDEFINED = 0xFFFFFFFF
 
 
 def write_xa(
-    run: Run, render: Render, path: Path, syntax: Syntax = "explicit-le", acquisition: Acquisition | None = None
+    run: Run,
+    render: Render,
+    path: Path,
+    syntax: Syntax = "explicit-le",
+    acquisition: Acquisition | None = None,
+    study: str = "",
 ) -> Path:
-    """Write every frame of `run` to `path`; returns it. The same run gives the same bytes.
+    """Write every frame of `run` to `path`; returns it. The same run gives the same bytes. study: as of xa_header().
 
     render(index) gives frame `index`: (rows, columns) uint8 or uint16 stored values, called once each, in order.
     Raises ConfigError before the first frame where the syntax cannot hold the run's bits.
     """
     assert run.frame_count is not None
     encoding = encoding_for(syntax, run.grayscale.bits_stored, run.source)
-    dataset = xa_header(run, acquisition, instance=f"|{syntax}" if encoding.lossy else "")
+    dataset = xa_header(run, acquisition, instance=f"|{syntax}" if encoding.lossy else "", study=study)
     frames = _frames(render, run.frame_count, np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2"))
     dataset.LossyImageCompression = "00"
     if acquisition is not None and acquisition.jpeg_quality is not None:

@@ -56,15 +56,16 @@ def acquisition_from_scene(scene: Scene) -> Acquisition:
     )
 
 
-def xa_header(run: Run, acquisition: Acquisition | None, *, instance: str = "") -> Any:
+def xa_header(run: Run, acquisition: Acquisition | None, *, instance: str = "", study: str = "") -> Any:
     """A pydicom Dataset that lacks nothing but Pixel Data and compression. The same arguments give the same values.
 
-    instance: tells apart files of one run that hold other pixels, as a lossy copy does (PS3.3 C.7.6.1.1.5).
+    instance: tells apart files of one run that hold other pixels, as a lossy copy does (PS3.3 C.7.6.1.1.5). study: runs
+    with the same name here are of one study; "": each is a study of its own.
     """
     from pydicom.dataset import Dataset
 
     dataset = Dataset()
-    _identify(dataset, run, instance)
+    _identify(dataset, run, instance, study or run.run_id)
     _expose(dataset, run, acquisition)
     _position(dataset, run)
     _time(dataset, run, acquisition)
@@ -87,13 +88,13 @@ def decimal(value: float | None) -> str:
     return "" if value is None else format_number_as_ds(float(value))
 
 
-def _identify(dataset: Any, run: Run, instance: str) -> None:
+def _identify(dataset: Any, run: Run, instance: str, study: str) -> None:
     """Patient, General Study, Series, Equipment and Image, SOP Common: each says that there is no patient."""
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "SINGLE PLANE"]
     dataset.SOPClassUID = XA_IMAGE_STORAGE
     dataset.SOPInstanceUID = uid(f"instance|{run.run_id}|{run.timing.frame_rate_hz:g} Hz{instance}")
-    dataset.StudyInstanceUID = uid(f"study|{run.run_id}")
+    dataset.StudyInstanceUID = uid(f"study|{study}")
     dataset.SeriesInstanceUID = uid(f"series|{run.run_id}")
     dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = _NO_DATE, _NO_TIME, ""
     dataset.Modality = "XA"

@@ -66,3 +66,21 @@ def sample_geometry(
     heading = rng.uniform(0.0, 2 * np.pi)
     pan = float(rng.uniform(18.0, 45.0)) * (np.cos(heading) * right + np.sin(heading) * up)
     return carm, -centre + off[0] * right + off[1] * up, pan
+
+
+def geometry_at(
+    rng: np.random.Generator, angles_deg: tuple[float, float], centre: NDArray[np.float64], matrix: int
+) -> tuple[CArm, NDArray[np.float64]]:
+    """The C-arm at these primary and secondary angles, and the table set so that `centre` lies near the middle."""
+    carm = CArm(
+        primary_angle_deg=angles_deg[0],
+        secondary_angle_deg=angles_deg[1],
+        source_to_isocentre_mm=float(rng.uniform(720.0, 810.0)),
+        source_to_detector_mm=float(np.clip(rng.normal(1060.0, 50.0), 950.0, 1150.0)),
+        rows=matrix,
+        columns=matrix,
+        pixel_mm=float(rng.uniform(145.0, 185.0)) / matrix,
+    )
+    right, up, _ = carm.axes()
+    off = np.clip(rng.normal(0.0, 6.0, 2), -12.0, 12.0)
+    return carm, -centre + off[0] * right + off[1] * up

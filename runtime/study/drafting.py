@@ -11,12 +11,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from cathrt.runtime.alert import Draft, RunSummary, StudyDraft
+from cathrt.runtime.alert import Draft, RunSummary, StudyDraft, StudyFindings
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import CathrtError, ConfigError, EngineError, ManifestError, SourceError
 from cathrt.runtime.failpoints import failpoint
@@ -67,7 +67,8 @@ class _Confirmed:
 class Drafts:
     """One thread uses it. close() it at the end.
 
-    writer: of the drafts; all of it that takes long is done in `thread`. wall: seconds since 1970.
+    writer: of the drafts; all of it that takes long is done in `thread`. wall: seconds since 1970. readings: of a study
+    at this revision of its end, by models whose findings a draft may state.
     """
 
     writer: Writer
@@ -79,6 +80,7 @@ class Drafts:
     thread: ModelThread
     wall: Callable[[], float] = time.time
     now_s: Callable[[], float] = time.monotonic
+    readings: Callable[[str, int], Sequence[StudyFindings]] = lambda study, ended: ()
     _unseen: deque[tuple[WaitingRun, StudyRun]] = field(default_factory=lambda: deque(maxlen=_MOST_UNSEEN))
     _prepared: bool = False
     _failures: int = 0  # in a row, outside drafts
@@ -161,7 +163,8 @@ class Drafts:
         while wanted := self.writer.lacks(known):
             self._see(wanted[0], partial(self._opening, confirmed.objects[wanted[0].run_id]), known)
         leave = threading.Event()
-        draft = self.thread.do(lambda: self.writer.write(waiting.study, known, leave, self.thread.told), leave)
+        found = [one.reading.findings for one in self.readings(waiting.study, waiting.end.revision)]
+        draft = self.thread.do(lambda: self.writer.write(waiting.study, known, leave, self.thread.told, found), leave)
         if draft is None:
             raise LeftError
         return draft
@@ -189,7 +192,7 @@ class Drafts:
             unjudged=confirmed.unjudged,
             after_study_s=max(0.0, self.wall() - waiting.end.ended_at),
             draft=draft,
-            notice=gravest_notice(self.writer, confirmed.summaries),
+            notice=gravest_notice(self.writer, confirmed.summaries, self.readings(waiting.study, waiting.end.revision)),
         )
         failpoint("study.drafted")
         self.journal.append(record)

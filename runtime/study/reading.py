@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from cathrt.runtime.alert import RunSummary
+from cathrt.runtime.alert import RunSummary, StudyFindings
+from cathrt.runtime.bundle.manifest import NO_BETTER
 from cathrt.runtime.config import LimitsConfig
 from cathrt.runtime.errors import CathrtError, SourceError
 from cathrt.runtime.failpoints import failpoint
@@ -154,6 +155,23 @@ class Readings:
         self._read(one, waiting, asked, facts, max(0.0, self.wall() - end.ended_at))
         self.book.note_read(one.name, [of_run.arrival for of_run in facts])
         self.book.done_with_end(waiting, one.name, end.seq)
+
+    def of_end(self, study: str, ended: int) -> Sequence[StudyFindings]:
+        """What the readers found at this revision of the study's end, in their order, for a draft to state.
+
+        Without those of a model that is no better than chance, and without what was withheld. Raises JournalError.
+        """
+        found = []
+        for one in self.readers:
+            manifest = one.reader.bundle.manifest
+            revision = self.features.last_revision(one.reader.bundle.manifest_sha256, study)
+            stored = stored_record(self.journal.path, reading_id(one.reader, study, revision)) if revision else None
+            record = None if stored is None else record_from_body(stored.body, record_parts())
+            if not isinstance(record, StudyFindings) or manifest.worth == NO_BETTER:
+                continue
+            if record.ended == ended and record.reading.withheld is None:
+                found.append(record)
+        return found
 
     # Runs of studies that go on.
 

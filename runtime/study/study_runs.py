@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 
-from cathrt.runtime.alert import NOTICES, RunSummary
+from cathrt.runtime.alert import NOTICES, RunSummary, StudyFindings
 from cathrt.runtime.errors import SourceError
 from cathrt.runtime.frame import Frame, LostFrame, Run
 from cathrt.runtime.model_kind import StudyRun, Writer
@@ -28,9 +28,9 @@ def study_run(summary: RunSummary) -> StudyRun:
     return StudyRun(summary.run_id, summary.pass_id, None, (), ())
 
 
-def gravest_notice(writer: Writer, summaries: Iterable[RunSummary]) -> str:
-    """What a draft must say: what its own bundle asks for, or one that judged its runs."""
-    asked_for = (writer.bundle.manifest.notice, *(summary.notice for summary in summaries))
+def gravest_notice(writer: Writer, summaries: Iterable[RunSummary], readings: Iterable[StudyFindings] = ()) -> str:
+    """What a draft must say: what its own bundle asks for, one that judged its runs, or one that read the study."""
+    asked_for = (writer.bundle.manifest.notice, *(one.notice for one in summaries), *(one.notice for one in readings))
     return max(asked_for, key=NOTICES.index)
 
 

@@ -5,12 +5,11 @@ Not for: reading files of weights (weights/), or the networks (graphs/).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from cathrt.export.bundle.given_files import given_bytes, given_object
 from cathrt.export.models.report.asked import Asked
 from cathrt.export.models.report.picture_settings import picture_of
 from cathrt.export.models.report.prompts_file import prompts_from, texts_of
@@ -19,7 +18,6 @@ from cathrt.export.models.report.weights import IdentifiedWeights, Merged, open_
 from cathrt.runtime.errors import ConfigError
 from cathrt.runtime.models.report.section import ReportSection
 from cathrt.runtime.models.report.tokens import Tokenizer
-from cathrt.runtime.outside.input_file import read_input_file
 from cathrt.runtime.outside.plain_text import shown
 
 _LONGEST_NAME = 100
@@ -81,26 +79,9 @@ def source_of(asked: Asked) -> Source:
     _require_room(section)
     name = asked.name if asked.name is not None else shown(asked.base.resolve().name)[:_LONGEST_NAME]
     notes = (*base.notes, *notes)
-    card = None if asked.card is None else _read("--card", asked.card)
-    training = None if asked.training is None else _training(asked.training)
+    card = None if asked.card is None else given_bytes("--card", asked.card)
+    training = None if asked.training is None else given_object("--training", asked.training)
     return Source(name, weights, weights.identity(), merged, section, document, tokenizer, notes, card, training)
-
-
-def _read(option: str, path: Path) -> bytes:
-    try:
-        return read_input_file(path)
-    except OSError as exc:
-        raise ConfigError(f"{option} {path}: cannot be read ({exc.strerror}): check the path") from exc
-
-
-def _training(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(_read("--training", path).decode("utf-8"))
-    except (ValueError, RecursionError) as exc:
-        raise ConfigError(f"--training {path}: is no JSON ({exc}): give a file with one object") from exc
-    if not isinstance(document, dict):
-        raise ConfigError(f"--training {path}: holds a {type(document).__name__}, expected one JSON object")
-    return document
 
 
 def _require_room(section: ReportSection) -> None:

@@ -5,19 +5,16 @@ Not for: measuring it (benchmarks/report_quality.py); without such figures there
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cathrt.export.qualify.measured_line import from_measured_line
 from cathrt.export.qualify.worth import FEWEST
 from cathrt.runtime.bundle.manifest import BETTER, NO_BETTER, TOO_FEW, WorthVerdict
-from cathrt.runtime.errors import ConfigError
-from cathrt.runtime.outside.input_file import read_input_file
 
 BENCH = "report_quality"
-MEASURED_BY = f"python -m benchmarks.{BENCH} --json"
 _SHOWN = "lesion_f1"  # figures that begin so are what the verdict rests on
 
 
@@ -41,23 +38,7 @@ def worth_from(path: Path | None, weights_sha256: str) -> ReportWorth:
     the interval. The line says of which weights it is (weights_sha256: provenance.chain.weights of the bundle).
     Raises ConfigError where it is of others.
     """
-    if path is None:
-        return NOTHING
-    try:
-        document = json.loads(read_input_file(path).decode("utf-8").strip().rpartition("\n")[2])
-        if document["bench"] != BENCH:
-            raise ConfigError(f"{path}: its last line is of {document['bench']!r}, expected {BENCH}: run {MEASURED_BY}")
-        measured = str(document["weights_sha256"])
-        found = _worth(document)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise ConfigError(
-            f"{path}: no figures in its last line ({type(exc).__name__}: {exc}): give what {MEASURED_BY} printed"
-        ) from exc
-    if measured != weights_sha256:
-        raise ConfigError(
-            f"{path}: figures of weights {measured[:16]}, these are {weights_sha256[:16]}: evaluate a bundle of these"
-        )
-    return found
+    return NOTHING if path is None else from_measured_line(path, BENCH, weights_sha256, _worth)
 
 
 def _worth(document: Mapping[str, Any]) -> ReportWorth:

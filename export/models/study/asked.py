@@ -18,7 +18,8 @@ from cathrt.runtime.models.study.section import Empty
 class Asked:
     """The command's own options. checkpoint: None for random weights. encoder: which network random weights are of.
 
-    layers, weight_bits, rest: of int8. name: None for that of the checkpoint's file.
+    layers, weight_bits, rest: of int8. name: None for that of the checkpoint's file. worth, card, training: files of
+    what was measured of these weights, of their model card, and of how they were trained.
     """
 
     product: str
@@ -31,4 +32,7 @@ class Asked:
     weight_bits: WeightBits = 8
     rest: Rest = "float32"
     name: str | None = None
+    worth: Path | None = None
+    card: Path | None = None
+    training: Path | None = None
     demonstration: bool = False

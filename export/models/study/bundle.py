@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cathrt.export.bundle.join import CARD
 from cathrt.export.bundle.sign import Content
 from cathrt.export.models.study.asked import Asked
 from cathrt.export.models.study.networks import calibrated_on, declared
@@ -30,6 +31,8 @@ def manifest_of(
         for role, network in declared(source).items()
     }
     payload: dict[str, Content] = {name: path for one in parts.values() for name, path in one.files().items()}
+    if source.card is not None:
+        payload[CARD] = source.card
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=source.name,

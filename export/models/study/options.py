@@ -15,12 +15,12 @@ from cathrt.export.qualify.exported import Exported
 from cathrt.runtime.bundle.manifest import Precision, Rest
 from cathrt.runtime.errors import ConfigError
 
-ProductName = Literal["generic", "stenosis", "cto", "syntax", "mace", "cathef", "deeprv", "deepifr"]
+ProductName = Literal["generic", "stenosis", "cto", "syntax", "mace", "cathef", "deeprv", "deepifr", "demonstration"]
 PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 RestName = Literal["fp32", "bf16"]
 _RESTS: dict[str, Rest] = {"fp32": "float32", "bf16": "bfloat16"}
-EncoderName = Literal["mvit_v2_s", "mvit_v2_mini"]
+EncoderName = Literal["mvit_v2_s", "mvit_v2_mini", "mvit_v2_demo"]
 
 
 def study_export(
@@ -53,6 +53,17 @@ def study_export(
         RestName, typer.Option(help="What int8 in OpenVINO computes between its int8 layers; bf16 if the CPU has it.")
     ] = "fp32",
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: that of the checkpoint.")] = None,
+    worth: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="Output of benchmarks.study_accuracy --json for a bundle of these weights."),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(readable=False, help="Model card, Markdown; goes into the bundle as MODEL_CARD.md.")
+    ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="JSON that says how the weights were trained; goes into the provenance."),
+    ] = None,
     demonstration: Annotated[
         bool, typer.Option("--demonstration", help="Weights that only demonstrate, and are not for reading angiograms.")
     ] = False,
@@ -75,6 +86,9 @@ def study_export(
         weight_bits=7 if weight_bits == 7 else 8,
         rest=_RESTS[rest],
         name=name,
+        worth=worth,
+        card=card,
+        training=training,
         demonstration=demonstration,
     )
     return export_study(request, asked)

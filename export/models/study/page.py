@@ -12,15 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from cathrt.export.models.study.comparison import QuestionDifference
 from cathrt.export.models.study.verdict import TargetVerdict, rounded
+from cathrt.export.models.study.worth import StudyWorth
 from cathrt.export.qualify.html import STYLE, card, listed, section, table
 from cathrt.runtime.alert import NOTICE
+from cathrt.runtime.bundle.manifest import BETTER, NO_BETTER, TOO_FEW, WorthVerdict
 from cathrt.runtime.outside.plain_text import html_text, json_escaped
 
 _LISTED = 20
+_COLOURS: dict[WorthVerdict, Literal["good", "bad", "open"]] = {BETTER: "good", NO_BETTER: "bad", TOO_FEW: "open"}
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>cathrt: export of $model</title>
@@ -35,12 +38,17 @@ $style
 
 
 def write_report(
-    folder: Path, model: str, verdicts: Sequence[TargetVerdict], evidence: Mapping[str, Any], about: Sequence[str]
+    folder: Path,
+    model: str,
+    verdicts: Sequence[TargetVerdict],
+    worth: StudyWorth,
+    evidence: Mapping[str, Any],
+    about: Sequence[str],
 ) -> None:
     """Both files in a folder, which is made anew. evidence: as the manifest has it. about: lines at the page's head."""
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-report-"))
     try:
-        (unfinished / "qualification.html").write_text(_page(model, verdicts, about), encoding="utf-8")
+        (unfinished / "qualification.html").write_text(_page(model, verdicts, worth, about), encoding="utf-8")
         document = {
             "model": model,
             "failures": {one.target: list(map(str, one.failures)) for one in verdicts},
@@ -61,15 +69,20 @@ def _plain(one: QuestionDifference) -> dict[str, Any]:
     return {**asdict(one), **numbers, "flips": list(map(str, one.flips))}
 
 
-def _page(model: str, verdicts: Sequence[TargetVerdict], about: Sequence[str]) -> str:
+def _page(model: str, verdicts: Sequence[TargetVerdict], worth: StudyWorth, about: Sequence[str]) -> str:
     return _PAGE.substitute(
         style=STYLE,
         notice=html_text(NOTICE),
         model=html_text(model),
         precision=html_text(", ".join(dict.fromkeys(one.precision for one in verdicts))),
         about="<br>".join(map(html_text, about)),
-        sections="".join(part for one in verdicts for part in _target(one)),
+        sections=_worth(worth) + "".join(part for one in verdicts for part in _target(one)),
     )
+
+
+def _worth(worth: StudyWorth) -> str:
+    items = "".join(f"<li>{html_text(line)}</li>" for line in worth.lines)
+    return card(_COLOURS[worth.verdict], f"Worth: {worth.verdict}", f"<ul>{items}</ul>")
 
 
 def _target(one: TargetVerdict) -> list[str]:

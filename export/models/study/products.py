@@ -1,4 +1,4 @@
-"""The published products: how each makes clips, how many it takes, what it asks, and where that is written.
+"""The published products, and the demonstration: how each makes clips, how many it takes, what it asks, its sources.
 
 Releases differ from the configurations that their weights were trained with, so every number can be given another one
 (settings_file.py). Not for: sizes of networks (checkpoint.py finds them in the weights).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cathrt.export.models.study.demo.questions import MEAN, RUNS, STD, demonstration_questions
 from cathrt.export.models.study.segments import segment_questions
 from cathrt.runtime.models.study.section import StudyQuestion
 
@@ -116,6 +117,10 @@ PRODUCTS: Mapping[str, Product] = {
                 "mean, std": "not published: those of the generic product",
                 "questions": "not published: give them in --settings",
             },
+        ),
+        Product(
+            "demonstration", RUNS, 1, MEAN, STD, demonstration_questions(),
+            dict.fromkeys(("runs", "stride", "mean, std", "questions"), "the training on generated patients"),
         ),
     )
 }  # fmt: skip

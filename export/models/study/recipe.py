@@ -1,7 +1,7 @@
 """From a checkpoint to a qualified, signed bundle for all targets: the order of the stages.
 
-Nothing is signed that misses its gate; a report is left either way. Stages that are done are not done again. Not for:
-the stages themselves, or reading a command line (options.py).
+Nothing is signed that misses its gate, or whose worth nothing shows unless that is asked for; a report is left either
+way. Stages that are done are not done again. Not for: the stages themselves, or reading a command line (options.py).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from cathrt.export.models.study.reference import Expected, expected_of
 from cathrt.export.models.study.source import Source, source_of
 from cathrt.export.models.study.targets import StandIn, TargetParts, parts_of, require_possible, stand_in_for
 from cathrt.export.models.study.verdict import TargetVerdict
+from cathrt.export.models.study.worth import StudyWorth, worth_from
 from cathrt.export.qualify.exported import AnyTarget, Exported
 from cathrt.export.qualify.gate import tightened
 from cathrt.export.recipe.stage_cache import StageCache, tool_versions
-from cathrt.runtime.bundle.manifest import TOO_FEW, Manifest
+from cathrt.runtime.bundle.manifest import BETTER, Manifest
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.errors import ManifestError
 from cathrt.runtime.models.study.section import ENCODER
 
 WORK = ".work"
 BUNDLE, REPORT, UNSIGNED = "bundle", "bundle.report", "bundle.unsigned"
-_WORTH = "answers about studies: no study of known truth"
 
 
 def export_study(request: OwnRequest, asked: Asked) -> tuple[Exported, ...]:
@@ -46,6 +46,7 @@ def export_study(request: OwnRequest, asked: Asked) -> tuple[Exported, ...]:
     require_possible(asked, request.targets)
     gate = tightened(GATES[asked.precision], request.limits)
     source = source_of(asked)
+    worth = worth_from(asked.worth, source.weights.sha256)
     for note in source.weights.notes:
         request.note(note)
     cache = StageCache(request.out / WORK, request.told)
@@ -55,7 +56,7 @@ def export_study(request: OwnRequest, asked: Asked) -> tuple[Exported, ...]:
     clips = phantom_clips(source.section.clip, COMPARED_CLIPS, COMPARED_SEED)
     studies = studies_of(len(clips), source.section.runs)
     with candidate(request.out / WORK, manifest, payload) as opened:
-        return _Export(request, asked, source, cache, clips, studies, gate).finished(opened, parts)
+        return _Export(request, asked, source, cache, clips, studies, gate).finished(opened, parts, worth)
 
 
 class _Export:
@@ -76,7 +77,9 @@ class _Export:
         told = json.dumps([clips.sha256, [asdict(study) for study in studies]])
         self._set_sha256 = hashlib.sha256(told.encode()).hexdigest()
 
-    def finished(self, opened: Bundle, parts: Mapping[AnyTarget, TargetParts]) -> tuple[Exported, ...]:
+    def finished(
+        self, opened: Bundle, parts: Mapping[AnyTarget, TargetParts], worth: StudyWorth
+    ) -> tuple[Exported, ...]:
         """Qualify each target, leave the report, and sign if everything passes."""
         out, key = self._request.out, self._request.key
         before = signed_before(out / BUNDLE, opened.manifest, key)
@@ -85,11 +88,12 @@ class _Export:
             self._cache, self._source, self._clips, self._studies, lambda done, of: advance("float32 network", done, of)
         )
         verdicts = [self._verdict(opened, target, one, expected) for target, one in parts.items()]
-        evidence = self._evidence(opened.manifest, verdicts)
-        write_report(out / REPORT, opened.manifest.name, verdicts, evidence, self._about())
+        evidence = self._evidence(opened.manifest, verdicts, worth)
+        write_report(out / REPORT, opened.manifest.name, verdicts, worth, evidence, self._about())
         path, signed = None, False
-        if all(one.fidelity == "passed" for one in verdicts) and self._request.sign_anyway:
-            manifest = replace(opened.manifest, evidence=evidence, worth=TOO_FEW)
+        passed = all(one.fidelity == "passed" for one in verdicts)
+        if passed and (worth.verdict == BETTER or self._request.sign_anyway):
+            manifest = replace(opened.manifest, evidence=evidence, worth=worth.verdict)
             if key is None:
                 path = leave_unsigned(opened, manifest, out / UNSIGNED)
             else:
@@ -102,8 +106,8 @@ class _Export:
             before.close()
         return tuple(
             Exported(
-                one.target, one.fidelity, tuple(map(str, one.failures)), TOO_FEW, out / REPORT, path, signed,
-                one.not_run, (_WORTH,),
+                one.target, one.fidelity, tuple(map(str, one.failures)), worth.verdict, out / REPORT, path, signed,
+                one.not_run, worth.lines,
             )
             for one in verdicts
         )  # fmt: skip
@@ -148,14 +152,19 @@ class _Export:
         kept = self._cache.result(f"qualification-{target}", inputs, make)
         return adapter.validate_json((kept / "comparison.json").read_bytes())
 
-    def _evidence(self, manifest: Manifest, verdicts: Sequence[TargetVerdict]) -> dict[str, Any]:
+    def _evidence(self, manifest: Manifest, verdicts: Sequence[TargetVerdict], worth: StudyWorth) -> dict[str, Any]:
         files = {target: manifest.network(ENCODER).artifacts[target].file for target in self._request.targets}
         told: dict[str, Any] = {
             "qualification": {
                 one.target: one.evidence(manifest.files[files[one.target]], self._set_sha256, tool_versions())
                 for one in verdicts
             },
-            "worth": {"verdict": TOO_FEW, "figures": [_WORTH]},
+            "worth": {
+                "verdict": worth.verdict,
+                "figures": list(worth.lines),
+                "measured_on": worth.measured_on,
+                "no_better": list(worth.no_better),
+            },
         }
         if not_run := {one.target: one.not_run for one in verdicts if one.not_run}:
             told["not_run"] = not_run

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cathrt.export.bundle.given_files import given_bytes, given_object
 from cathrt.export.models.study.asked import Asked
 from cathrt.export.models.study.checkpoint import StudyWeights, read_checkpoint
 from cathrt.export.models.study.drawn import drawn_weights
@@ -27,12 +28,14 @@ _GATES = 256  # of random weights: as most products have
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """name: of the bundle."""
+    """name: of the bundle. card, training: as they were given."""
 
     name: str
     weights: StudyWeights
     product: Product
     section: StudySection
+    card: bytes | None = None
+    training: Mapping[str, Any] | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -44,7 +47,8 @@ class Source:
         """For the provenance: what the weights are, and where the product's numbers are from."""
         head = self.weights.head
         read = {"encoder": self.weights.encoder.name, "gated": head.gated, "views": head.views}
-        return {"arch": "deepcoro-clip", "weights_read": read, "settings_from": dict(self.product.sources)}
+        told = {"arch": "deepcoro-clip", "weights_read": read, "settings_from": dict(self.product.sources)}
+        return told if self.training is None else {**told, "training": dict(self.training)}
 
 
 def source_of(asked: Asked) -> Source:
@@ -71,7 +75,9 @@ def source_of(asked: Asked) -> Source:
         views=weights.head.views,
         questions=product.questions,
     )
-    return Source(_name(asked), weights, product, section)
+    card = None if asked.card is None else given_bytes("--card", asked.card)
+    training = None if asked.training is None else given_object("--training", asked.training)
+    return Source(_name(asked), weights, product, section, card, training)
 
 
 def _weights(asked: Asked, product: Product) -> StudyWeights:

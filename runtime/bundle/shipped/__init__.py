@@ -10,7 +10,7 @@ from pathlib import Path
 from cathrt.runtime.errors import ManifestError
 
 FOLDER = Path(__file__).parent.absolute()
-_JUDGES, _WRITES = "demonstration", "demonstration_drafts"
+_JUDGES, _WRITES, _READS = "demonstration", "demonstration_drafts", "demonstration_studies"
 
 
 def demonstration_bundle() -> Path:
@@ -26,9 +26,14 @@ def demonstration_drafts_bundle() -> Path:
     return _folder(_WRITES)
 
 
+def demonstration_studies_bundle() -> Path:
+    """Folder of the shipped bundle that reads studies. Raises ManifestError where this install lacks it."""
+    return _folder(_READS)
+
+
 def shipped_keys() -> tuple[str, ...]:
     """Public keys (hex) whose bundles this version of cathrt trusts by itself: those of the demonstrations."""
-    return tuple(map(_key, (_JUDGES, _WRITES)))
+    return tuple(map(_key, (_JUDGES, _WRITES, _READS)))
 
 
 def _folder(name: str) -> Path:

@@ -11,14 +11,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from cathrt.runtime.alert import StudyFinding
 from cathrt.runtime.model_kind import StudyRun
-from cathrt.runtime.models.report.facts import Facts, Findings, KeyFrame, Side
+from cathrt.runtime.models.report.confirmed import facts_from_readings
+from cathrt.runtime.models.report.facts import Findings, KeyFrame, Side
 
 _SIDES: tuple[Side, ...] = ("left", "right")
 
 
-def findings_from_runs(runs: Sequence[StudyRun]) -> Findings:
-    """Key frames of all runs, best first, and the sides that any run shows.
+def findings_from_runs(runs: Sequence[StudyRun], readings: Sequence[Sequence[StudyFinding]] = ()) -> Findings:
+    """Key frames of all runs, best first, the sides that any run shows, and what models that read the study found.
 
     The first one of each run comes before all second ones: a run's order rests on more than the scores (ranking.py).
     """
@@ -28,7 +30,8 @@ def findings_from_runs(runs: Sequence[StudyRun]) -> Findings:
         for rank, (frame, score) in enumerate(zip(run.key_frames, run.scores, strict=True))
     )
     sides = tuple(side for side in _SIDES if any(run.side == side for run in runs))
-    return Findings(len(runs), tuple(key_frame for _, _, _, key_frame in ranked), Facts(sides))
+    known = facts_from_readings(readings, sides)
+    return Findings(len(runs), tuple(key_frame for _, _, _, key_frame in ranked), known)
 
 
 def findings_sha256(findings: Findings) -> str:

@@ -29,7 +29,7 @@ def items_of(facts: Facts) -> tuple[str, ...]:
     for lesion in facts.lesions:
         items += _lesion_items(lesion)
     held = {SIDE_OF[lesion.artery] for lesion in facts.lesions}
-    items += [_clear(side) for side in facts.sides if side not in held]
+    items += [clear_item(side) for side in facts.sides if side not in held]
     if facts.dominance is not None:
         items.append(f"dominance {facts.dominance}")
     if facts.grafts is not None:
@@ -42,7 +42,7 @@ def essential_items(facts: Facts) -> frozenset[str]:
     any lesion, that there is none. Not the dominance, nor that one side has no lesion where the other has."""
     leave_out = {f"dominance {facts.dominance}", "grafts 0"}
     if facts.lesions:
-        leave_out |= {_clear(side) for side in facts.sides}
+        leave_out |= {clear_item(side) for side in facts.sides}
     return frozenset(items_of(facts)) - leave_out
 
 
@@ -73,7 +73,7 @@ def stated_items(statements: Iterable[Statement], facts: Facts) -> frozenset[str
                 said.add(f"grafts {count}")
             case _:
                 pass
-    said |= {_clear(side) for side in facts.sides if set(arteries_of((side,))) <= cleared}
+    said |= {clear_item(side) for side in facts.sides if set(arteries_of((side,))) <= cleared}
     return frozenset(said & set(items_of(facts)))
 
 
@@ -90,7 +90,7 @@ def _shown(side: Side) -> str:
     return f"{side} coronary artery shown"
 
 
-def _clear(side: Side) -> str:
+def clear_item(side: Side) -> str:
     return f"no lesion on the {side}"
 
 

@@ -14,9 +14,12 @@ from cathrt.runtime.models.report.words import ARTERY_NAMES, DOMINANCE_NAMES, SE
 
 def prose_from_facts(language: Language, facts: Facts) -> str:
     """States every fact once: sides, lesions as they are listed, sides without a lesion, dominance, grafts."""
-    if language == "en":
-        return " ".join(_english(facts))
-    return "".join(_japanese(facts))
+    return (" " if language == "en" else "").join(sentences_of(language, facts))
+
+
+def sentences_of(language: Language, facts: Facts) -> list[str]:
+    """The sentences of that prose, each of one fact; in both languages in the same order."""
+    return _english(facts) if language == "en" else _japanese(facts)
 
 
 def _english(facts: Facts) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Draft
+from cathrt.runtime.alert import Draft, StudyFinding
 from cathrt.runtime.bundle.manifest import Preprocessing
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig, Policy
@@ -92,8 +92,9 @@ class ReportWriter:
         runs: Sequence[StudyRun],
         stop: threading.Event,
         told: Callable[[], None] = lambda: None,
+        readings: Sequence[Sequence[StudyFinding]] = (),
     ) -> Draft | None:
-        findings = findings_from_runs(runs)
+        findings = findings_from_runs(runs, readings)
         shown = self._shown(findings)
         if not findings.known.sides:
             return self._draft(findings, "no run shows a coronary artery whose side is known")

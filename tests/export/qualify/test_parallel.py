@@ -16,7 +16,7 @@ def test_results_come_in_order_though_later_work_is_done_first() -> None:
 
     def work(number: int, tool: str, stopping: threading.Event) -> int:
         if number == 0:
-            assert first_may_end.wait(10)
+            assert first_may_end.wait(60)
         elif number == 1:
             first_may_end.set()
         return number
@@ -50,7 +50,7 @@ def test_whoever_asks_for_no_more_stops_what_is_going_on() -> None:
     def work(number: int, tool: str, stopping: threading.Event) -> int:
         if number == 0:
             return 0
-        assert stopping.wait(10)
+        assert stopping.wait(60)
         stopped.set()
         raise StoppedError
 

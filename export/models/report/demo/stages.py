@@ -5,8 +5,8 @@ Not for: running the stages (train_report.py), or their losses (vision_stage.py,
 
 from __future__ import annotations
 
+from cathrt.export.checkpoint.training_loop import Plan
 from cathrt.export.models.report.demo.language_stage import Mixture
-from cathrt.export.models.report.demo.training import Plan
 
 # Sets of scenes that can never meet: seeds far apart, whatever the options. None is the keyframe demonstration's.
 TRAINING_START, TEST_START = 60_000_000, 70_000_000

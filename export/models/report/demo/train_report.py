@@ -23,6 +23,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import Gemma3ForConditionalGeneration
 
+from cathrt.export.checkpoint.training_loop import Loss, Plan, Progress, Training
 from cathrt.export.models.report.demo.evidence import evidence_of
 from cathrt.export.models.report.demo.folders import Work, new_of, read_folder, save_folder, written_whole
 from cathrt.export.models.report.demo.language_stage import (
@@ -52,7 +53,6 @@ from cathrt.export.models.report.demo.stages import (
 )
 from cathrt.export.models.report.demo.tasks import tokenizer_texts
 from cathrt.export.models.report.demo.tokenizer import train_tokenizer
-from cathrt.export.models.report.demo.training import Loss, Plan, Progress, Training
 from cathrt.export.models.report.demo.vision_stage import Heads, new_heads, vision_loss
 from cathrt.runtime.errors import CathrtError, ConfigError
 

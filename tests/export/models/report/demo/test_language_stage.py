@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import Gemma3ForConditionalGeneration
 
+from cathrt.export.checkpoint.training_loop import Loss, Plan, Training
 from cathrt.export.models.report.demo.answers import answers
 from cathrt.export.models.report.demo.folders import save_folder
 from cathrt.export.models.report.demo.language_stage import (
@@ -25,7 +26,6 @@ from cathrt.export.models.report.demo.language_stage import (
     with_adapter,
 )
 from cathrt.export.models.report.demo.tasks import Tokens, picture_task, prose_task, tokens_of, unknown_side_task
-from cathrt.export.models.report.demo.training import Loss, Plan, Training
 from cathrt.export.models.report.demo.vision_stage import new_heads
 from cathrt.runtime.models.report.facts import Facts
 from tests.export.models.report.demo.small import few_tokens, one_thread, small_library, small_network

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from cathrt.export.checkpoint.training_loop import Plan, Training
 from cathrt.export.models.report.demo.network import look_at_differences
 from cathrt.export.models.report.demo.shown import shown
 from cathrt.export.models.report.demo.targets import MAP_SIDE, SEGMENT_NUMBERS, painted
-from cathrt.export.models.report.demo.training import Plan, Training
 from cathrt.export.models.report.demo.vision_stage import (
     new_heads,
     normalised,

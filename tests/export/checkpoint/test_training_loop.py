@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from cathrt.export.models.report.demo.training import Plan, Training
+from cathrt.export.checkpoint.training_loop import Plan, Training
 from cathrt.runtime.errors import ConfigError
 
 PLAN = Plan("toy", seed=1, steps=30, batch=8, learning_rate=0.03, warmup=3, average=0.5)

@@ -1,10 +1,10 @@
-"""The training loop of every stage: optimisers, a moving average of the weights, checkpoints whole or not at all.
+"""The training loop of the demonstrations' stages: optimisers, averaged weights, checkpoints whole or not at all.
 
 Matrices inside the network take orthogonalised steps (Muon, Jordan 2024), which needs half the steps of AdamW here; all
 else takes AdamW's.
 
 Everything random in step n comes from a generator seeded with (seed, n), so a stage that was interrupted ends as one
-that was not. Not for: what is learnt (vision_stage.py, language_stage.py).
+that was not. Not for: what is learnt (the demo folder of a model), or weights in a checkpoint (file.py).
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ class Training:
 
 def _is_inner_matrix(name: str, value: Tensor) -> bool:
     """Not the embedding of words, patches or positions, nor what a head has."""
-    return value.ndim == 2 and name.endswith("weight") and "embed" not in name and not name.startswith("heads.")
+    is_head = name.startswith("heads.") or ".heads." in name
+    return value.ndim == 2 and name.endswith("weight") and "embed" not in name and not is_head
 
 
 def _json_of(plan: Plan) -> str:
