@@ -40,7 +40,9 @@ native: $(VENV)/.core
 demo: $(VENV)/.core
 	$(BIN)/cathrt demo
 
+# Compiled first: hundreds of children import the product, and where PYTHONDONTWRITEBYTECODE is set each would compile it.
 test: $(VENV)/.test
+	$(BIN)/python -m compileall -q kernels runtime export benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=25
 
 test-slow: $(VENV)/.test

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cathrt.runtime.alert import Draft, Finding, News, Reading, RunRead, RunResult
+from cathrt.runtime.alert import Draft, Finding, News, Reading, RunRead, RunResult, StudyFinding
 from cathrt.runtime.bundle.manifest import Manifest, Section
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.config import EngineConfig, Policy
@@ -133,9 +133,15 @@ class Writer(Protocol):
         """Look at the picture of a frame, and keep what comes of it for the draft. May take long."""
 
     def write(
-        self, study: str, runs: Sequence[StudyRun], stop: threading.Event, told: Callable[[], None] = lambda: None
+        self,
+        study: str,
+        runs: Sequence[StudyRun],
+        stop: threading.Event,
+        told: Callable[[], None] = lambda: None,
+        readings: Sequence[Sequence[StudyFinding]] = (),
     ) -> Draft | None:
         """A draft of these runs, of which those frames are shown that it has seen. told: comes with each token.
+        readings: what each model that reads studies has found in this one; the draft takes its facts from there.
 
         None once stop is set, within a token. The same study, written again, goes on with what was not finished.
         """
@@ -224,6 +230,48 @@ class OnStudies:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftFact:
+    """One fact that a draft rests on, in words, and where it is: artery and segment as the model names them."""
+
+    text: str
+    text_ja: str
+    side: Side | None
+    artery: str | None = None
+    segment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSentence:
+    """One sentence of a draft's text, text[start:end] of its language. facts: which facts it states, by their place."""
+
+    language: Literal["en", "ja"]
+    text: str
+    start: int
+    end: int
+    facts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFrame:
+    """A key frame that the model was shown for the draft."""
+
+    run_id: str
+    frame_index: int
+    side: Side | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLinks:
+    """What the sentences of a draft rest on. A draft does not say from which frame a fact came: only which frames the
+    model was shown."""
+
+    sentences: tuple[DraftSentence, ...]
+    facts: tuple[DraftFact, ...]
+    frames: tuple[DraftFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelKind:
     """One row of MODELS. Every dataclass has the field `kind`, narrowed to a Literal.
 
@@ -250,4 +298,5 @@ class ModelKind:
     side_score: Callable[[RunResult], float] | None = None  # of the side it names, or of the likelier one
     tells_readability: Callable[[RunResult], bool] | None = None  # whether the scores of marked frames are readability
     cautions: Callable[[RunResult], tuple[str, ...]] | None = None  # what to warn of, each in a word
+    links: Callable[[Draft], DraftLinks] | None = None  # what the sentences of its drafts rest on
     optional_roles: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.gpu import why_no_gpu
+from tests.seconds import Seconds
 from tests.turns import Turns
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,9 +33,15 @@ def data_dir() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Of several workers, each has its turn with the others."""
+    """Of several workers, each has its turn with the others, and computes on one thread."""
+    if config.getoption("numprocesses", None):
+        # Inherited by the workers, which have not loaded torch or NumPy yet: the threads of two that compute at the
+        # same time would wait for each other by spinning. EngineConfig.threads is not read from here.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if (worker := getattr(config, "workerinput", None)) is not None:
         config.stash[_TURNS] = Turns(Path(gettempdir()) / f"cathrt-turns-{worker['testrunuid']}")
+    elif config.getoption("durations") is not None:
+        config.pluginmanager.register(Seconds())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,15 +11,21 @@ from pathlib import Path
 
 from cathrt.runtime.alert import (
     Alert,
+    Correction,
+    DecidedWhat,
+    DraftSigned,
     EngineChange,
     EngineReason,
     EngineWhat,
+    ModelSaid,
     Outcome,
     PassModel,
     PassStart,
     Percentiles,
+    PersonDecided,
     Record,
     Refusal,
+    ReviewFinished,
     RunRead,
     RunSummary,
     StageTimes,
@@ -28,6 +34,7 @@ from cathrt.runtime.alert import (
     StudyDraft,
     StudyFinding,
     StudyFindings,
+    Thing,
     Verdict,
 )
 from cathrt.runtime.config import JournalConfig
@@ -248,6 +255,61 @@ def engine_change(what: EngineWhat = "down", reason: EngineReason = "lost") -> E
         live_ai=what != "off",
         took_ms=66.5,
         detail="tensorrt: the device is lost",
+    )
+
+
+def decision(what: DecidedWhat = "corrected") -> PersonDecided:
+    """A person has taken another frame in place of the run's key frame, or has decided otherwise about it."""
+    said = ModelSaid("demonstration", "0" * 64, "fake", marked=True, score=0.9, score_instead=0.4, side="left")
+    return PersonDecided(
+        id=record_id("study a", "decision", what),
+        study="study a",
+        revision=1,
+        thing=Thing("key_frame", run_id=run_id("run a"), frame_index=9),
+        what=what,
+        correction=Correction(frame_index=4) if what == "corrected" else None,
+        said=said,
+        shown=(record_id(pass_of("run a"), "run", ""),),
+        follows=None,
+        by="sato",
+        by_name="佐藤 花子",
+        at="2026-12-01T18:00:00.000+09:00",
+        text="造影不良",
+    )
+
+
+def signature() -> DraftSigned:
+    """A person has read the draft of that study."""
+    return DraftSigned(
+        id=record_id("study a", "signoff", "1"),
+        study="study a",
+        revision=1,
+        draft_id=record_id("study a", "draft", "1"),
+        text_sha256="5" * 64,
+        text_ja_sha256="6" * 64,
+        by="sato",
+        by_name="佐藤 花子",
+        at="2026-12-01T18:01:00.000+09:00",
+        text="",
+    )
+
+
+def review() -> ReviewFinished:
+    """The review of that study is finished."""
+    return ReviewFinished(
+        id=record_id("study a", "review", "1"),
+        study="study a",
+        revision=1,
+        what="corrected",
+        run_ids=(run_id("run a"),),
+        decisions=(decision().id,),
+        signoffs=(signature().id,),
+        shown=("end 1", record_id(pass_of("run a"), "run", "")),
+        follows=None,
+        by="sato",
+        by_name="佐藤 花子",
+        at="2026-12-01T18:02:00.000+09:00",
+        text="",
     )
 
 

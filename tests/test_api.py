@@ -81,7 +81,7 @@ class Waits(ArraySource):
     def frames(self) -> Iterator[Frame | LostFrame]:
         for item in super().frames():
             if item.index == 1:
-                assert self.seen.wait(10.0), "the first verdict was not handed out while the run went on"
+                assert self.seen.wait(60.0), "the first verdict was not handed out while the run went on"
             yield item
 
 
@@ -117,7 +117,7 @@ class HeldUp(ArraySource):
     def frames(self) -> Iterator[Frame | LostFrame]:
         for item in super().frames():
             if item.index == 8:
-                assert self._left.wait(10.0)
+                assert self._left.wait(60.0)
             yield item
 
 

@@ -30,16 +30,24 @@ def test_the_wheel_holds_the_three_packages_and_no_source_of_the_native_part(whe
     assert not [name for name in names if name.endswith((".cpp", ".hpp", ".cu", ".h"))]
     bundle = ("demonstration/model.onnx", "demonstration/manifest.sig", "demonstration.pub")
     bundle += ("demonstration_drafts/decoder.onnx", "demonstration_drafts/manifest.sig", "demonstration_drafts.pub")
+    bundle += ("demonstration_studies/encoder.onnx", "demonstration_studies/manifest.sig", "demonstration_studies.pub")
     page = ("page/page.css", "page/page.js", "page/cathrt-japanese.otf", "page/OFL.txt")
     fonts = ("font/cathrt-document.ttf", "font/OFL.txt")
-    for needed in ("py.typed", *bundle, *page, *fonts):
+    lab = ("static/index.html", "static/words/ja.json", "static/fonts/cathrt-page.woff2", "vendor/preact.mjs")
+    for needed in ("py.typed", *bundle, *page, *fonts, *lab):
         assert any(name.endswith(needed) for name in names), needed
 
 
 def test_the_wheel_has_the_licence_of_everything_that_is_compiled_or_put_into_it(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     texts = {Path(name).name for name in archive.namelist() if ".dist-info/licenses/" in name}
-    assert texts == {"LICENSE", "OFL.txt", "nanobind.txt", "robin-map.txt"}
+    assert texts == {
+        "LICENSE",
+        "OFL.txt",
+        "nanobind.txt",
+        "robin-map.txt",
+        *(f"{name}.LICENSE.txt" for name in ("htm", "preact", "uPlot")),
+    }
     (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     assert "License-Expression: Apache-2.0 AND OFL-1.1 AND BSD-3-Clause AND MIT" in metadata
 

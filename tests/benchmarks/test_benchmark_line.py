@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_the_quick_run_reports_every_row_and_accounts_for_every_frame() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.line", "--json", "--quick"],

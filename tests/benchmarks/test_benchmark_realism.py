@@ -261,6 +261,7 @@ def test_a_broken_or_small_still_is_told_by_name(tmp_path: Path) -> None:
     assert "200 x 512 pixels: expected 256 or more each way" in command("--data", str(tmp_path)).stderr
 
 
+@pytest.mark.slow
 def test_the_whole_command_on_real_stills(data_dir: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     done = command("--data", str(data_dir), "--quick", "--json", "--sheet", str(sheet))

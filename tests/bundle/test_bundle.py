@@ -235,14 +235,17 @@ def test_an_install_without_its_demonstration_says_so(tmp_path: Path, monkeypatc
         shipped.demonstration_bundle()
     with pytest.raises(ManifestError, match="install cathrt again"):
         shipped.demonstration_drafts_bundle()
-    for name in ("demonstration", "demonstration_drafts"):
+    with pytest.raises(ManifestError, match="install cathrt again"):
+        shipped.demonstration_studies_bundle()
+    for name in ("demonstration", "demonstration_drafts", "demonstration_studies"):
         with pytest.raises(ManifestError, match=rf"{name}\.pub.*install cathrt again"):
             shipped.shipped_keys()
         (tmp_path / name).mkdir()
         (tmp_path / f"{name}.pub").write_text(public_key(KEY) + "\n")
     assert shipped.demonstration_bundle() == tmp_path / "demonstration"
     assert shipped.demonstration_drafts_bundle() == tmp_path / "demonstration_drafts"
-    assert shipped.shipped_keys() == (public_key(KEY), public_key(KEY))
+    assert shipped.demonstration_studies_bundle() == tmp_path / "demonstration_studies"
+    assert shipped.shipped_keys() == (public_key(KEY),) * 3
 
 
 @pytest.mark.parametrize(

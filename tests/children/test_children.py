@@ -138,9 +138,11 @@ def test_a_question_that_is_not_answered_in_time_leaves_no_process_behind(tmp_pa
     assert len(note.read_text().split()) == 2
 
 
+# What one start leaves behind is seen at once; what one in many leaves, among the slow ones.
+@pytest.mark.parametrize("starts", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["interpreter missing", "ends at once", "says nothing"])
-def test_two_hundred_failed_starts_of_a_renderer_leave_nothing_behind(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_failed_starts_of_a_renderer_leave_nothing_behind(
+    kind: str, starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpreter = tmp_path / "interpreter"
     if kind != "interpreter missing":
@@ -149,7 +151,7 @@ def test_two_hundred_failed_starts_of_a_renderer_leave_nothing_behind(
     monkeypatch.setattr(sys, "executable", str(interpreter))
     limits = replace(LIMITS, first_frame_s=0.01 if kind == "says nothing" else 20.0)
     before = 0
-    for attempt in range(200):
+    for attempt in range(starts):
         with pytest.raises(SourceError, match="phantom seed 1: "):
             RendererProcess(RECIPE, limits)
         before = before or len(os.listdir("/proc/self/fd"))

@@ -25,11 +25,24 @@ from cathrt.runtime.models import record_parts
 from tests.docs.blocks import ROOT, blocks_of
 from tests.docs.records_page import NEVER, PAGE, fields_of_page, unlike_page
 from tests.e2e.commands import cathrt
-from tests.passes import alert, draft, engine_change, reading, refusal, start, summary, verdict
+from tests.passes import (
+    alert,
+    decision,
+    draft,
+    engine_change,
+    reading,
+    refusal,
+    review,
+    signature,
+    start,
+    summary,
+    verdict,
+)
 
 PARTS = record_parts()
 NOT_HERE = {
     "comparison",
+    "feedback",
     "object",
     "sent",
     "deidentified",
@@ -57,6 +70,9 @@ RECORDS: dict[str, Record] = {
     "draft": draft(),
     "ended": StudyEnded("end 1", "study a", 1, ("run a",), 0, 12.5),
     "study": reading(),
+    "decision": decision(),
+    "signoff": signature(),
+    "review": review(),
     "start": process_start("live"),
     "engine": engine_change(),
 }

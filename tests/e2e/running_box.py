@@ -64,7 +64,7 @@ class Box:
         ]
         return "\n".join([
             *sources,
-            f"[feed]\nport = {self.feed_port}\n",
+            f"[feed]\nport = {self.feed_port}\n[page]\nport = 0\n",
             f"[listener]\nport = {self.listener_port}\nreserve_mib = 16\ndrain_s = 1.0\n",
             "[supervisor]\nreserve_mib = 16\nrestarts = 1000\nbackoff_s = 0.05\nmost_backoff_s = 0.2\ndrain_s = 60.0\n",
         ])  # fmt: skip

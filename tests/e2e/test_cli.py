@@ -308,8 +308,10 @@ def test_the_demo_shows_alerts_and_leaves_a_page_and_a_sheet(tmp_path: Path) -> 
     assert counts["frames"] > 0
     runs = [record for record in shown if record["type"] == "run" and "result" not in record]
     assert len(runs) == 3
-    draft = shown[-1]
+    draft, reading = shown[-2:]
     assert (draft["type"], draft["run_ids"]) == ("draft", [run["run_id"] for run in runs])
+    assert (reading["type"], [run["why"] for run in reading["runs"]]) == ("study", ["counts", "counts", "no_side"])
+    assert {one["artery"] for one in reading["reading"]["findings"]} == {"LAD", "LCX", "RCA", None}
     assert draft["draft"]["facts"]["sides"] == ["left", "right"]
     assert draft["draft"]["withheld"] is not None or (draft["draft"]["text"] and draft["draft"]["text_ja"])
     for run in runs:

@@ -1,15 +1,16 @@
-"""`cathrt demo` with a writer of drafts: its three phantom runs are one study, drafted after they were judged."""
+"""`cathrt demo` with a writer and a reader: its three phantom runs are one study, drafted and read once judged."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from cathrt.runtime.bundle.shipped import demonstration_bundle, shipped_keys
+from cathrt.runtime.bundle.shipped import demonstration_bundle, demonstration_studies_bundle, shipped_keys
 from cathrt.runtime.commands.demo import demo
-from cathrt.runtime.config import Config
-from cathrt.runtime.models import open_bundle
+from cathrt.runtime.config import Config, EngineConfig
+from cathrt.runtime.models import open_bundle, open_reader
 from tests.models.report.scripted_model import ScriptedModel, scripted_writer
 from tests.passes import Shown
 
@@ -33,3 +34,21 @@ def test_the_demo_ends_with_a_draft_of_its_phantom_study(tmp_path: Path) -> None
     assert len(done.draft.run_ids) == 3
     assert len(model.pictures) == 2  # the best key frame of each side
     assert shown.records[-1] == done.draft
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_findings_of_its_phantom_study(tmp_path: Path) -> None:
+    shown, config = Shown(), Config(engine=EngineConfig("openvino"))
+    with (
+        open_bundle(demonstration_bundle(), shipped_keys()) as bundle,
+        open_bundle(demonstration_studies_bundle(), shipped_keys()) as studies,
+        closing(open_reader(studies, config)) as reader,
+    ):
+        done = demo(tmp_path, bundle, config, (shown,), seed=7, reader=reader)
+    assert done.reading is not None
+    assert shown.records[-1] == done.reading
+    assert (done.reading.study, done.reading.reading.withheld) == ("phantom study 7", None)
+    assert [run.why for run in done.reading.runs] == ["counts", "counts", "no_side"]
+    assert {one.segment for one in done.reading.reading.findings} == {
+        "prox_lad", "mid_lad", "prox_lcx", "dist_lcx", "prox_rca", "mid_rca", None,
+    }  # fmt: skip

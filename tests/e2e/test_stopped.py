@@ -11,9 +11,11 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
 from cathrt.runtime.phantom.dicom import write_xa
@@ -73,12 +75,30 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def wait_until_full(pipe: IO[bytes]) -> None:
-    """Until nothing more has been written into a pipe for half a second, because nobody reads it."""
-    held = -1
-    while (now := int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)) != held or not now:
-        held = now
-        time.sleep(0.5)
+def wait_until_full(pipe: IO[bytes], writer: int) -> None:
+    """Until nothing more has been written into a pipe for half a second, because nobody reads it.
+
+    writer: its process, which meanwhile waits, with all that it started: on a busy machine it may only be slow.
+    """
+    held, waited = -1, False
+    while (now := int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)) != held or not (
+        now and waited
+    ):
+        held, waited = now, True
+        for _ in range(10):
+            time.sleep(0.05)
+            waited &= all_wait(writer)
+
+
+def all_wait(pid: int) -> bool:
+    """Whether every thread of a process and of those below it sleeps until something comes."""
+    process = psutil.Process(pid)
+    for one in (process, *process.children(recursive=True)):
+        for task in Path(f"/proc/{one.pid}/task").glob("*/stat"):
+            with suppress(OSError):  # it has just ended
+                if task.read_text().rpartition(")")[2].split()[0] in "RD":
+                    return False
+    return True
 
 
 def test_where_closing_hangs_a_later_signal_ends_the_command_at_once(tmp_path: Path) -> None:
@@ -88,7 +108,7 @@ def test_where_closing_hangs_a_later_signal_ends_the_command_at_once(tmp_path: P
         assert process.stdout is not None
         assert process.stderr is not None
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
-        wait_until_full(process.stdout)
+        wait_until_full(process.stdout, process.pid)
         process.send_signal(signal.SIGINT)
         time.sleep(1.2)
         assert process.poll() is None, "the reader that stands still did not hold the command up"

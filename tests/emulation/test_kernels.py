@@ -15,7 +15,7 @@ def test_small_cases_agree_with_the_reference(op, build):
         OPS[op].exercise.small(stream)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 @pytest.mark.parametrize("op", OPS)
 def test_the_order_of_threads_changes_nothing(op, seed):
     with emulated("plain", seed=seed) as stream:
@@ -23,7 +23,7 @@ def test_the_order_of_threads_changes_nothing(op, seed):
 
 
 # ThreadSanitizer is left out: at this size it takes minutes, and no kernel does more in a large frame than in a small.
-@pytest.mark.parametrize("build", ["plain", "address"])
+@pytest.mark.parametrize("build", ["plain", pytest.param("address", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", OPS)
 def test_full_frames_agree_with_the_reference(op, build):
     with emulated(build) as stream:

@@ -39,15 +39,15 @@ def test_a_run_that_is_left_ends_before_its_end_and_the_next_one_is_whole(engine
     assert isinstance(engine, StoppableEngine)
     feeds = {"x": np.random.default_rng(1).standard_normal((SIDE, SIDE), np.float32)}
     engine.run(feeds)
-    began = time.monotonic()
+    began = time.process_time()  # of all threads; on a busy machine the clock tells little
     whole = engine.run(feeds)["y"].copy()
-    took = time.monotonic() - began
+    took = time.process_time() - began
     np.testing.assert_array_equal(whole, feeds["x"])
     stop = threading.Event()
     stop.set()
-    began = time.monotonic()
+    began = time.process_time()
     assert engine.run_until(feeds, stop) is None
-    assert time.monotonic() - began < 0.7 * took
+    assert time.process_time() - began < 0.7 * took
     found = engine.run_until(feeds, threading.Event())
     assert found is not None
     np.testing.assert_array_equal(found["y"], whole)

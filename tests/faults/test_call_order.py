@@ -90,14 +90,18 @@ def test_rows_found_in_the_log_are_written_anew_since_their_failed_sync_may_be_f
     assert ("sync", "journal.db") in before_shown[before_shown.index(("write", "journal.db")) :]
 
 
-def test_killed_at_any_call_nothing_is_shown_before_it_is_synced(processes: Nursery, tmp_path: Path) -> None:
+# The everyday third begins with the first call; each of them is among the slow ones.
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_any_call_nothing_is_shown_before_it_is_synced(
+    processes: Nursery, tmp_path: Path, every: int
+) -> None:
     calls = tmp_path / "calls"
     (tmp_path / "whole").mkdir()
     conditions = Conditions(str(calls), str(tmp_path / "whole"))
     assert processes.run("tests.faults.kill_pass:drive_few", str(tmp_path / "whole"), 1, conditions=conditions) == 0
 
     found = []
-    for nth in range(1, len(calls_in(calls)) + 1):
+    for nth in range(1, len(calls_in(calls)) + 1, every):
         attempts = [("drive_few", 1), ("drive_few", 2), ("show_report",)]
         found += faults(processes, tmp_path / f"call {nth}", Strike("", "", nth), *attempts)
     assert found == []

@@ -45,7 +45,7 @@ def left_usable(processes: Nursery, folder: Path) -> None:
 
 
 # No divisor of a page, so that every file is cut inside and at the end of its pages.
-@pytest.mark.parametrize("step_bytes", [1499, pytest.param(307, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step_bytes", [2971, pytest.param(307, marks=pytest.mark.slow)])
 def test_at_every_level_of_free_space(processes: Nursery, tmp_path: Path, step_bytes: int) -> None:
     refused = 0
     for space in range(0, ROOM_ENOUGH, step_bytes):
@@ -63,15 +63,17 @@ def test_at_every_level_of_free_space(processes: Nursery, tmp_path: Path, step_b
     assert refused * step_bytes > 70_000  # the file, the head, the log and its index were cut everywhere
 
 
+# The everyday third begins with the first call; each of them is among the slow ones.
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("action", "ended"), [("fail", JournalError.exit_code), ("kill", -signal.SIGKILL)])
 def test_at_every_call_that_fails_or_never_comes_back(
-    processes: Nursery, tmp_path: Path, action: str, ended: int
+    processes: Nursery, tmp_path: Path, action: str, ended: int, every: int
 ) -> None:
     calls, whole = tmp_path / "calls", tmp_path / "whole"
     whole.mkdir()
     assert processes.run(DRIVE, str(whole), 1, conditions=Conditions(str(calls), str(whole / "journal.db"))) == 0
 
-    for nth in range(1, len(calls_in(calls)) + 1):
+    for nth in range(1, len(calls_in(calls)) + 1, every):
         folder = tmp_path / str(nth)
         folder.mkdir()
         strike = Strike("", "", nth, action)

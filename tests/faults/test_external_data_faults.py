@@ -248,10 +248,10 @@ def graph_of(number: int, fields: int) -> bytes:
 
 def test_a_graph_of_a_million_empty_fields_is_refused_in_seconds() -> None:
     document = graph_of(5, MAX_FIELDS + 1)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ManifestError, match=f"more than {MAX_FIELDS} fields"):
         check_onnx("model.onnx", document)
-    assert time.monotonic() - started < 30.0
+    assert time.process_time() - started < 30.0
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 11, 15])

@@ -352,7 +352,7 @@ def test_no_text_stops_a_record(text: str) -> None:
             ("type",),
             "rumour",
             "^type: found 'rumour', expected one of 'pass', 'verdict', 'alert', 'run', 'refusal', 'draft', 'ended', "
-            "'study', 'engine', 'start'$",
+            "'study', 'decision', 'signoff', 'review', 'engine', 'start'$",
         ),
         (("type",), None, "^type: found 'None', expected one of"),
         (("notice",), "approved", "found .*approved.*, expected the notice 'Research use only"),

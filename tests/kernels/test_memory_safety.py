@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -17,25 +19,32 @@ DRIVERS = {"sanitize_driver": {240}, "sanitize_decoder": {48, 96, 144}}
 
 @pytest.fixture(scope="module")
 def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the drivers; skips aloud where the machine has no CMake or its compiler no sanitizer runtime."""
-    folder = tmp_path_factory.mktemp("sanitize")
+    """The folder of the drivers, in which only what has changed is built.
+
+    Skips aloud where the machine has no CMake or its compiler no sanitizer runtime.
+    """
     compiler = shutil.which("c++") or shutil.which("g++")
     cmake = shutil.which("cmake")
     if compiler is None or cmake is None:
         pytest.skip(f"needs cmake and a C++ compiler: found cmake {cmake}, compiler {compiler}")
-    probe = folder / "probe.cpp"
+    probe = tmp_path_factory.mktemp("sanitize") / "probe.cpp"
     probe.write_text("int main() { return 0; }\n")
     built = subprocess.run(
-        [compiler, "-fsanitize=address,undefined", str(probe), "-o", str(folder / "probe")],
+        [compiler, "-fsanitize=address,undefined", str(probe), "-o", str(probe.with_suffix(""))],
         capture_output=True,
         text=True,
         check=False,
     )
     if built.returncode != 0:
         pytest.skip(f"{compiler} has no sanitizer runtime: {built.stderr.strip()[-200:]}")
+    # CMake keeps where the sources lie: a copy of the checkout gets a folder of its own.
+    folder = ROOT / "build" / "sanitize" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
     configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DCATHRT_SANITIZE_DRIVER=ON"]
-    subprocess.run(configure, check=True, capture_output=True)
-    subprocess.run([cmake, "--build", str(folder)], check=True, capture_output=True)
+    with (folder / "lock").open("w") as lock:  # another worker may want them, too
+        flock(lock, LOCK_EX)
+        subprocess.run(configure, check=True, capture_output=True)
+        subprocess.run([cmake, "--build", str(folder)], check=True, capture_output=True)
     return folder
 
 

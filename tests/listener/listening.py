@@ -21,6 +21,7 @@ from cathrt.runtime.listener.scp import Listener, opened_listener
 from cathrt.runtime.listener.spool import SpoolLimits
 from cathrt.runtime.listener.study_end import StudyEnd
 
+PATIENCE_S = 60.0  # for what comes; on a busy machine it comes late
 SETTINGS = ListenerConfig(port=0, pdu_s=2.0, idle_s=5.0, reserve_mib=1, drain_s=2.0)
 LIMITS = SpoolLimits(max_object_bytes=64 << 20, reserve_bytes=1 << 20)
 XA = "1.2.840.10008.5.1.4.1.1.12.1"
@@ -42,7 +43,9 @@ class Listening:
 
     def connect(self) -> socket.socket:
         """A bare connection, closed at the end of the test at the latest."""
-        return self.connected.enter_context(socket.create_connection(("127.0.0.1", self.listener.port), timeout=5.0))
+        return self.connected.enter_context(
+            socket.create_connection(("127.0.0.1", self.listener.port), timeout=PATIENCE_S)
+        )
 
     def files(self, room: str) -> list[Path]:
         """What lies in a room of the store."""
@@ -106,7 +109,7 @@ def with_settings(**changes: object) -> ListenerConfig:
     return replace(SETTINGS, **changes)  # type: ignore[arg-type]
 
 
-def wait_until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Wait for what other threads bring about."""
     deadline = time.monotonic() + within_s
     while not holds():

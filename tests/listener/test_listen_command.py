@@ -65,7 +65,7 @@ def test_a_service_that_is_stopped_ends_well(tmp_path: Path, file: Path) -> None
         with associated(port) as association:
             assert association.send_c_store(dataset(file)).Status == SUCCESS
         process.send_signal(signal.SIGTERM)
-        shown, said = process.communicate(timeout=30)
+        shown, said = process.communicate(timeout=120)
     assert process.returncode == 0
     assert b"1.2.3.4 from MODALITY" in shown
     assert b"Traceback" not in said
@@ -95,7 +95,7 @@ def test_ends_and_commitments_are_shown_and_a_study_is_ended_by_command(tmp_path
         wait_until(lambda: _ends(tmp_path / "store", study))
         wait_until(lambda: len(StoreReader(tmp_path / "store").study_ends()) == 1)
         process.send_signal(signal.SIGTERM)
-        shown, _ = process.communicate(timeout=30)
+        shown, _ = process.communicate(timeout=120)
     rows = {row["type"]: row for row in map(json.loads, shown.splitlines())}
     assert rows.keys() == {"received", "commitment", "study_end"}
     assert (rows["commitment"]["state"], rows["commitment"]["count"], rows["commitment"]["failed"]) == (

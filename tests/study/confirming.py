@@ -140,6 +140,7 @@ class Study:
                 queue.files.put(run)
             work: list[StudyWork] = []
             judged: list[Judged] = []
+            reading = None
             if given := study_readers(self.readers, store, book):
                 reading = Readings(
                     readers=given,
@@ -163,6 +164,8 @@ class Study:
                     limits=config.limits,
                     thread=ModelThread(stop, self.patience, queue.received_waits),
                 )
+                if reading is not None:
+                    writing.readings = reading.of_end
                 stack.callback(writing.close)
                 work.append(writing)
                 judged.append(writing.judged)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from cathrt.runtime.alert import Draft
+from cathrt.runtime.alert import Draft, StudyFinding
 from cathrt.runtime.bundle.opening import Bundle
 from cathrt.runtime.frame import Frame, Run
 from cathrt.runtime.model_kind import FrameOfRun, StudyRun
@@ -34,6 +34,7 @@ class ScriptedWriter:
     log: list[str] = field(default_factory=list)
     written: list[tuple[StudyRun, ...]] = field(default_factory=list)
     studies: list[str] = field(default_factory=list)
+    readings: list[Sequence[Sequence[StudyFinding]]] = field(default_factory=list)
     leave: threading.Event = field(default_factory=threading.Event)
     tokens: int = 0
 
@@ -51,9 +52,15 @@ class ScriptedWriter:
         self.seen[which] = frame
 
     def write(
-        self, study: str, runs: Sequence[StudyRun], stop: threading.Event, told: Callable[[], None] = lambda: None
+        self,
+        study: str,
+        runs: Sequence[StudyRun],
+        stop: threading.Event,
+        told: Callable[[], None] = lambda: None,
+        readings: Sequence[Sequence[StudyFinding]] = (),
     ) -> Draft | None:
         self.log.append("write")
+        self.readings.append(readings)
         self.studies.append(study)
         self.leave = stop
         for _ in range(TOKENS):

@@ -255,7 +255,7 @@ def test_a_run_that_ends_the_process_again_and_again_does_so_a_few_times_only(st
         with started(study) as process:
             ends(process, lambda: len(study.ended()) == 3)
             process.terminate()
-            statuses.append(process.wait(30.0))
+            statuses.append(process.wait(120.0))
     assert statuses[-1] == 0
     assert len(statuses) > confirm.MOST_CRASHES
     assert study.ended() == ["1.2.1", "1.2.666", "1.2.3"]
@@ -278,7 +278,7 @@ def test_killed_at_any_moment_it_judges_each_run_once(study: Study, kills: int) 
     with started(study) as process:
         ends(process, lambda: len(study.ended()) == len(uids))
         process.terminate()
-        assert process.wait(30.0) == 0
+        assert process.wait(120.0) == 0
     require_each_once(study.journal, uids)
 
 

@@ -152,6 +152,28 @@ def test_studies_are_read_before_they_are_drafted(study: Study) -> None:
     study.sender.end_study(STUDY, 1)
     study.confirm(1, drafts=1, readings=1)
     assert [record.type for record in study.records()][-2:] == ["study", "draft"]
+    assert study.writer.readings == [[study.readings[-1].reading.findings]]
+
+
+def test_a_draft_states_nothing_of_a_reader_that_is_no_better_than_chance(study: Study) -> None:
+    study.readers, study.writer = (clips_reader(NumpyNetworks(), worth=NO_BETTER),), ScriptedWriter()
+    send(study, 1)
+    study.sender.end_study(STUDY, 1)
+    study.confirm(1, drafts=1, readings=1)
+    assert study.writer.readings == [[]]
+
+
+def test_a_late_draft_has_the_reading_of_its_own_end(study: Study) -> None:
+    study.writer = ScriptedWriter()
+    send(study, 1)
+    study.sender.end_study(STUDY, 1)
+    study.confirm(1, drafts=1, readings=1)
+    send(study, 2)
+    study.confirm(1, readings=1)
+    study.sender.end_study(STUDY, 2, revision=2)
+    study.confirm(0, drafts=1, readings=1)
+    finals = [record.reading.findings for record in study.readings if not record.provisional]
+    assert study.writer.readings == [[finals[0]], [finals[1]]]
 
 
 def test_a_study_of_two_patients_is_withheld_and_nothing_is_encoded_for_it(study: Study) -> None:
