@@ -56,7 +56,7 @@ PROVIDER = Config(engine=EngineConfig("onnxruntime", threads=1, provider="cuda")
 CASES: dict[str, tuple[Callable[[Path], Path], Config, str, str]] = {
     "what there is": (bundle, config(), "ok", "replay opens it: openvino"),
     "random weights": (lambda at: bundle(at, random_init=True), config(), "missing", "holds random weights"),
-    "an untrusted key": (bundle, config(trust=TrustConfig()), "missing", "none of the 2 trusted keys"),
+    "an untrusted key": (bundle, config(trust=TrustConfig()), "missing", "none of the 3 trusted keys"),
     "no artifact": (bundle, config("onnxruntime"), "missing", "has no artifact for onnxruntime, only for"),
     "an engine of no name": (bundle, config("abacus"), "missing", "engine 'abacus' is unknown"),
     "a GPU that is not there": (bundle, config("tensorrt"), "missing", "tensorrt"),

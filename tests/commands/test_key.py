@@ -38,7 +38,7 @@ def test_a_new_key_signs_a_bundle_that_is_refused_until_the_key_is_trusted(tmp_p
 
     unknown = cathrt("verify", bundle)
     assert unknown.returncode == 5
-    assert "none of the 2 trusted keys: if you know the signer, ask for the .pub file" in unknown.stderr
+    assert "none of the 3 trusted keys: if you know the signer, ask for the .pub file" in unknown.stderr
 
     trusted = cathrt("key", "trust", keys / "signing-key.pub", "--config", config)
     assert trusted.returncode == 0, trusted.stderr

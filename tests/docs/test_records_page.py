@@ -22,6 +22,7 @@ from cathrt.runtime.bundle.shipped import demonstration_bundle
 from cathrt.runtime.journal.process_start import process_start
 from cathrt.runtime.journal.records import body_from_record, record_from_body
 from cathrt.runtime.models import record_parts
+from cathrt.runtime.web.access.users_file import NO_PASSWORD, user_from, write_users
 from tests.docs.blocks import ROOT, blocks_of
 from tests.docs.records_page import NEVER, PAGE, fields_of_page, unlike_page
 from tests.e2e.commands import cathrt
@@ -128,6 +129,7 @@ def test_the_page_says_when_a_field_is_null_if_and_only_if_it_may_be(kind: str, 
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What every quick command prints."""
     folder = tmp_path_factory.mktemp("lines")
+    write_users(folder / "users", {"operator": user_from("operator", "operator", NO_PASSWORD)})
     commands: list[list[str | Path]] = [
         ["phantom", "--seed", "7", "--matrix", "64", "--frames", "3", "--out", folder / "study"],
         ["replay", folder / "study", "--journal", folder / "day.journal"],
@@ -135,6 +137,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         ["verify", demonstration_bundle()],
         ["doctor", "--folder", folder],
         ["key", "list"],
+        ["user", "list", folder / "users"],
     ]
     lines = []
     for command in commands:
