@@ -22,8 +22,9 @@ RANGES = ((0x20, 0x7E), (0xA0, 0xFF), (0x3001, 0x3011), (0x3041, 0x3096), (0x30A
 
 # Drafts with the words that are looked for in them, and readings of studies: terminals and readers of records show
 # them, no page of ours yet.
-# Objects have a font of their own (tests/objects/dicom/make_document_font.py).
-ON_NO_PAGE = ("/models/report/", "/models/study/", "/runtime/objects/")
+# Objects have a font of their own (tests/objects/dicom/make_document_font.py), and so has the gateway's page
+# (tests/web/front/make_page_font.py).
+ON_NO_PAGE = ("/models/report/", "/models/study/", "/runtime/objects/", "/runtime/web/", "/runtime/decisions/")
 
 
 def fixed_characters() -> set[str]:

@@ -16,6 +16,8 @@ from pathlib import Path
 from tests.conftest import ROOT
 from tests.sinks.make_font_subset import RANGES, fixed_characters, texts_of
 
+# Texts that the static pages do not show, and this one does.
+ALSO = ("/models/report/", "/models/study/", "/runtime/web/", "/runtime/decisions/")
 STATIC = ROOT / "runtime" / "web" / "static"
 FONTS = STATIC / "fonts"
 PAGE, BOLD, KANJI = FONTS / "cathrt-page.woff2", FONTS / "cathrt-page-bold.woff2", FONTS / "cathrt-kanji.woff2"
@@ -32,7 +34,7 @@ def page_characters() -> set[str]:
         if path.suffix in (".js", ".json", ".html", ".css") and "vendor" not in path.parts:
             own |= set(path.read_text(encoding="utf-8"))
     beyond = {character for character in own if not character.isascii() and character.isprintable()}
-    return (beyond | fixed_characters() | texts_of("/models/report/", "/models/study/")) - _ONLY_READ
+    return (beyond | fixed_characters() | texts_of(*ALSO)) - _ONLY_READ
 
 
 def everyday_kanji() -> set[str]:
