@@ -68,6 +68,7 @@ def test_a_set_is_at_no_distance_from_itself(name: str, some: list[StillStatisti
     assert DISTANCES[name](some, some) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTANCES)
 def test_another_draw_of_the_same_is_about_as_far_as_two_halves(
     name: str, some: list[StillStatistics], more: list[StillStatistics]
@@ -75,6 +76,7 @@ def test_another_draw_of_the_same_is_about_as_far_as_two_halves(
     assert DISTANCES[name](some, more) < 3.0 * image_statistics.floor(some, DISTANCES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "weak", "strong"),
     [
@@ -110,6 +112,7 @@ def test_brightness_alone_is_no_distance_once_each_still_is_windowed(some: list[
     assert DISTANCES["histogram_unwindowed_distance"](some, brighter) == pytest.approx(10 / 255, abs=0.001)
 
 
+@pytest.mark.slow
 def test_nobody_tells_two_draws_of_the_same_apart(some: list[StillStatistics], more: list[StillStatistics]) -> None:
     assert 0.35 < image_statistics.told_apart(some, more) < 0.65
 

@@ -90,6 +90,7 @@ def survives(lab: Box, kills: int, seed: int) -> None:
     assert {record["id"] for _, record in feed.events} <= ids.keys()
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_where_processes_are_killed(box: Callable[..., Box]) -> None:
     survives(box(), kills=4, seed=11)
 

@@ -48,6 +48,7 @@ def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_kernels_stay_within_their_buffers(driver: str, drivers: Path) -> None:
     result = subprocess.run([drivers / driver], capture_output=True, text=True, check=False, timeout=120)
@@ -55,6 +56,7 @@ def test_the_kernels_stay_within_their_buffers(driver: str, drivers: Path) -> No
     assert int(result.stdout) in DRIVERS[driver]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_sanitizer_would_have_noticed(driver: str, drivers: Path) -> None:
     command = [drivers / driver, "step outside"]

@@ -27,6 +27,7 @@ extern "C" __global__ void __launch_bounds__(1024, 2) spilling_kernel(const floa
 ACCEPTED = Resources(registers=40, shared_bytes=4096, spill_bytes=0, stack_bytes=0, occupancy=0.75)
 
 
+@pytest.mark.slow
 def test_no_kernel_spills_or_takes_more_than_was_accepted():
     found = kernel_resources.compile_all()
     told = kernel_resources.complaints(found, kernel_resources.kept())

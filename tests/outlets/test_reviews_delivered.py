@@ -53,7 +53,7 @@ def all_sent(driving: Driven) -> None:
     assert driving.outbox.dead("out") == 0
 
 
-@pytest.mark.parametrize("kind", ["dicom", "stow"])
+@pytest.mark.parametrize("kind", ["dicom", pytest.param("stow", marks=pytest.mark.slow)])
 def test_each_finished_review_is_stored_beside_what_was_sent_before_and_a_repeat_stores_nothing(
     on: Deciding, kind: str, tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ def test_branches_are_thinner_than_what_they_leave() -> None:
         assert vessel.arc_mm[0] == pytest.approx(parent.arc_mm[vessel.joint])
 
 
+@pytest.mark.slow
 def test_nothing_but_collaterals_fills_what_lies_beyond_an_occlusion() -> None:
     found = 0
     for seed in range(400):

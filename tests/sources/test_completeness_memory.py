@@ -36,6 +36,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "driver"
 
 
+@pytest.mark.slow
 def test_the_checks_stay_within_damaged_streams(driver: Path, tmp_path: Path) -> None:
     found = {name: form for name, form in forms().items() if form.kind != "jpeg-ls"}
     for name, form in found.items():
@@ -48,6 +49,7 @@ def test_the_checks_stay_within_damaged_streams(driver: Path, tmp_path: Path) ->
     assert min(whole, damaged) > len(found)
 
 
+@pytest.mark.slow
 def test_the_sanitizer_would_have_noticed(driver: Path) -> None:
     result = subprocess.run([driver, "0"], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode != 0

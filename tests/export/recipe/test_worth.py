@@ -114,7 +114,7 @@ def test_a_bundle_of_before_states_no_worth_and_has_the_plain_notice() -> None:
     assert (manifest.worth, manifest.notice) == (None, NOTICE)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_second_export_of_the_same_weights_asks_the_reference_nothing(tmp_path: Path, workers: int) -> None:
     calls: list[str] = []
 

@@ -115,6 +115,7 @@ def rows_of(training: Training, images: torch.Tensor) -> torch.Tensor:
         return training.model(network_input(halved))
 
 
+@pytest.mark.slow
 def test_classes_and_readability_are_learnt(taught: Training) -> None:
     unseen = striped(12)
     rows = rows_of(taught, unseen.images)
@@ -124,6 +125,7 @@ def test_classes_and_readability_are_learnt(taught: Training) -> None:
     assert float(torch.corrcoef(torch.stack([found, unseen.readability]))[0, 1]) > 0.3
 
 
+@pytest.mark.slow
 def test_which_of_two_frames_of_a_run_is_the_more_readable_is_learnt(taught: Training) -> None:
     unseen = striped(13)
     found = rows_of(taught, unseen.images)[:, 2].view(-1, RUN)
@@ -133,6 +135,7 @@ def test_which_of_two_frames_of_a_run_is_the_more_readable_is_learnt(taught: Tra
     assert float((ahead[apart] > 0).float().mean()) > 0.7, "guessing is right in half of the pairs"
 
 
+@pytest.mark.slow
 def test_what_is_no_angiogram_is_learnt_with_its_reason(taught: Training) -> None:
     unseen = striped(14)
     assert float((rows_of(taught, unseen.images)[:, 3:].argmax(dim=1) == 0).float().mean()) > 0.9
