@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from cathrt.runtime.gateway.app import feed_app
 from cathrt.runtime.gateway.connection import REQUEST_BYTES, REQUEST_S, TAKE_S, LimitedConnection
 from cathrt.runtime.gateway.doors import doors_from
 from cathrt.runtime.gateway.journal_feed import JournalFeed
-from cathrt.runtime.gateway.server import Server, listening_at
+from cathrt.runtime.gateway.server import Server, ServingThread, listening_at, url_at
 from cathrt.runtime.gateway.stream import Streams
 from cathrt.runtime.journal.reader import POLL_MS
 from cathrt.runtime.metrics.family import Family
@@ -74,24 +73,17 @@ class Feed:
         self.port = int(listening.getsockname()[1])
         self._feeds: dict[str, JournalFeed] = {}
         self._streams: Streams | None = None
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._begun = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "feed")
-        self._served: Future[None] = self._thread.submit(asyncio.run, self._serve(listening))
-        self._served.add_done_callback(lambda _served: self._begun.set())
-        self._begun.wait()
+        self._serving = ServingThread("feed", partial(self._serve, listening))
 
     @property
     def url(self) -> str:
         """Where the feed is."""
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"{'https' if self._doors.tls else 'http'}://{host}:{self.port}/"
+        return url_at(self._settings.host, self.port, tls=self._doors.tls is not None)
 
     @property
     def is_running(self) -> bool:
         """Whether it serves. If it ended by itself, close() raises the reason."""
-        return not self._served.done()
+        return self._serving.is_running
 
     def status(self) -> FeedStatus:
         """How it is. From any thread."""
@@ -103,34 +95,26 @@ class Feed:
 
     def close(self) -> None:
         """Give the readers what is durable by now, within drain_s, and end. Idempotent. Raises what ended it before."""
-        if self._loop is not None and self._stop is not None and not self._served.done():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.shutdown()
-        self._served.result()
+        self._serving.close()
 
-    async def _serve(self, listening: socket.socket) -> None:
-        with ThreadPoolExecutor(1, "feed-files") as one_thread:
+    async def _serve(self, listening: socket.socket, stop: asyncio.Event, begun: Callable[[], None]) -> None:
+        with closing(listening), ThreadPoolExecutor(1, "feed-files") as one_thread:
             self._feeds = {
                 name: JournalFeed(path, one_thread, self._limits.poll_ms) for name, path in self._journals.items()
             }
-            streams = Streams(self._feeds, self._settings.max_readers, self._limits.heartbeat_s)
+            streams = self._streams = Streams(self._feeds, self._settings.max_readers, self._limits.heartbeat_s)
             server = Server(self._uvicorn(streams), self._doors.tls, self._limits.request_s)
-            self._loop, self._stop, self._streams = asyncio.get_running_loop(), asyncio.Event(), streams
             for feed in self._feeds.values():
                 feed.tail.start()
             serving = asyncio.create_task(server.serve(sockets=[listening]))
-            stopping = asyncio.create_task(self._stop.wait())
-            self._begun.set()
+            stopping = asyncio.create_task(stop.wait())
+            begun()
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             for feed in self._feeds.values():
                 await asyncio.to_thread(feed.tail.finish)
             streams.end()
-            server.should_exit = True
-            await asyncio.wait({serving}, timeout=self._limits.drain_s)
-            for connection in tuple(server.server_state.connections):
-                connection.transport.abort()
-            await serving
+            await server.drain(serving, self._limits.drain_s)
         for feed in self._feeds.values():
             feed.close()
 

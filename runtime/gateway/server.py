@@ -1,4 +1,4 @@
-"""A socket that listens, and uvicorn's server with the limits that it does not have of its own.
+"""A socket that listens, uvicorn's server with the limits that it does not have of its own, and a thread that serves.
 
 Not for: limits on one connection (connection.py), what is served (feed.py; the page).
 """
@@ -9,8 +9,11 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -42,6 +45,55 @@ class Server(uvicorn.Server):
             for listening in sockets or ()
         ]
         self.started = True
+
+    async def drain(self, serving: asyncio.Task[None], drain_s: float) -> None:
+        """Take no more requests, let those in hand end within drain_s, and cut off the rest. Raises what ended it."""
+        self.should_exit = True
+        await asyncio.wait({serving}, timeout=drain_s)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await serving
+
+
+class ServingThread:
+    """Runs a server in a thread and an event loop of its own. It has begun, or ended, when it is made.
+
+    serve(stop, begun): serves until `stop` is set, and calls begun() once it does.
+    """
+
+    def __init__(
+        self, name: str, serve: Callable[[asyncio.Event, Callable[[], None]], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        begun = threading.Event()
+
+        async def served() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            await serve(self._stop, begun.set)
+
+        self._thread = ThreadPoolExecutor(1, name)
+        self._served: Future[None] = self._thread.submit(asyncio.run, served())
+        self._served.add_done_callback(lambda _served: begun.set())
+        begun.wait()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves. If it ended by itself, close() raises the reason."""
+        return not self._served.done()
+
+    def close(self) -> None:
+        """Ask it to stop, and wait until it has. Idempotent. Raises what ended it before."""
+        if self._loop is not None and self._stop is not None and not self._served.done():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.shutdown()
+        self._served.result()
+
+
+def url_at(host: str, port: int, *, tls: bool) -> str:
+    """The address of a server, for a browser."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}/"
 
 
 def listening_at(host: str, port: int, what: str) -> socket.socket:

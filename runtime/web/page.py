@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp
 
 from cathrt.runtime.config import Config, PageConfig
 from cathrt.runtime.gateway.doors import tls_from
-from cathrt.runtime.gateway.server import Server, listening_at
+from cathrt.runtime.gateway.server import Server, ServingThread, listening_at, url_at
 from cathrt.runtime.web.access.door import Door
 from cathrt.runtime.web.access.endpoint import Entrance
 from cathrt.runtime.web.access.guard import REQUEST_BYTES
@@ -70,36 +69,25 @@ class Page:
         self._door = Door(settings, self._sessions, tls=self._tls is not None)
         listening = listening_at(settings.host, settings.port, "page")
         self.port = int(listening.getsockname()[1])
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._begun = threading.Event()
-        self._thread = ThreadPoolExecutor(1, "page")
-        self._served: Future[None] = self._thread.submit(asyncio.run, self._serve(listening))
-        self._served.add_done_callback(lambda _served: self._begun.set())
-        self._begun.wait()
-        if self._served.done():
+        self._serving = ServingThread("page", partial(self._serve, listening))
+        if not self.is_running:
             self.close()  # which raises what ended it
 
     @property
     def url(self) -> str:
         """Where the page is."""
-        host = self._config.page.host
-        shown = f"[{host}]" if ":" in host else host
-        return f"{'https' if self._tls else 'http'}://{shown}:{self.port}/"
+        return url_at(self._config.page.host, self.port, tls=self._tls is not None)
 
     @property
     def is_running(self) -> bool:
         """Whether it serves. If it ended by itself, close() raises the reason."""
-        return not self._served.done()
+        return self._serving.is_running
 
     def close(self) -> None:
         """End the streams, within drain_s, and the server. Idempotent. Raises what ended it before."""
-        if self._loop is not None and self._stop is not None and not self._served.done():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.shutdown()
-        self._served.result()
+        self._serving.close()
 
-    async def _serve(self, listening: socket.socket) -> None:
+    async def _serve(self, listening: socket.socket, stop: asyncio.Event, begun: Callable[[], None]) -> None:
         with (
             closing(listening),
             ThreadPoolExecutor(_FILE_THREADS, "page-files") as files,
@@ -110,21 +98,16 @@ class Page:
                 desk = self._desk(context)
                 await desk.begin()
                 server = Server(self._uvicorn(self._app(context, desk)), self._tls, self._limits.connection.request_s)
-                self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 renewing = asyncio.create_task(self._renew(desk))
-                stopping = asyncio.create_task(self._stop.wait())
-                self._begun.set()
+                stopping = asyncio.create_task(stop.wait())
+                begun()
                 await asyncio.wait({serving, renewing, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 context.ending.set()
                 self._door.end_all()
                 for task in (stopping, renewing):
                     task.cancel()
-                server.should_exit = True
-                await asyncio.wait({serving}, timeout=self._limits.drain_s)
-                for connection in tuple(server.server_state.connections):
-                    connection.transport.abort()
-                await serving
+                await server.drain(serving, self._limits.drain_s)
                 if renewing.done() and not renewing.cancelled():
                     renewing.result()
 
