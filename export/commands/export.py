@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cathrt.export.bundle.own_options import RESTS, RestName
 from cathrt.export.commands.options import (
     FIDELITY_SAYS,
     OWN_TARGETS,
     PHANTOM_RUNS,
     PRECISIONS,
-    RESTS,
     TARGETS,
     WORTH_SAYS,
     CacheOption,
@@ -27,7 +27,6 @@ from cathrt.export.commands.options import (
     PhantomsOption,
     PrecisionName,
     QualifyOnOption,
-    RestName,
     SignAnywayOption,
     SignOption,
     SmOption,

@@ -20,12 +20,11 @@ from cathrt.runtime.errors import ConfigError
 if TYPE_CHECKING:
     from cathrt.export.graph.fold import Target
     from cathrt.export.qualify.exported import AnyTarget
-    from cathrt.runtime.bundle.manifest import Precision, Rest
+    from cathrt.runtime.bundle.manifest import Precision
 
 _EXTRA = ("torch", "onnx", "safetensors", "transformers")
 # Written out, since the tables themselves import torch and onnx; a test holds them equal.
 PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]  # of kinds whose networks answer frames
-RestName = Literal["fp32", "bf16"]
 
 
 class TargetName(StrEnum):
@@ -63,7 +62,6 @@ OWN_TARGETS: dict[OwnTargetName, AnyTarget] = {
     OwnTargetName.CATHRT: "cathrt",
 }
 PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
-RESTS: dict[RestName, Rest] = {"fp32": "float32", "bf16": "bfloat16"}
 
 TargetsOption = Annotated[list[TargetName], typer.Option("--target", help="Engine to build for. May be repeated.")]
 OwnTargetsOption = Annotated[

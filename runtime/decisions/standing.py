@@ -5,7 +5,6 @@ The last decision about a thing stands; the ones before it stay and can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cathrt.runtime.alert import DraftSigned, PersonDecided, ReviewFinished, Thing
@@ -70,19 +69,12 @@ class Decisions:
         """All that was decided of a study of that name."""
         return self._of_study.get(study, StudyDecisions())
 
-    @classmethod
-    def of_records(cls, records: Iterable[OfPerson]) -> Decisions:
-        """The fold over records in their order."""
-        made = cls()
-        for record in records:
-            made.take(record)
-        return made
-
 
 def is_about(decision: PersonDecided, now: StudyNow) -> bool:
     """Whether the decision is about what counts now: its record was not replaced since, by a new judging, a new
     reading, or a new end of the study."""
-    return {*records_of(decision.thing, now)} <= {*decision.shown} and bool(records_of(decision.thing, now))
+    of_thing = records_of(decision.thing, now)
+    return bool(of_thing) and {*of_thing} <= {*decision.shown}
 
 
 def records_of(thing: Thing, now: StudyNow) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cathrt.export.bundle.own_options import RESTS, CardOption, DemonstrationOption, RestName, TrainingOption
 from cathrt.export.model_kind import OwnRequest
 from cathrt.export.qualify.exported import Exported
-from cathrt.runtime.bundle.manifest import Precision, Rest
+from cathrt.runtime.bundle.manifest import Precision
 
 PrecisionName = Literal["fp32", "bf16", "fp16", "int8", "int4"]
 PRECISIONS: dict[str, Precision] = {
@@ -22,8 +23,6 @@ PRECISIONS: dict[str, Precision] = {
     "int8": "int8",
     "int4": "int4",
 }
-RestName = Literal["fp32", "bf16"]
-_RESTS: dict[str, Rest] = {"fp32": "float32", "bf16": "bfloat16"}
 _POSITIONS = "Positions of prompt and answer together."
 
 
@@ -64,16 +63,9 @@ def report_export(
         Path | None,
         typer.Option(readable=False, help="Output of benchmarks.report_quality --json for a bundle of these weights."),
     ] = None,
-    card: Annotated[
-        Path | None, typer.Option(readable=False, help="Model card, Markdown; goes into the bundle as MODEL_CARD.md.")
-    ] = None,
-    training: Annotated[
-        Path | None,
-        typer.Option(readable=False, help="JSON that says how the weights were trained; goes into the provenance."),
-    ] = None,
-    demonstration: Annotated[
-        bool, typer.Option("--demonstration", help="Weights that only demonstrate, and are not for reading angiograms.")
-    ] = False,
+    card: CardOption = None,
+    training: TrainingOption = None,
+    demonstration: DemonstrationOption = False,
     random_init: Annotated[
         bool,
         typer.Option("--random-init", help="The weights were never trained: for measuring speed, results are refused."),
@@ -90,7 +82,7 @@ def report_export(
         precision=PRECISIONS[precision],
         context=context,
         block=block_from(block, PRECISIONS[precision]),
-        rest=_RESTS[rest],
+        rest=RESTS[rest],
         prompts=prompts,
         tokenizer=tokenizer,
         pictures=pictures,

@@ -10,16 +10,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from cathrt.export.bundle.own_options import RESTS, CardOption, DemonstrationOption, RestName, TrainingOption
 from cathrt.export.model_kind import OwnRequest
 from cathrt.export.qualify.exported import Exported
-from cathrt.runtime.bundle.manifest import Precision, Rest
+from cathrt.runtime.bundle.manifest import Precision
 from cathrt.runtime.errors import ConfigError
 
 ProductName = Literal["generic", "stenosis", "cto", "syntax", "mace", "cathef", "deeprv", "deepifr", "demonstration"]
 PrecisionName = Literal["fp32", "bf16", "fp16", "int8"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
-RestName = Literal["fp32", "bf16"]
-_RESTS: dict[str, Rest] = {"fp32": "float32", "bf16": "bfloat16"}
 EncoderName = Literal["mvit_v2_s", "mvit_v2_mini", "mvit_v2_demo"]
 
 
@@ -57,16 +56,9 @@ def study_export(
         Path | None,
         typer.Option(readable=False, help="Output of benchmarks.study_accuracy --json for a bundle of these weights."),
     ] = None,
-    card: Annotated[
-        Path | None, typer.Option(readable=False, help="Model card, Markdown; goes into the bundle as MODEL_CARD.md.")
-    ] = None,
-    training: Annotated[
-        Path | None,
-        typer.Option(readable=False, help="JSON that says how the weights were trained; goes into the provenance."),
-    ] = None,
-    demonstration: Annotated[
-        bool, typer.Option("--demonstration", help="Weights that only demonstrate, and are not for reading angiograms.")
-    ] = False,
+    card: CardOption = None,
+    training: TrainingOption = None,
+    demonstration: DemonstrationOption = False,
 ) -> tuple[Exported, ...]:
     """The bundle, one Exported a target. Raises ConfigError for what cannot be exported, CheckpointError for weights of
     another network, ManifestError where `out` holds another bundle."""
@@ -84,7 +76,7 @@ def study_export(
         empty="attended" if attend_empty else "hidden",
         layers=layers,
         weight_bits=7 if weight_bits == 7 else 8,
-        rest=_RESTS[rest],
+        rest=RESTS[rest],
         name=name,
         worth=worth,
         card=card,
